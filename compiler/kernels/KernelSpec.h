@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What a kernel computes, independent of the target: the key under which equal
+// kernels are made once, and the only input of the kernel generators.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace grok::compiler {
+
+enum class KernelOp {
+  embed, rmsNorm, qkv, attention, linear, residualNorm, route, group, gateUp, downCombine, unembed
+};
+
+enum class Numerics { f32, bf16 };
+
+/// Storage of one packed weight operand and the order in which its contraction
+/// is summed (docs/numerics.md).
+struct WeightFormat {
+  enum class Element { f32, bf16, i8 };
+  Element element = Element::f32;
+  int64_t groups = 1; // row groups of scales along the contraction (i8 only)
+  int64_t unit = 0;   // inputs in one sequential chain
+  int64_t slices = 1; // slices summed as a balanced tree
+
+  /// Consecutive k of one column that are adjacent in memory.
+  int64_t kPack() const;
+  bool operator==(const WeightFormat &) const = default;
+};
+
+/// Fields that an op does not use stay at their defaults.
+struct KernelSpec {
+  KernelOp op = KernelOp::linear;
+  Numerics numerics = Numerics::f32;
+  bool kvBf16 = false;       // element type of cache pages
+  int64_t maxRows = 1;       // 1 selects the GEMV form, more the GEMM form
+  int64_t emb = 0;           // E; also the contraction of qkv, gateUp, unembed
+  int64_t in = 0, out = 0;   // linear: K and N
+  int64_t vocab = 0;         // V
+  int64_t qHeads = 0, kvHeads = 0, headDim = 0;
+  int64_t ffn = 0;           // F
+  int64_t experts = 0, selected = 0;
+  int64_t layers = 0;        // for the page stride
+  int64_t pageTokens = 0;
+  int64_t maxContext = 0;    // rows of the rope table
+  int64_t keySlice = 256;    // attention: positions per slice
+  int64_t tilePanels = 4;    // 16-column panels per tile
+  double eps = 0;
+  double multiplier = 1;     // embed, unembed, attention
+  double softcap = 0;        // attention
+  WeightFormat weight;       // the matrix operand(s)
+
+  bool operator==(const KernelSpec &) const = default;
+};
+
+/// One line naming every field that the op uses; equal text = equal kernel.
+std::string canonicalText(const KernelSpec &spec);
+
+/// "linear", "gate_up", ...; the names used in the plan.
+const char *nameOf(KernelOp op);
+
+} // namespace grok::compiler
