@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The grok dialect: types, attributes, interfaces and ops.
+#pragma once
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/TensorEncoding.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace grok {
+
+/// What one op moves and computes in one step. Bytes are counted once per step
+/// and op; experts count as many matrices as the rows can select.
+struct Cost {
+  int64_t weightBytes = 0;     // codes and scales
+  int64_t activationBytes = 0; // operands and results
+  int64_t cacheBytes = 0;      // keys and values read and written
+  int64_t flops = 0;           // a multiply-add counts as two
+};
+
+} // namespace grok
+
+#include "dialects/grok/GrokDialect.h.inc"
+
+#include "dialects/grok/GrokInterfaces.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialects/grok/GrokAttributes.h.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialects/grok/GrokTypes.h.inc"
+
+#define GET_OP_CLASSES
+#include "dialects/grok/GrokOps.h.inc"
