@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// A compiled model in memory: plan checked, weights mapped, code loaded and
+// worker threads running. Shared by any number of sessions.
+#pragma once
+
+#include "runtime/Result.h"
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace grok::runtime {
+
+struct LoadOptions {
+  /// Worker threads, the caller included; 0 = one per core of this process.
+  int threads = 0;
+  /// Hash every weight tensor. Without it only sizes and the header's hash are
+  /// checked, which finds files of another plan but not flipped weight bits.
+  bool fullCheck = false;
+  /// Code level to use, e.g. "x86-64-v3"; empty = the best this CPU can run.
+  std::string cpuLevel;
+  /// Run a plan that was compiled without weights on zeros (for timing only).
+  bool zeroWeights = false;
+};
+
+/// What the plan says about the model, and what loading it took.
+struct ModelInfo {
+  std::string name;     // "grok-1"
+  std::string producer; // "grokc 0.1.0"
+  std::string numerics; // "f32" or "bf16"
+  std::string weights;  // "int8", "f32", ...
+  std::string cpuLevel; // of the code in use
+  int64_t vocabSize = 0;
+  int64_t embeddingSize = 0;
+  int64_t numLayers = 0;
+  int64_t numExperts = 0;
+  int64_t numSelectedExperts = 0;
+  int32_t padToken = 0;
+  int32_t eosToken = 0;
+  int64_t maxContext = 0;  // positions of one sequence
+  int64_t maxStepRows = 0; // rows of one step
+  int64_t pageTokens = 0;  // positions of one key/value page
+  uint64_t pageBytes = 0;
+  uint64_t planBytes = 0;
+  uint64_t weightBytes = 0;         // of the weight file
+  uint64_t weightBytesPerToken = 0; // read by a step of one row
+  uint64_t arenaBytes = 0;          // activations of the largest bucket
+  std::vector<int64_t> buckets;     // max rows of each, ascending
+  int threads = 0;
+  double loadSeconds = 0;
+};
+
+struct ModelState;
+
+/// Immutable after load; may be used from several threads.
+class Model {
+public:
+  /// Loads the artifact folder `directory` (model.plan and its weights).
+  static Result<std::shared_ptr<const Model>> load(const std::string &directory,
+                                                   const LoadOptions &options = {});
+  explicit Model(std::unique_ptr<ModelState> state);
+  ~Model();
+
+  const ModelInfo &info() const;
+  /// The SentencePiece model of the plan; empty if it has none. Lives as long
+  /// as the model.
+  std::span<const std::byte> tokenizer() const;
+  /// For the session only.
+  ModelState &state() const { return *contents; }
+
+private:
+  std::unique_ptr<ModelState> contents;
+};
+
+} // namespace grok::runtime

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Decoding state over one model: sequences, their key/value pages, and the step
+// that turns token rows into logits.
+#pragma once
+
+#include "runtime/plan/KernelABI.h"
+#include "runtime/session/Model.h"
+#include <functional>
+#include <string_view>
+
+namespace grok::runtime {
+
+struct SessionOptions {
+  /// Bytes for key/value pages; 0 = enough for `sequences` full contexts.
+  /// Address space only: a page takes memory when it is first written.
+  uint64_t kvMemory = 0;
+  int sequences = 1;
+};
+
+/// One token to feed. Its position is the next one of its sequence; rows of one
+/// sequence stand in the order of their positions.
+struct StepRow {
+  int32_t token = 0;
+  int32_t sequence = 0;
+  bool wantLogits = true;
+};
+
+/// Logits of the rows that wanted them, in the order of the rows.
+struct Logits {
+  const float *data = nullptr; // [rows, stride], the first `vocabSize` are used
+  int64_t rows = 0;
+  int64_t vocabSize = 0;
+  int64_t stride = 0;
+
+  std::span<const float> row(int64_t index) const {
+    return {data + index * stride, static_cast<size_t>(vocabSize)};
+  }
+};
+
+enum class PrefillLogits { none, last, all };
+
+/// Called after each chunk of a prefill: the chunk's logits, and how many of
+/// the tokens are fed so far.
+using ChunkCallback = std::function<void(const Logits &logits, int64_t tokensDone)>;
+
+/// A buffer that a launch wrote.
+struct BufferView {
+  std::string_view name;
+  std::string_view dtype; // "f32", "bf16", "i8", "i32"
+  const void *data = nullptr;
+  bool perRow = false;              // then the first dimension is the row
+  int64_t rows = 0;                 // valid rows, 1 unless perRow
+  uint64_t rowBytes = 0;            // stride of rows
+  std::span<const int64_t> shape;   // of one row as stored, padding included
+  std::span<const int64_t> logical; // of one row without padding
+};
+
+/// A launch that has just run; views live until the observer returns.
+struct LaunchView {
+  std::string_view name; // "layer3.gate_up"
+  std::string_view op;   // "gate_up"
+  int32_t layer = -1;
+  int64_t tiles = 0;
+  const GrokStepInfo *step = nullptr;
+  std::span<const BufferView> written; // arena and logits buffers
+};
+
+using LaunchObserver = std::function<void(const LaunchView &)>;
+
+/// Time of one launch of the program, summed over steps.
+struct LaunchTiming {
+  std::string_view name;
+  std::string_view op;
+  int32_t layer = -1;
+  int64_t bucketRows = 0; // max rows of the bucket it belongs to
+  uint64_t calls = 0;
+  double seconds = 0;
+  uint64_t weightBytes = 0; // that a call reads when the step has one row
+};
+
+struct SessionState;
+
+/// One thread at a time may use a session. Steps of several sessions of one
+/// model run one after the other.
+class Session {
+public:
+  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
+                                                 const SessionOptions &options = {});
+  explicit Session(std::unique_ptr<SessionState> state);
+  ~Session();
+
+  /// A new, empty sequence; its number stays free for reuse after
+  /// `freeSequence`, which also gives its pages back.
+  Result<int32_t> createSequence();
+  Result<void> freeSequence(int32_t sequence);
+  /// Tokens fed so far; 0 for a number that is not in use.
+  int64_t length(int32_t sequence) const;
+
+  /// Feeds the rows through the model. The logits are valid until the next
+  /// call of step or prefill. On error nothing has changed: more rows than
+  /// `maxStepRows`, a bad token or sequence, a full context, or no free page.
+  Result<Logits> step(std::span<const StepRow> rows);
+
+  /// Feeds `tokens` in chunks of at most `chunk` rows (0 = the most a step
+  /// takes). Returns the logits of the last chunk. An error names the token at
+  /// which it stopped; the chunks before it stay fed.
+  Result<Logits> prefill(int32_t sequence, std::span<const int32_t> tokens, int64_t chunk = 0,
+                         PrefillLogits want = PrefillLogits::last,
+                         const ChunkCallback &callback = {});
+
+  uint64_t kvBytesReserved() const; // all pages of the pool
+  uint64_t kvBytesInUse() const;
+
+  /// Profiling measures each launch; it starts from zero when switched on.
+  void setProfiling(bool on);
+  std::vector<LaunchTiming> profile() const;
+  /// Called after each launch of every step; empty switches off.
+  void setObserver(LaunchObserver observer);
+
+private:
+  std::unique_ptr<SessionState> contents;
+};
+
+} // namespace grok::runtime
