@@ -18,7 +18,30 @@ function(grok_add_tool name)
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   grok_configure_target(${name} "${ARG_MLIR}" PRIVATE ${ARG_LINK})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-  install(TARGETS ${name})
+  grok_install(${name})
+endfunction()
+
+# grok_install(NAME): installs a target; under GROKC_PORTABLE also the shared
+# libraries that it needs, all but those of glibc, into lib/ beside bin/.
+# DT_RPATH, not DT_RUNPATH: it also holds for what those libraries need.
+function(grok_install name)
+  if(NOT GROKC_PORTABLE)
+    install(TARGETS ${name})
+    return()
+  endif()
+  target_link_options(${name} PRIVATE -Wl,--disable-new-dtags)
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  install(TARGETS ${name} RUNTIME_DEPENDENCY_SET grokc_carried)
+endfunction()
+
+# grok_install_carried(): call once, after all targets.
+function(grok_install_carried)
+  if(NOT GROKC_PORTABLE)
+    return()
+  endif()
+  set(glibc "^(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|util))\\.so")
+  install(RUNTIME_DEPENDENCY_SET grokc_carried PRE_EXCLUDE_REGEXES ${glibc}
+          DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endfunction()
 
 # grok_add_unit_test(NAME source... [LINK target...] [MLIR])

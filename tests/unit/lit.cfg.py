@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""The GoogleTest programs of the build folder, each case counted as one test."""
+import os
+
+import lit.formats
+
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+build = os.path.abspath(lit_config.params.get("build", os.path.join(root, "build")))
+programs = os.path.join(build, "tests", "unit")
+
+config.name = "grokc-unit"
+config.test_source_root = programs
+config.test_exec_root = programs
+config.environment["ASAN_OPTIONS"] = "detect_container_overflow=0:detect_leaks=0"
+config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
+
+with open(os.path.join(programs, "programs.txt")) as listed:
+    names = set(listed.read().split())
+config.test_format = lit.formats.GoogleTest(".", "")
+config.test_format.test_suffixes = names
+config.test_format.test_prefixes = names
