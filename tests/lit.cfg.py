@@ -29,7 +29,7 @@ config.environment.update(
     GROKC_ROOT=root,
     GROKC_BUILD=build,
     # Containers cross the border to MLIR, which is built without sanitizers.
-    ASAN_OPTIONS="detect_container_overflow=0:detect_leaks=0",
+    ASAN_OPTIONS="detect_container_overflow=0",
     UBSAN_OPTIONS="print_stacktrace=1",
 )
 

@@ -11,11 +11,10 @@ programs = os.path.join(build, "tests", "unit")
 config.name = "grokc-unit"
 config.test_source_root = programs
 config.test_exec_root = programs
-config.environment["ASAN_OPTIONS"] = "detect_container_overflow=0:detect_leaks=0"
+config.environment["ASAN_OPTIONS"] = "detect_container_overflow=0"
 config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
 
 with open(os.path.join(programs, "programs.txt")) as listed:
     names = set(listed.read().split())
 config.test_format = lit.formats.GoogleTest(".", "")
 config.test_format.test_suffixes = names
-config.test_format.test_prefixes = names
