@@ -7,13 +7,28 @@
 
 namespace grok::runtime {
 
-Digest sha256(std::span<const std::byte> bytes) {
+struct Sha256::State {
   SHA256_CTX context;
+};
+
+Sha256::Sha256() : state(std::make_unique<State>()) { SHA256_Init(&state->context); }
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(std::span<const std::byte> bytes) {
+  SHA256_Update(&state->context, bytes.data(), bytes.size());
+}
+
+Digest Sha256::finish() {
   Digest digest;
-  SHA256_Init(&context);
-  SHA256_Update(&context, bytes.data(), bytes.size());
-  SHA256_Final(digest.data(), &context);
+  SHA256_Final(digest.data(), &state->context);
   return digest;
+}
+
+Digest sha256(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.add(bytes);
+  return hash.finish();
 }
 
 std::string hex(std::span<const uint8_t> bytes) {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -14,6 +15,22 @@ namespace grok::runtime {
 using Digest = std::array<uint8_t, 32>;
 
 Digest sha256(std::span<const std::byte> bytes);
+
+/// The same digest of bytes that arrive in pieces.
+class Sha256 {
+public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256 &) = delete;
+  Sha256 &operator=(const Sha256 &) = delete;
+  void add(std::span<const std::byte> bytes);
+  /// Once, after the last piece.
+  Digest finish();
+
+private:
+  struct State;
+  std::unique_ptr<State> state;
+};
 
 /// Lower-case hexadecimal.
 std::string hex(std::span<const uint8_t> bytes);
