@@ -12,6 +12,13 @@
 #include "mlir/IR/SymbolTable.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+namespace grok::plan {
+
+/// Every buffer, packed tensor and part of either starts at a multiple of this.
+inline constexpr int64_t bufferAlignment = 64;
+
+} // namespace grok::plan
+
 #include "dialects/plan/PlanDialect.h.inc"
 
 #include "dialects/plan/PlanEnums.h.inc"

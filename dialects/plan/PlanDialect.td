@@ -66,8 +66,8 @@ def Plan_TilesAttr : Plan_Attr<"Tiles", "tiles"> {
     #plan.tiles<operand = 5, element = 1, max = 4096>
     ```
   }];
-  let parameters = (ins DefaultValuedParameter<"int64_t", "0">:$perRow,
-                        DefaultValuedParameter<"int64_t", "0">:$perLogitRow,
+  let parameters = (ins DefaultValuedParameter<"int64_t", "0">:$per_row,
+                        DefaultValuedParameter<"int64_t", "0">:$per_logit_row,
                         DefaultValuedParameter<"int64_t", "0">:$constant,
                         DefaultValuedParameter<"int64_t", "-1">:$operand,
                         DefaultValuedParameter<"int64_t", "0">:$element,
@@ -89,10 +89,10 @@ def Plan_MachineAttr : Plan_Attr<"Machine", "machine"> {
   }];
   let parameters = (ins "::mlir::StringAttr":$name, "int64_t":$devices, "int64_t":$memory,
                         "::mlir::FloatAttr":$read, "::mlir::DictionaryAttr":$peak,
-                        "::mlir::FloatAttr":$linkLatency, "::mlir::FloatAttr":$linkRate);
+                        "::mlir::FloatAttr":$link_latency, "::mlir::FloatAttr":$link_rate);
   let assemblyFormat = [{
     `<` $name `,` `devices` `=` $devices `,` `memory` `=` $memory `,` `read` `=` $read `,`
-    `peak` `=` $peak `,` `link_latency` `=` $linkLatency `,` `link_rate` `=` $linkRate `>`
+    `peak` `=` $peak `,` `link_latency` `=` $link_latency `,` `link_rate` `=` $link_rate `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -58,7 +58,7 @@ def Plan_TensorOp : Plan_Op<"tensor", [Symbol, HasParent<"LayoutOp">]> {
                        DefaultValuedAttr<I64Attr, "0">:$unit,
                        DefaultValuedAttr<I64Attr, "1">:$slices,
                        DefaultValuedAttr<I64Attr, "0">:$column_group,
-                       UnitAttr:$transposed);
+                       UnitAttr:$transposed, OptionalAttr<F64Attr>:$rope_base);
   let assemblyFormat = "$sym_name `source` $source `packing` $packing `logical` $logical attr-dict `:` $type";
   let hasVerifier = 1;
   let extraClassDeclaration = [{

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The order in which a contraction is summed: one function of its length and
+// its row groups, shared by everything that makes or checks kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace grok::plan {
+
+/// A contraction is cut into `slices` of equal length, summed as a balanced
+/// tree; inside a slice the units follow one another, and inside a unit every
+/// column is one sequential chain. Never depends on rows, tiles or threads.
+struct SumOrder {
+  int64_t unit = 1;   // inputs in one chain
+  int64_t slices = 1; // power of two, at most 16
+
+  bool operator==(const SumOrder &) const = default;
+};
+
+/// The order for `length` inputs in `groups` row groups. `length` must be
+/// positive and a multiple of `groups`.
+SumOrder chooseSumOrder(int64_t length, int64_t groups);
+
+/// Consecutive inputs of one column that are adjacent in memory: what the dot
+/// product instructions of the element type take at once. `elementBits` is 8,
+/// 16 or 32.
+int64_t choosePackedInputs(int64_t elementBits, int64_t unit);
+
+} // namespace grok::plan
