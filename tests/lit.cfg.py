@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""How lit runs this tree: .mlir and .test files by their RUN lines.
+"""How lit runs this tree: .mlir and .test files by their RUN lines, XTest.py
+files by their unittest cases.
 
 Parameter `build`: the build folder whose tools are tested (default: build/).
 The GoogleTest programs have their own configuration in tests/unit/.
@@ -7,12 +8,13 @@ The GoogleTest programs have their own configuration in tests/unit/.
 import os
 import sys
 
-import lit.formats
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "harness"))
+import lit_format
 
 config.name = "grokc"
-config.test_format = lit.formats.ShTest(execute_external=False)
+config.test_format = lit_format.RunLinesAndPython(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["inputs", "unit"]
+config.excludes = ["harness", "inputs", "unit", "lit.cfg.py"]
 config.test_source_root = os.path.dirname(__file__)
 
 root = os.path.dirname(config.test_source_root)
