@@ -12,6 +12,23 @@ using namespace grok;
 
 #include "dialects/grok/GrokInterfaces.cpp.inc"
 
+// `, zero_point = 3` or `, codebook = "name"` or nothing.
+static ParseResult parseLevels(AsmParser &parser, int64_t &zeroPoint, StringAttr &codebook) {
+  if (failed(parser.parseOptionalComma()))
+    return success();
+  if (succeeded(parser.parseOptionalKeyword("zero_point")))
+    return failure(parser.parseEqual() || parser.parseInteger(zeroPoint));
+  return failure(parser.parseKeyword("codebook") || parser.parseEqual() ||
+                 parser.parseAttribute(codebook));
+}
+
+static void printLevels(AsmPrinter &printer, int64_t zeroPoint, StringAttr codebook) {
+  if (zeroPoint != 0)
+    printer << ", zero_point = " << zeroPoint;
+  if (codebook)
+    printer << ", codebook = " << codebook;
+}
+
 #define GET_ATTRDEF_CLASSES
 #include "dialects/grok/GrokAttributes.cpp.inc"
 

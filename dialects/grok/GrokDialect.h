@@ -23,6 +23,10 @@ struct Cost {
   int64_t flops = 0;           // a multiply-add counts as two
 };
 
+/// Whether `type` can hold a weight: a static ranked tensor, of f32 or bf16
+/// values without encoding or of i8 codes under a FormatAttr.
+bool isWeightType(mlir::Type type);
+
 } // namespace grok
 
 #include "dialects/grok/GrokDialect.h.inc"

@@ -51,14 +51,15 @@ def Grok_FormatAttr : Grok_Attr<"Format", "format",
     // Released int8: eight groups of 768 rows per column.
     tensor<6144x6144xi8, #grok.format<bits = 8, group_rows = 768, scale = bf16>>
     ```
-    `codebook` names a table of levels for non-linear codes.
+    At the end may stand `, zero_point = -8`, or `, codebook = "nf4"` that names
+    a table of levels for non-linear codes.
   }];
   let parameters = (ins "unsigned":$bits, "int64_t":$groupRows, "::mlir::Type":$scale,
                         DefaultValuedParameter<"int64_t", "0">:$zeroPoint,
                         DefaultValuedParameter<"::mlir::StringAttr", "::mlir::StringAttr()">:$codebook);
   let assemblyFormat = [{
     `<` `bits` `=` $bits `,` `group_rows` `=` $groupRows `,` `scale` `=` $scale
-    (`,` `zero_point` `=` $zeroPoint^)? (`,` `codebook` `=` $codebook^)? `>`
+    `` custom<Levels>($zeroPoint, $codebook) `>`
   }];
   let genVerifyDecl = 1;
 }

@@ -16,10 +16,10 @@ def Grok_FusedQKVOp : Grok_FusedOp<"fused_qkv", [AllTypesMatch<["cache", "update
     ```mlir
     %q, %c1 = grok.fused_qkv %x norm %s weights %wq, %wk, %wv cache %c0, %tokens, %step
         {layer = 0 : i64, head_dim = 16 : i64, base = 1.0e4 : f64, eps = 1.0e-5 : f64}
-        : tensor<?x96xf32>, tensor<96xf32>, tensor<96x96xf32>, tensor<96x16xf32>, tensor<96x16xf32>, !grok.cache<2 x 1 x 16, f32>, tensor<?xi32> -> tensor<?x96xf32>
+        : tensor<?x96xf32> norm tensor<96xf32>, tensor<96x96xf32>, tensor<96x16xf32>, tensor<96x16xf32>, <2 x 1 x 16, f32>, tensor<?xi32> -> tensor<?x96xf32>
     ```
   }];
-  let arguments = (ins Grok_Activation:$x, Optional<TensorOf<[F32]>>:$norm, Grok_Matrix:$query,
+  let arguments = (ins Grok_Activation:$x, Optional<Grok_Float>:$norm, Grok_Matrix:$query,
                        Grok_Matrix:$key, Grok_Matrix:$value, Grok_CacheType:$cache,
                        Grok_Indices:$tokens, Grok_StepType:$step, I64Attr:$layer,
                        I64Attr:$head_dim, F64Attr:$base, F64Attr:$eps);
@@ -40,7 +40,7 @@ def Grok_FlashAttentionOp : Grok_FusedOp<"flash_attention", [AllTypesMatch<["que
     sharing one read of its keys and values.
 
     ```mlir
-    %o = grok.flash_attention %q, %cache, %step {layer = 0 : i64, multiplier = 0.25 : f64, softcap = 30.0 : f64, key_slice = 256 : i64} : tensor<?x96xf32>, !grok.cache<2 x 1 x 16, f32>
+    %o = grok.flash_attention %q, %cache, %step {layer = 0 : i64, multiplier = 0.25 : f64, softcap = 30.0 : f64, key_slice = 256 : i64} : tensor<?x96xf32>, <2 x 1 x 16, f32>
     ```
   }];
   let arguments = (ins Grok_Activation:$query, Grok_CacheType:$cache, Grok_StepType:$step,
@@ -61,7 +61,7 @@ def Grok_FusedGateUpOp : Grok_FusedOp<"fused_gate_up"> {
     ```
   }];
   let arguments = (ins Grok_Activation:$x, Grok_Matrix:$gate, Grok_Matrix:$up, Grok_Indices:$experts);
-  let results = (outs TensorOf<[F32]>:$result);
+  let results = (outs Grok_Float:$result);
   let assemblyFormat = [{
     $x `,` $gate `,` $up `,` $experts attr-dict `:`
     type($x) `,` type($gate) `,` type($up) `,` type($experts) `->` type($result)
@@ -73,13 +73,13 @@ def Grok_FusedDownCombineOp : Grok_FusedOp<"fused_down_combine"> {
   let summary = "Down projection of the selected experts and their weighted sum";
   let description = [{
     `combine(expert_matmul(y, down), gates)` without storing the experts'
-    outputs.
+    outputs. With a bf16 result the expert matmul has `bf16_weight`.
 
     ```mlir
     %o = grok.fused_down_combine %y, %wd, %gates, %experts : tensor<?x2x256xf32>, tensor<8x256x96xf32>, tensor<?x2xf32>, tensor<?x2xi32> -> tensor<?x96xf32>
     ```
   }];
-  let arguments = (ins TensorOf<[F32]>:$x, Grok_Matrix:$down, TensorOf<[F32]>:$gates, Grok_Indices:$experts);
+  let arguments = (ins Grok_Float:$x, Grok_Matrix:$down, Grok_Float:$gates, Grok_Indices:$experts);
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = [{
     $x `,` $down `,` $gates `,` $experts attr-dict `:`
@@ -98,8 +98,8 @@ def Grok_FusedResidualNormOp : Grok_FusedOp<"fused_residual_norm",
     %h1, %n = grok.fused_residual_norm %h, %a, %post, %next {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
     ```
   }];
-  let arguments = (ins Grok_Activation:$residual, Grok_Activation:$x, TensorOf<[F32]>:$post,
-                       TensorOf<[F32]>:$next, F64Attr:$eps);
+  let arguments = (ins Grok_Activation:$residual, Grok_Activation:$x, Grok_Float:$post,
+                       Grok_Float:$next, F64Attr:$eps);
   let results = (outs Grok_Activation:$sum, Grok_Activation:$normed);
   let assemblyFormat = "$residual `,` $x `,` $post `,` $next attr-dict `:` type($residual) `,` type($post)";
   let hasVerifier = 1;

@@ -16,10 +16,13 @@ class Grok_Op<string mnemonic, list<Trait> traits = []>
          traits # [Pure, DeclareOpInterfaceMethods<Grok_CostInterface>]>;
 
 /// Activations: float32, or bfloat16 in the literal mode.
-def Grok_Activation : TensorOf<[F32, BF16]>;
-/// A matrix: float, or int8 codes under a format encoding.
-def Grok_Matrix : TensorOf<[F32, BF16, I8]>;
-def Grok_Indices : TensorOf<[I32]>;
+def Grok_Activation : RankedTensorOf<[F32, BF16]>;
+/// Values that are float32 in both modes.
+def Grok_Float : RankedTensorOf<[F32]>;
+/// A weight: float, or integer codes under a format encoding.
+def Grok_Matrix : Type<CPred<"::grok::isWeightType($_self)">,
+    "static tensor of f32 or bf16 values, or of i8 codes under #grok.format", "::mlir::RankedTensorType">;
+def Grok_Indices : RankedTensorOf<[I32]>;
 
 def Grok_WeightOp : Grok_Op<"weight", [DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
   let summary = "A named tensor of the checkpoint";
@@ -51,6 +54,7 @@ def Grok_DequantizeOp : Grok_Op<"dequantize"> {
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$codes attr-dict `:` type($codes) `->` type($result)";
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 def Grok_EmbedOp : Grok_Op<"embed"> {
@@ -78,7 +82,7 @@ def Grok_RMSNormOp : Grok_Op<"rms_norm", [AllTypesMatch<["x", "result"]>]> {
     %y = grok.rms_norm %x, %scale {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
     ```
   }];
-  let arguments = (ins Grok_Activation:$x, TensorOf<[F32]>:$scale, F64Attr:$eps);
+  let arguments = (ins Grok_Activation:$x, Grok_Float:$scale, F64Attr:$eps);
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$x `,` $scale attr-dict `:` type($x) `,` type($scale)";
   let hasVerifier = 1;
@@ -98,6 +102,7 @@ def Grok_LinearOp : Grok_Op<"linear"> {
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($result)";
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Grok_RopeOp : Grok_Op<"rope", [AllTypesMatch<["x", "result"]>]> {
@@ -124,7 +129,7 @@ def Grok_CacheWriteOp : Grok_Op<"cache_write", [AllTypesMatch<["cache", "result"
     their sequences' positions. A pad token's row is stored as not visible.
 
     ```mlir
-    %c1 = grok.cache_write %c0, %k, %v, %tokens, %step {layer = 0 : i64} : !grok.cache<2 x 1 x 16, f32>, tensor<?x16xf32>, tensor<?xi32>
+    %c1 = grok.cache_write %c0, %k, %v, %tokens, %step {layer = 0 : i64} : <2 x 1 x 16, f32>, tensor<?x16xf32>, tensor<?xi32>
     ```
   }];
   let arguments = (ins Grok_CacheType:$cache, Grok_Activation:$keys, Grok_Activation:$values,
@@ -145,7 +150,7 @@ def Grok_AttentionOp : Grok_Op<"attention", [AllTypesMatch<["query", "result"]>]
     rounded, and weigh the values.
 
     ```mlir
-    %o = grok.attention %q, %cache, %step {layer = 0 : i64, multiplier = 0.25 : f64, softcap = 30.0 : f64} : tensor<?x96xf32>, !grok.cache<2 x 1 x 16, f32>
+    %o = grok.attention %q, %cache, %step {layer = 0 : i64, multiplier = 0.25 : f64, softcap = 30.0 : f64} : tensor<?x96xf32>, <2 x 1 x 16, f32>
     ```
   }];
   let arguments = (ins Grok_Activation:$query, Grok_CacheType:$cache, Grok_StepType:$step,
@@ -166,8 +171,8 @@ def Grok_RouteOp : Grok_Op<"route"> {
     %gates, %experts = grok.route %x, %w : tensor<?x96xf32>, tensor<96x8xf32> -> tensor<?x2xf32>, tensor<?x2xi32>
     ```
   }];
-  let arguments = (ins Grok_Activation:$x, TensorOf<[F32]>:$weight);
-  let results = (outs TensorOf<[F32]>:$gates, Grok_Indices:$experts);
+  let arguments = (ins Grok_Activation:$x, Grok_Float:$weight);
+  let results = (outs Grok_Float:$gates, Grok_Indices:$experts);
   let assemblyFormat = "$x `,` $weight attr-dict `:` type($x) `,` type($weight) `->` type($gates) `,` type($experts)";
   let hasVerifier = 1;
 }
@@ -176,16 +181,20 @@ def Grok_ExpertMatmulOp : Grok_Op<"expert_matmul"> {
   let summary = "x . W[expert] for every selected expert (step 12)";
   let description = [{
     `x` is `[T, in]`, shared by the selected experts, or `[T, k, in]`; the
-    weight is `[X, in, out]`; the result is `[T, k, out]`.
+    weight is `[X, in, out]`; the result is `[T, k, out]`. Accumulates in
+    float32 and rounds once. The matrix is rounded to bf16 before the product if
+    `x` is bf16, or under `bf16_weight`: the literal mode's down projection
+    multiplies a float32 `x` with a bf16 matrix.
 
     ```mlir
     %g = grok.expert_matmul %x, %w, %experts : tensor<?x96xf32>, tensor<8x96x256xf32>, tensor<?x2xi32> -> tensor<?x2x256xf32>
     ```
   }];
-  let arguments = (ins Grok_Activation:$x, Grok_Matrix:$weight, Grok_Indices:$experts);
+  let arguments = (ins Grok_Activation:$x, Grok_Matrix:$weight, Grok_Indices:$experts, UnitAttr:$bf16_weight);
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$x `,` $weight `,` $experts attr-dict `:` type($x) `,` type($weight) `,` type($experts) `->` type($result)";
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
 }
 
 def Grok_GeluGateOp : Grok_Op<"gelu_gate", [AllTypesMatch<["gate", "up"]>]> {
@@ -198,7 +207,7 @@ def Grok_GeluGateOp : Grok_Op<"gelu_gate", [AllTypesMatch<["gate", "up"]>]> {
     ```
   }];
   let arguments = (ins Grok_Activation:$gate, Grok_Activation:$up);
-  let results = (outs TensorOf<[F32]>:$result);
+  let results = (outs Grok_Float:$result);
   let assemblyFormat = "$gate `,` $up attr-dict `:` type($gate) `->` type($result)";
   let hasVerifier = 1;
 }
@@ -213,7 +222,7 @@ def Grok_CombineOp : Grok_Op<"combine"> {
     %o = grok.combine %d, %gates, %experts : tensor<?x2x96xf32>, tensor<?x2xf32>, tensor<?x2xi32> -> tensor<?x96xf32>
     ```
   }];
-  let arguments = (ins TensorOf<[F32]>:$x, TensorOf<[F32]>:$gates, Grok_Indices:$experts);
+  let arguments = (ins Grok_Float:$x, Grok_Float:$gates, Grok_Indices:$experts);
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$x `,` $gates `,` $experts attr-dict `:` type($x) `,` type($gates) `,` type($experts) `->` type($result)";
   let hasVerifier = 1;
@@ -241,6 +250,7 @@ def Grok_LogitRowsOp : Grok_Op<"logit_rows", [AllTypesMatch<["x", "result"]>]> {
   let arguments = (ins Grok_Activation:$x, Grok_StepType:$step);
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$x `,` $step attr-dict `:` type($x)";
+  let hasVerifier = 1;
 }
 
 def Grok_UnembedOp : Grok_Op<"unembed"> {

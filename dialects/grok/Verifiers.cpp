@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What always holds for the types, attributes and plain ops.
+#include "dialects/grok/ShapeRules.h"
+
+#include "mlir/IR/TypeUtilities.h"
+
+using namespace mlir;
+using namespace grok;
+
+// The largest product of cache extents that later byte arithmetic may meet.
+static constexpr int64_t maxExtent = int64_t(1) << 31;
+
+bool grok::isWeightType(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || !tensor.hasStaticShape() || tensor.getRank() == 0)
+    return false;
+  if (tensor.getElementType().isInteger(8))
+    return isa_and_nonnull<FormatAttr>(tensor.getEncoding());
+  return !tensor.getEncoding() && isa<Float32Type, BFloat16Type>(tensor.getElementType());
+}
+
+LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, unsigned bits,
+                                 int64_t groupRows, Type scale, int64_t zeroPoint,
+                                 StringAttr codebook) {
+  if (bits < 1 || bits > 8)
+    return emitError() << "expects 1 to 8 bits per code, found " << bits;
+  if (groupRows < 1)
+    return emitError() << "expects group_rows to be positive, found " << groupRows;
+  if (!isa<Float32Type, BFloat16Type, Float16Type>(scale))
+    return emitError() << "expects a scale of type f32, bf16 or f16, found " << scale;
+  int64_t half = int64_t(1) << (bits - 1);
+  if (zeroPoint < -half || zeroPoint >= half)
+    return emitError() << "expects zero_point to be a code from " << -half << " to " << half - 1
+                       << ", found " << zeroPoint;
+  if (codebook && zeroPoint != 0)
+    return emitError() << "expects no zero_point beside a codebook, found " << zeroPoint;
+  return success();
+}
+
+LogicalResult FormatAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                                         function_ref<InFlightDiagnostic()> emitError) const {
+  if (!elementType.isInteger(8))
+    return emitError() << "expects codes of type i8 under a format, found " << elementType;
+  if (shape.size() < 2)
+    return emitError() << "expects a matrix under a format, found rank " << shape.size();
+  int64_t rows = shape[shape.size() - 2];
+  if (ShapedType::isDynamic(rows) || rows % getGroupRows() != 0)
+    return emitError() << "expects group_rows " << getGroupRows() << " to divide the "
+                       << (ShapedType::isDynamic(rows) ? "dynamic" : Twine(rows).str())
+                       << " rows of the contraction axis";
+  return success();
+}
+
+LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, int64_t layers,
+                                int64_t kvHeads, int64_t headDim, Type elementType) {
+  for (int64_t extent : {layers, kvHeads, headDim})
+    if (extent < 1 || extent > maxExtent)
+      return emitError() << "expects positive cache extents below 2^31, found " << layers << " x "
+                         << kvHeads << " x " << headDim;
+  if (kvHeads > maxExtent / headDim)
+    return emitError() << "expects kv heads * head size below 2^31, found " << kvHeads << " x "
+                       << headDim;
+  if (!isa<Float32Type, BFloat16Type>(elementType))
+    return emitError() << "expects a cache of f32 or bf16, found " << elementType;
+  return success();
+}
+
+LogicalResult WeightOp::verify() {
+  if (getPath().empty())
+    return emitOpError("expects a path");
+  return success();
+}
+
+LogicalResult DequantizeOp::verify() {
+  auto codes = cast<RankedTensorType>(getCodes().getType());
+  auto result = cast<RankedTensorType>(getResult().getType());
+  if (codes.getShape() != result.getShape())
+    return emitOpError() << "expects a result of the same shape, found " << codes << " and "
+                         << result;
+  return success();
+}
+
+LogicalResult EmbedOp::verify() {
+  if (failed(checkRank(*this, "tokens", getTokens(), 1)) ||
+      failed(checkRank(*this, "table", getTable(), 2)) ||
+      failed(checkRank(*this, "result", getResult(), 2)) ||
+      failed(checkRows(*this, {getTokens(), getResult()})) ||
+      failed(checkNumber(*this, "multiplier", getMultiplier(), /*positive=*/false)))
+    return failure();
+  return checkExtent(*this, "result columns", extentOf(getResult(), 1), extentOf(getTable(), 1));
+}
+
+LogicalResult RMSNormOp::verify() { return checkNorm(*this, getX(), getScale(), getEps()); }
+
+LogicalResult LinearOp::verify() { return checkLinear(*this, getX(), getWeight(), getResult()); }
+
+LogicalResult RopeOp::verify() {
+  return checkRope(*this, getX(), static_cast<int64_t>(getHeadDim()), getBase());
+}
+
+LogicalResult CacheWriteOp::verify() {
+  CacheType cache = getCache().getType();
+  if (failed(checkRank(*this, "keys", getKeys(), 2)) ||
+      failed(checkRank(*this, "tokens", getTokens(), 1)) ||
+      failed(checkRows(*this, {getKeys(), getTokens()})) ||
+      failed(checkLayer(*this, cache, static_cast<int64_t>(getLayer()))))
+    return failure();
+  return checkExtent(*this, "columns of keys (kv heads * head size)", extentOf(getKeys(), 1),
+                     cache.getKvHeads() * cache.getHeadDim());
+}
+
+LogicalResult AttentionOp::verify() {
+  return checkAttention(*this, getQuery(), getCache().getType(), static_cast<int64_t>(getLayer()),
+                        getMultiplier(), getSoftcap());
+}
+
+LogicalResult RouteOp::verify() {
+  if (failed(checkRank(*this, "x", getX(), 2)) ||
+      failed(checkRank(*this, "weight", getWeight(), 2)) ||
+      failed(checkRank(*this, "gates", getGates(), 2)) ||
+      failed(checkRank(*this, "experts", getExperts(), 2)) ||
+      failed(checkRows(*this, {getX(), getGates(), getExperts()})) ||
+      failed(checkExtent(*this, "weight rows", extentOf(getWeight(), 0), extentOf(getX(), 1))) ||
+      failed(checkExtent(*this, "columns of experts", extentOf(getExperts(), 1),
+                         extentOf(getGates(), 1))))
+    return failure();
+  int64_t selected = extentOf(getGates(), 1);
+  int64_t experts = extentOf(getWeight(), 1);
+  if (selected < 1 || selected > experts)
+    return emitOpError() << "expects 1 to " << experts << " selected experts, found "
+                         << getGates().getType();
+  return success();
+}
+
+LogicalResult ExpertMatmulOp::verify() {
+  return checkExpertMatmul(*this, getX(), getWeight(), getExperts(), getResult());
+}
+
+LogicalResult GeluGateOp::verify() {
+  if (failed(verifyCompatibleShape(getGate().getType(), getResult().getType())))
+    return emitOpError() << "expects a result of the same shape, found " << getGate().getType()
+                         << " and " << getResult().getType();
+  return success();
+}
+
+LogicalResult CombineOp::verify() {
+  if (failed(checkRank(*this, "x", getX(), 3)) ||
+      failed(checkRank(*this, "gates", getGates(), 2)) ||
+      failed(checkRank(*this, "experts", getExperts(), 2)) ||
+      failed(checkRank(*this, "result", getResult(), 2)) ||
+      failed(checkRows(*this, {getX(), getGates(), getExperts(), getResult()})) ||
+      failed(
+          checkExtent(*this, "columns of gates", extentOf(getGates(), 1), extentOf(getX(), 1))) ||
+      failed(
+          checkExtent(*this, "columns of experts", extentOf(getExperts(), 1), extentOf(getX(), 1))))
+    return failure();
+  return checkExtent(*this, "result columns", extentOf(getResult(), 1), extentOf(getX(), 2));
+}
+
+LogicalResult LogitRowsOp::verify() {
+  if (failed(checkRank(*this, "x", getX(), 2)))
+    return failure();
+  // The result's type is x's, yet it holds fewer rows.
+  if (!ShapedType::isDynamic(extentOf(getX(), 0)))
+    return emitOpError() << "expects a dynamic row count, found " << getX().getType();
+  return success();
+}
+
+LogicalResult UnembedOp::verify() {
+  if (failed(checkRank(*this, "x", getX(), 2)) ||
+      failed(checkRank(*this, "table", getTable(), 2)) ||
+      failed(checkRank(*this, "result", getResult(), 2)) ||
+      failed(checkRows(*this, {getX(), getResult()})) ||
+      failed(checkNumber(*this, "multiplier", getMultiplier(), /*positive=*/false)) ||
+      failed(checkExtent(*this, "table columns", extentOf(getTable(), 1), extentOf(getX(), 1))))
+    return failure();
+  return checkExtent(*this, "result columns", extentOf(getResult(), 1), extentOf(getTable(), 0));
+}
