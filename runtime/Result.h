@@ -2,6 +2,7 @@
 // How every part of the runtime reports failure.
 #pragma once
 
+#include <sstream>
 #include <string>
 #include <tl/expected.hpp>
 
@@ -10,6 +11,11 @@ namespace grok::runtime {
 /// A value, or one line: what is wrong, where, and what to do.
 template <typename T> using Result = tl::expected<T, std::string>;
 
-using Error = tl::unexpected<std::string>;
+/// An error made of the parts, printed one after the other.
+template <typename... Parts> tl::unexpected<std::string> fail(const Parts &...parts) {
+  std::ostringstream line;
+  (line << ... << parts);
+  return tl::unexpected<std::string>(line.str());
+}
 
 } // namespace grok::runtime

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The meaning of a plan: everything FlatBuffers' verifier cannot know. The
+// checks trust nothing but that the tables are well formed; sizes are computed
+// with saturating arithmetic, so that a product too large is never small.
+#pragma once
+
+#include "runtime/Result.h"
+#include "runtime/plan/plan_generated.h"
+#include <cstdint>
+#include <string_view>
+
+namespace grok::runtime {
+
+/// Checks the whole plan. The error names the entry that is wrong.
+Result<void> checkPlan(const plan::Plan &plan);
+
+// The parts, in the order in which checkPlan takes them.
+Result<void> checkModel(const plan::Plan &plan);
+Result<void> checkPage(const plan::Plan &plan);
+Result<void> checkLayout(const plan::Layout &layout);
+Result<void> checkKernels(const plan::Plan &plan);
+Result<void> checkCode(const plan::Plan &plan);
+Result<void> checkProgram(const plan::Plan &plan, const plan::Program &program);
+Result<void> checkLaunches(const plan::Plan &plan, const plan::Bucket &bucket,
+                           const std::string &where);
+Result<void> checkLifetimes(const plan::Bucket &bucket, const std::string &where);
+Result<void> checkRanks(const plan::Plan &plan);
+
+/// Names appear in messages and file listings: short and printable.
+bool isCleanName(const flatbuffers::String *name, bool mayBeEmpty = false);
+/// Text of an optional string.
+std::string_view textOf(const flatbuffers::String *name);
+
+/// Bytes of one element; 0 for a value outside the enumeration.
+uint64_t sizeOf(plan::DType dtype);
+std::string_view nameOf(plan::DType dtype);
+
+uint64_t saturatingMultiply(uint64_t left, uint64_t right);
+uint64_t saturatingAdd(uint64_t left, uint64_t right);
+/// Rounds up to a multiple; the largest value if that overflows.
+uint64_t roundUp(uint64_t value, uint64_t multiple);
+
+/// Product of the dimensions; the largest value if one is below 1, there are too
+/// many, or the product overflows. 1 for no dimensions.
+uint64_t elementsOf(const flatbuffers::Vector<int64_t> *shape);
+
+} // namespace grok::runtime
