@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Reordering of checkpoint tensors into kernel order.
+#include "compiler/artifact/PackedTensor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <thread>
+
+using namespace grok;
+using namespace grok::compiler;
+
+static constexpr int64_t lanes = 16;
+
+static int64_t roundUp(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+int64_t PackedTensor::experts() const { return logical.size() == 3 ? logical[0] : 1; }
+
+int64_t PackedTensor::inputs() const {
+  if (logical.size() < 2)
+    return 1;
+  return transposed ? logical.back() : logical[logical.size() - 2];
+}
+
+int64_t PackedTensor::outputs() const {
+  return transposed ? logical[logical.size() - 2] : logical.back();
+}
+
+int64_t PackedTensor::panels() const {
+  int64_t group = columnGroup ? columnGroup : outputs();
+  return outputs() / group * (roundUp(group, lanes) / lanes);
+}
+
+uint64_t PackedTensor::chunkBytes() const {
+  uint64_t elements = 1;
+  for (int64_t size : shape)
+    elements *= size;
+  return elements / experts() * checkpoint::sizeOf(dtype);
+}
+
+/// Runs `work(begin, end)` over [0, count) on `threads` threads.
+static void parallel(int64_t count, int threads,
+                     const std::function<void(int64_t, int64_t)> &work) {
+  threads = static_cast<int>(std::clamp<int64_t>(count, 1, threads));
+  std::vector<std::thread> pool;
+  for (int t = 1; t < threads; ++t)
+    pool.emplace_back([&, t] { work(count * t / threads, count * (t + 1) / threads); });
+  work(0, count / threads);
+  for (std::thread &thread : pool)
+    thread.join();
+}
+
+/// Column of the logical matrix that stands in `lane` of `panel`, or -1.
+static int64_t columnOf(const PackedTensor &tensor, int64_t panel, int64_t lane) {
+  int64_t group = tensor.columnGroup ? tensor.columnGroup : tensor.outputs();
+  int64_t panelsPerGroup = roundUp(group, lanes) / lanes;
+  int64_t inGroup = panel % panelsPerGroup * lanes + lane;
+  return inGroup < group ? panel / panelsPerGroup * group + inGroup : -1;
+}
+
+namespace {
+/// Strides of one expert's matrix in the checkpoint, in elements.
+struct Strides {
+  int64_t k, column;
+};
+} // namespace
+
+template <typename Element, int64_t KPack>
+static void packPanels(const PackedTensor &tensor, const std::byte *source, std::byte *out,
+                       int64_t firstPanel, int64_t lastPanel) {
+  const int64_t inputs = tensor.inputs();
+  const Strides strides = tensor.transposed ? Strides{1, inputs} : Strides{tensor.outputs(), 1};
+  // Panels side by side share the source's cache lines, so they advance together.
+  constexpr int64_t together = 16, rows = 64;
+  for (int64_t block = firstPanel; block < lastPanel; block += together) {
+    int64_t end = std::min(block + together, lastPanel);
+    for (int64_t row = 0; row < inputs; row += rows)
+      for (int64_t panel = block; panel < end; ++panel) {
+        int64_t columns[lanes];
+        for (int64_t lane = 0; lane < lanes; ++lane)
+          columns[lane] = columnOf(tensor, panel, lane);
+        int64_t lastRow = std::min(row + rows, inputs);
+        for (int64_t k = row; k < lastRow; k += KPack) {
+          Element line[lanes * KPack] = {};
+          for (int64_t part = 0; part < KPack; ++part) {
+            const std::byte *from = source + (k + part) * strides.k * sizeof(Element);
+            for (int64_t lane = 0; lane < lanes; ++lane)
+              if (columns[lane] >= 0)
+                std::memcpy(&line[lane * KPack + part],
+                            from + columns[lane] * strides.column * sizeof(Element),
+                            sizeof(Element));
+          }
+          std::memcpy(out + (panel * inputs + k) * lanes * sizeof(Element), line, sizeof(line));
+        }
+      }
+  }
+}
+
+static void packMatrix(const PackedTensor &tensor, const std::byte *source, std::byte *out,
+                       int threads) {
+  parallel(tensor.panels(), threads, [&](int64_t begin, int64_t end) {
+    switch (tensor.dtype) {
+    case checkpoint::DType::f32:
+      return packPanels<uint32_t, 1>(tensor, source, out, begin, end);
+    case checkpoint::DType::bf16:
+      return tensor.kPack == 2 ? packPanels<uint16_t, 2>(tensor, source, out, begin, end)
+                               : packPanels<uint16_t, 1>(tensor, source, out, begin, end);
+    case checkpoint::DType::i8:
+      return tensor.kPack == 4 ? packPanels<uint8_t, 4>(tensor, source, out, begin, end)
+                               : packPanels<uint8_t, 1>(tensor, source, out, begin, end);
+    }
+  });
+}
+
+static void packScales(const PackedTensor &tensor, const std::byte *source, std::byte *out) {
+  const int64_t size = checkpoint::sizeOf(tensor.dtype);
+  for (int64_t group = 0; group < tensor.inputs(); ++group)
+    for (int64_t panel = 0; panel < tensor.panels(); ++panel)
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        int64_t column = columnOf(tensor, panel, lane);
+        if (column >= 0)
+          std::memcpy(out + ((group * tensor.panels() + panel) * lanes + lane) * size,
+                      source + (group * tensor.outputs() + column) * size, size);
+      }
+}
+
+/// Angles in float32 as the reference computes them (specification section 3,
+/// step 4); sine and cosine correctly rounded from double.
+static void makeRope(const PackedTensor &tensor, std::byte *out) {
+  const int64_t positions = tensor.shape[0], half = tensor.shape[2];
+  auto *table = reinterpret_cast<float *>(out);
+  for (int64_t j = 0; j < half; ++j) {
+    float exponent = static_cast<float>(2 * j) / static_cast<float>(2 * half);
+    float inverse = 1.0f / static_cast<float>(std::pow(tensor.ropeBase, double(exponent)));
+    for (int64_t position = 0; position < positions; ++position) {
+      float angle = static_cast<float>(position) * inverse;
+      table[(position * 2 + 0) * half + j] = static_cast<float>(std::cos(double(angle)));
+      table[(position * 2 + 1) * half + j] = static_cast<float>(std::sin(double(angle)));
+    }
+  }
+}
+
+void compiler::packChunk(const PackedTensor &tensor, std::span<const std::byte> source,
+                         int64_t expert, std::span<std::byte> out, int threads) {
+  const int64_t sourceBytes = source.size() / tensor.experts();
+  const std::byte *from = source.data() + expert * sourceBytes;
+  switch (tensor.packing) {
+  case PackedTensor::Packing::panel16:
+    return packMatrix(tensor, from, out.data(), threads);
+  case PackedTensor::Packing::scales16:
+    std::fill(out.begin(), out.end(), std::byte{0});
+    return packScales(tensor, from, out.data());
+  case PackedTensor::Packing::vector16:
+    std::fill(out.begin(), out.end(), std::byte{0});
+    std::memcpy(out.data(), from, source.size());
+    return;
+  case PackedTensor::Packing::rope:
+    return makeRope(tensor, out.data());
+  }
+}

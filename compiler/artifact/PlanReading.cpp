@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Kernel specifications and packed tensors out of a plan module.
+#include "compiler/artifact/PlanReading.h"
+
+#include "dialects/plan/PlanDialect.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
+
+using namespace mlir;
+using namespace grok;
+using namespace grok::compiler;
+
+static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
+  static constexpr KernelOp all[] = {
+      KernelOp::embed,  KernelOp::rmsNorm,      KernelOp::qkv,    KernelOp::attention,
+      KernelOp::linear, KernelOp::residualNorm, KernelOp::route,  KernelOp::group,
+      KernelOp::gateUp, KernelOp::downCombine,  KernelOp::unembed};
+  for (KernelOp op : all)
+    if (kernel.getOp() == nameOf(op))
+      return op;
+  return kernel.emitOpError("names an unknown kernel '") << kernel.getOp() << "'";
+}
+
+static WeightFormat readWeightFormat(DictionaryAttr params) {
+  WeightFormat format;
+  format.element = llvm::StringSwitch<WeightFormat::Element>(params.getAs<StringAttr>("element"))
+                       .Case("i8", WeightFormat::Element::i8)
+                       .Case("bf16", WeightFormat::Element::bf16)
+                       .Default(WeightFormat::Element::f32);
+  auto number = [&](StringRef name, int64_t missing) {
+    auto attr = params.getAs<IntegerAttr>(name);
+    return attr ? attr.getInt() : missing;
+  };
+  format.groups = number("groups", 1);
+  format.unit = number("unit", 0);
+  format.slices = number("slices", 1);
+  return format;
+}
+
+FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
+  FailureOr<KernelOp> op = readOp(kernel);
+  if (failed(op))
+    return failure();
+  KernelSpec spec;
+  spec.op = *op;
+  const llvm::StringMap<int64_t *> integers = {{"max_rows", &spec.maxRows},
+                                               {"emb", &spec.emb},
+                                               {"in", &spec.in},
+                                               {"out", &spec.out},
+                                               {"vocab", &spec.vocab},
+                                               {"q_heads", &spec.qHeads},
+                                               {"kv_heads", &spec.kvHeads},
+                                               {"head_dim", &spec.headDim},
+                                               {"ffn", &spec.ffn},
+                                               {"experts", &spec.experts},
+                                               {"selected", &spec.selected},
+                                               {"layers", &spec.layers},
+                                               {"page_tokens", &spec.pageTokens},
+                                               {"max_context", &spec.maxContext},
+                                               {"key_slice", &spec.keySlice},
+                                               {"tile_panels", &spec.tilePanels}};
+  const llvm::StringMap<double *> numbers = {
+      {"eps", &spec.eps}, {"multiplier", &spec.multiplier}, {"softcap", &spec.softcap}};
+  for (NamedAttribute param : kernel.getParams()) {
+    StringRef name = param.getName();
+    if (auto integer = dyn_cast<IntegerAttr>(param.getValue()); integer && integers.contains(name))
+      *integers.lookup(name) = integer.getInt();
+    else if (auto number = dyn_cast<FloatAttr>(param.getValue()); number && numbers.contains(name))
+      *numbers.lookup(name) = number.getValueAsDouble();
+    else if (auto text = dyn_cast<StringAttr>(param.getValue()); text && name == "numerics")
+      spec.numerics = text == "bf16" ? Numerics::bf16 : Numerics::f32;
+    else if (text && name == "kv")
+      spec.kvBf16 = text == "bf16";
+    else if (auto format = dyn_cast<DictionaryAttr>(param.getValue()); format && name == "weight")
+      spec.weight = readWeightFormat(format);
+    else
+      return kernel.emitOpError("has a parameter that no kernel knows: ") << name;
+  }
+  return spec;
+}
+
+static bool readPacking(plan::TensorOp op, PackedTensor &tensor) {
+  tensor.packingText = op.getPacking().str();
+  auto [kind, suffix] = op.getPacking().split(".k");
+  if (!suffix.empty() && suffix.getAsInteger(10, tensor.kPack))
+    return false;
+  if (kind == "panel16")
+    tensor.packing = PackedTensor::Packing::panel16;
+  else if (kind == "scales16")
+    tensor.packing = PackedTensor::Packing::scales16;
+  else if (kind == "vector16")
+    tensor.packing = PackedTensor::Packing::vector16;
+  else if (kind == "rope")
+    tensor.packing = PackedTensor::Packing::rope;
+  else
+    return false;
+  return true;
+}
+
+static FailureOr<PackedTensor> readTensor(plan::TensorOp op) {
+  PackedTensor tensor;
+  tensor.name = op.getSymName().str();
+  tensor.source = op.getSource().str();
+  if (!readPacking(op, tensor))
+    return op.emitOpError("has an unknown packing '") << op.getPacking() << "'";
+  auto type = cast<RankedTensorType>(op.getType());
+  Type element = type.getElementType();
+  tensor.dtype = element.isF32()    ? checkpoint::DType::f32
+                 : element.isBF16() ? checkpoint::DType::bf16
+                                    : checkpoint::DType::i8;
+  tensor.shape = type.getShape();
+  tensor.logical = op.getLogical();
+  tensor.columnGroup = op.getColumnGroup();
+  tensor.transposed = op.getTransposed();
+  tensor.rowGroups = op.getRowGroups();
+  tensor.unit = op.getUnit();
+  tensor.slices = op.getSlices();
+  if (auto base = op->getAttrOfType<FloatAttr>("base"))
+    tensor.ropeBase = base.getValueAsDouble();
+  return tensor;
+}
+
+FailureOr<std::vector<PackedTensor>> compiler::readLayout(plan::LayoutOp layout) {
+  std::vector<PackedTensor> tensors;
+  for (auto op : layout.getBody().getOps<plan::TensorOp>()) {
+    FailureOr<PackedTensor> tensor = readTensor(op);
+    if (failed(tensor))
+      return failure();
+    tensors.push_back(std::move(*tensor));
+  }
+  return tensors;
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// plan dialect -> FlatBuffers, op by op.
+#include "compiler/artifact/PlanWriter.h"
+
+#include "dialects/plan/PlanDialect.h"
+#include "runtime/plan/plan_generated.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace grok;
+using namespace grok::compiler;
+
+static constexpr uint32_t planFormatVersion = 1;
+
+template <typename Container> static std::vector<uint8_t> toBytes(const Container &bytes) {
+  auto *data = reinterpret_cast<const uint8_t *>(bytes.data());
+  return {data, data + bytes.size()};
+}
+
+namespace {
+/// Holds the indices that entries of the plan use for one another.
+class PlanBuilder {
+public:
+  PlanBuilder(ModuleOp module, const PlanInputs &inputs) : module(module), inputs(inputs) {}
+  plan::PlanT build();
+
+private:
+  std::unique_ptr<plan::ModelT> model();
+  std::unique_ptr<plan::LayoutT> layout(plan::LayoutOp op);
+  std::unique_ptr<plan::BucketT> bucket(plan::BucketOp op);
+  std::unique_ptr<plan::BufferT> buffer(Operation *op, int64_t maxRows);
+  std::unique_ptr<plan::LaunchT> launch(plan::LaunchOp op,
+                                        const llvm::DenseMap<Value, int> &buffers);
+  void addKernels();
+  void addPage();
+  void addCode();
+  int64_t number(StringRef dictionary, StringRef name);
+
+  ModuleOp module;
+  const PlanInputs &inputs;
+  plan::PlanT result;
+  llvm::StringMap<int> kernelIndex, tensorIndex;
+};
+} // namespace
+
+int64_t PlanBuilder::number(StringRef dictionary, StringRef name) {
+  auto attrs = module->getAttrOfType<DictionaryAttr>(dictionary);
+  auto attr = attrs ? attrs.getAs<IntegerAttr>(name) : IntegerAttr();
+  return attr ? attr.getInt() : 0;
+}
+
+std::unique_ptr<plan::ModelT> PlanBuilder::model() {
+  auto model = std::make_unique<plan::ModelT>();
+  auto get = [&](StringRef name) { return number("grok.model", name); };
+  if (auto attrs = module->getAttrOfType<DictionaryAttr>("grok.model"))
+    if (auto name = attrs.getAs<StringAttr>("name"))
+      model->name = name.str();
+  model->vocab_size = get("vocab_size");
+  model->emb_size = get("emb_size");
+  model->num_layers = get("num_layers");
+  model->num_q_heads = get("num_q_heads");
+  model->num_kv_heads = get("num_kv_heads");
+  model->key_size = get("key_size");
+  model->ffn_size = get("ffn_size");
+  model->num_experts = get("num_experts");
+  model->num_selected_experts = get("num_selected_experts");
+  model->sequence_len = get("sequence_len");
+  model->pad_token = static_cast<int32_t>(get("pad_token"));
+  model->eos_token = static_cast<int32_t>(get("eos_token"));
+  return model;
+}
+
+static plan::DType dtypeOf(checkpoint::DType dtype) {
+  switch (dtype) {
+  case checkpoint::DType::f32:
+    return plan::DType::f32;
+  case checkpoint::DType::bf16:
+    return plan::DType::bf16;
+  case checkpoint::DType::i8:
+    return plan::DType::i8;
+  }
+  return plan::DType::f32;
+}
+
+static plan::DType dtypeOf(Type element) {
+  if (element.isInteger(32))
+    return plan::DType::i32;
+  if (element.isInteger(8))
+    return plan::DType::i8;
+  return element.isBF16() ? plan::DType::bf16 : plan::DType::f32;
+}
+
+std::unique_ptr<plan::LayoutT> PlanBuilder::layout(plan::LayoutOp op) {
+  auto layout = std::make_unique<plan::LayoutT>();
+  layout->name = op.getSymName().str();
+  const bool hasFile = !inputs.weightFile.name.empty();
+  layout->file = inputs.weightFile.name;
+  layout->file_bytes = inputs.weightFile.bytes;
+  layout->header_bytes = inputs.weightFile.headerBytes;
+  if (hasFile)
+    layout->header_sha256 = toBytes(inputs.weightFile.headerSha256);
+  for (const PackedTensor &tensor : inputs.tensors) {
+    auto entry = std::make_unique<plan::WeightTensorT>();
+    entry->name = tensor.name;
+    entry->dtype = dtypeOf(tensor.dtype);
+    entry->shape = tensor.shape;
+    entry->offset = tensor.offset;
+    entry->bytes = tensor.bytes;
+    if (hasFile)
+      entry->sha256 = toBytes(tensor.sha256);
+    entry->packing = tensor.packingText;
+    entry->logical_shape = tensor.logical;
+    entry->row_groups = static_cast<int32_t>(tensor.rowGroups);
+    entry->k_unit = static_cast<int32_t>(tensor.unit);
+    entry->k_slices = static_cast<int32_t>(tensor.slices);
+    tensorIndex[tensor.name] = static_cast<int>(layout->tensors.size());
+    layout->tensors.push_back(std::move(entry));
+  }
+  return layout;
+}
+
+void PlanBuilder::addKernels() {
+  for (auto op : module.getOps<plan::KernelOp>()) {
+    auto kernel = std::make_unique<plan::KernelT>();
+    kernel->symbol = op.getSymName().str();
+    kernel->op = op.getOp().str();
+    kernel->spec = inputs.specText.at(kernel->symbol);
+    kernel->num_buffers = static_cast<int32_t>(op.getNumOperands());
+    kernel->scratch_bytes = inputs.scratch.at(kernel->symbol);
+    kernelIndex[kernel->symbol] = static_cast<int>(result.kernels.size());
+    result.kernels.push_back(std::move(kernel));
+  }
+}
+
+std::unique_ptr<plan::BufferT> PlanBuilder::buffer(Operation *op, int64_t maxRows) {
+  auto type = cast<plan::BufferType>(op->getResult(0).getType());
+  auto buffer = std::make_unique<plan::BufferT>();
+  buffer->dtype = dtypeOf(type.getTensor().getElementType());
+  buffer->per_row = type.isPerRow();
+  buffer->row_shape = type.getTensor().getShape().drop_front(type.isPerRow() ? 1 : 0);
+  buffer->bytes = type.getBytes(maxRows);
+  llvm::TypeSwitch<Operation *>(op)
+      .Case([&](plan::BufferOp arena) {
+        buffer->kind = plan::BufferKind::arena;
+        buffer->name = arena.getName().str();
+        buffer->offset = arena.getOffset().value_or(0);
+      })
+      .Case([&](plan::WeightOp weight) {
+        buffer->kind = plan::BufferKind::weight;
+        buffer->name = weight.getTensor().getLeafReference().str();
+        buffer->tensor = tensorIndex.lookup(buffer->name);
+        buffer->bytes = inputs.tensors[buffer->tensor].bytes;
+      })
+      .Case([&](plan::KVOp kv) {
+        buffer->kind = plan::BufferKind::kv;
+        buffer->name = "kv" + std::to_string(kv.getLayer());
+        buffer->bytes = number("plan.page", "layer_bytes");
+        buffer->offset = kv.getLayer() * buffer->bytes;
+      })
+      .Case([&](plan::LogitsOp) {
+        buffer->kind = plan::BufferKind::logits;
+        buffer->name = "logits";
+      });
+  return buffer;
+}
+
+std::unique_ptr<plan::LaunchT> PlanBuilder::launch(plan::LaunchOp op,
+                                                   const llvm::DenseMap<Value, int> &buffers) {
+  auto launch = std::make_unique<plan::LaunchT>();
+  launch->kernel = kernelIndex.lookup(op.getKernel());
+  launch->name = op.getName().str();
+  launch->layer = static_cast<int32_t>(op.getLayer().value_or(-1));
+  for (auto [value, use] : llvm::zip_equal(op.getOperands(), op.getUses())) {
+    auto useAttr = cast<plan::UseAttr>(use);
+    auto operand = std::make_unique<plan::OperandT>();
+    operand->buffer = buffers.lookup(value);
+    operand->access = static_cast<plan::Access>(useAttr.getAccess());
+    operand->range = static_cast<plan::Range>(useAttr.getRange());
+    launch->operands.push_back(std::move(operand));
+  }
+  plan::TilesAttr tiles = op.getTiles();
+  int32_t counter = -1;
+  if (tiles.getOperand() >= 0)
+    counter = buffers.lookup(op.getOperands()[tiles.getOperand()]);
+  launch->tiles = std::make_unique<plan::TileCount>(
+      tiles.getPerRow(), tiles.getPerLogitRow(), tiles.getConstant(), counter,
+      static_cast<int32_t>(tiles.getElement()), tiles.getMax());
+  return launch;
+}
+
+std::unique_ptr<plan::BucketT> PlanBuilder::bucket(plan::BucketOp op) {
+  auto bucket = std::make_unique<plan::BucketT>();
+  bucket->max_rows = static_cast<int32_t>(op.getMaxRows());
+  bucket->arena_bytes = op.getArenaBytes().value_or(0);
+  llvm::DenseMap<Value, int> buffers;
+  for (Operation &inner : op.getBody().front()) {
+    if (auto launchOp = dyn_cast<plan::LaunchOp>(inner)) {
+      bucket->launches.push_back(launch(launchOp, buffers));
+    } else if (inner.getNumResults() == 1) {
+      buffers[inner.getResult(0)] = static_cast<int>(bucket->buffers.size());
+      bucket->buffers.push_back(buffer(&inner, op.getMaxRows()));
+    }
+  }
+  return bucket;
+}
+
+void PlanBuilder::addPage() {
+  auto page = std::make_unique<plan::PageLayoutT>();
+  page->tokens = static_cast<int32_t>(number("plan.page", "tokens"));
+  page->bytes = number("plan.page", "bytes");
+  page->layer_bytes = number("plan.page", "layer_bytes");
+  auto attrs = module->getAttrOfType<DictionaryAttr>("plan.page");
+  auto kv = attrs.getAs<StringAttr>("kv");
+  page->dtype = kv == "bf16" ? plan::DType::bf16 : plan::DType::f32;
+  page->description = "keys [head][dim][token], values [head][token][dim], visible [token]";
+  result.page = std::move(page);
+}
+
+void PlanBuilder::addCode() {
+  for (const PlanCode &code : inputs.code) {
+    auto blob = std::make_unique<plan::CodeBlobT>();
+    blob->target = code.target;
+    blob->level = code.level;
+    blob->features = code.features;
+    blob->image = code.image;
+    blob->sha256 = toBytes(runtime::sha256(std::as_bytes(std::span(code.image))));
+    result.code.push_back(std::move(blob));
+  }
+}
+
+plan::PlanT PlanBuilder::build() {
+  auto moduleNumber = [&](StringRef name) {
+    return static_cast<int32_t>(module->getAttrOfType<IntegerAttr>(name).getInt());
+  };
+  result.producer = std::string("grokc ") + GROKC_VERSION;
+  result.model = model();
+  result.numerics = module->getAttrOfType<StringAttr>("grok.numerics").str();
+  result.weights = inputs.weights;
+  result.max_context = moduleNumber("plan.max_context");
+  result.max_step_rows = moduleNumber("plan.max_step_rows");
+  result.tokenizer = toBytes(inputs.tokenizer);
+  addPage();
+  for (auto op : module.getOps<plan::LayoutOp>())
+    result.layouts.push_back(layout(op));
+  addKernels();
+  for (auto op : module.getOps<plan::ProgramOp>()) {
+    auto program = std::make_unique<plan::ProgramT>();
+    program->name = op.getSymName().str();
+    for (auto bucketOp : op.getBody().getOps<plan::BucketOp>())
+      program->buckets.push_back(bucket(bucketOp));
+    result.programs.push_back(std::move(program));
+  }
+  result.ranks.push_back(std::make_unique<plan::RankT>());
+  addCode();
+  return std::move(result);
+}
+
+std::vector<std::byte> compiler::writePlan(ModuleOp module, const PlanInputs &inputs) {
+  plan::PlanT content = PlanBuilder(module, inputs).build();
+  flatbuffers::FlatBufferBuilder body;
+  body.Finish(plan::Plan::Pack(body, &content));
+  auto bytes = std::span(body.GetBufferPointer(), body.GetSize());
+  runtime::Digest digest = runtime::sha256(std::as_bytes(bytes));
+  flatbuffers::FlatBufferBuilder outer;
+  auto digestOffset = outer.CreateVector(digest.data(), digest.size());
+  // The body is read in place, so it keeps its own alignment inside the file.
+  outer.ForceVectorAlignment(bytes.size(), 1, body.GetBufferMinAlignment());
+  auto bodyOffset = outer.CreateVector(bytes.data(), bytes.size());
+  plan::FinishPlanFileBuffer(
+      outer, plan::CreatePlanFile(outer, planFormatVersion, digestOffset, bodyOffset));
+  auto *data = reinterpret_cast<const std::byte *>(outer.GetBufferPointer());
+  return {data, data + outer.GetSize()};
+}

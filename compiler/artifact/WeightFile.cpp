@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Streaming writer of the packed weight file.
+#include "compiler/artifact/WeightFile.h"
+
+#include "compiler/artifact/OutputFile.h"
+#include "frontends/checkpoint/Checkpoint.h"
+
+#include <nlohmann/json.hpp>
+
+using namespace grok;
+using namespace grok::compiler;
+using runtime::Sha256;
+
+static constexpr uint64_t dataAlignment = 4096;
+static constexpr std::string_view scalesSuffix = ".scales";
+
+static const char *safetensorsName(checkpoint::DType dtype) {
+  switch (dtype) {
+  case checkpoint::DType::f32:
+    return "F32";
+  case checkpoint::DType::bf16:
+    return "BF16";
+  case checkpoint::DType::i8:
+    return "I8";
+  }
+  return "";
+}
+
+/// The packed shape, or one flat axis where padding to 64 bytes adds elements.
+static std::vector<int64_t> storedShape(const PackedTensor &tensor) {
+  if (tensor.chunkBytes() * tensor.experts() == tensor.bytes)
+    return tensor.shape;
+  return {static_cast<int64_t>(tensor.bytes) / checkpoint::sizeOf(tensor.dtype)};
+}
+
+/// The header with its length prefix, padded with spaces (as safetensors
+/// allows) so that data starts on a page.
+static std::string headerText(const std::vector<PackedTensor> &tensors, uint64_t headerBytes) {
+  nlohmann::ordered_json header;
+  nlohmann::ordered_json &metadata = header["__metadata__"];
+  metadata["format"] = "grok-packed-1";
+  for (const PackedTensor &tensor : tensors)
+    metadata["sha256:" + tensor.name] = runtime::hex(tensor.sha256);
+  for (const PackedTensor &tensor : tensors)
+    header[tensor.name] = {
+        {"dtype", safetensorsName(tensor.dtype)},
+        {"shape", storedShape(tensor)},
+        {"data_offsets",
+         {tensor.offset - headerBytes, tensor.offset - headerBytes + tensor.bytes}}};
+  std::string json = header.dump();
+  uint64_t length = headerBytes ? headerBytes - 8 : json.size();
+  json.resize(std::max<uint64_t>(length, json.size()), ' ');
+  std::string text(8, '\0');
+  for (int byte = 0; byte < 8; ++byte)
+    text[byte] = static_cast<char>(json.size() >> (8 * byte));
+  return text + json;
+}
+
+static void placeFrom(std::vector<PackedTensor> &tensors, uint64_t start) {
+  for (PackedTensor &tensor : tensors) {
+    tensor.offset = start;
+    start += tensor.bytes;
+  }
+}
+
+WeightFile compiler::placeTensors(std::string name, std::vector<PackedTensor> &tensors) {
+  for (PackedTensor &tensor : tensors)
+    tensor.bytes = (tensor.chunkBytes() * tensor.experts() + 63) / 64 * 64;
+  // Offsets stand in the header as decimal text: room for the largest first.
+  placeFrom(tensors, 0);
+  uint64_t digits = tensors.size() * 2 * 20;
+  uint64_t headerBytes = headerText(tensors, 0).size() + digits;
+  headerBytes = (headerBytes + dataAlignment - 1) / dataAlignment * dataAlignment;
+  placeFrom(tensors, headerBytes);
+  uint64_t end = tensors.empty() ? headerBytes : tensors.back().offset + tensors.back().bytes;
+  return {std::move(name), end, headerBytes, {}};
+}
+
+/// The checkpoint tensor that `tensor` reads, and whether it wants the scales.
+static std::pair<std::string, bool> sourceOf(const PackedTensor &tensor) {
+  if (tensor.source.ends_with(scalesSuffix))
+    return {tensor.source.substr(0, tensor.source.size() - scalesSuffix.size()), true};
+  return {tensor.source, false};
+}
+
+static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
+                                const checkpoint::Checkpoint &source, int threads) {
+  std::unique_ptr<checkpoint::TensorData> data;
+  std::span<const std::byte> bytes;
+  if (tensor.packing != PackedTensor::Packing::rope) {
+    auto [name, wantScales] = sourceOf(tensor);
+    auto read = source.read(name);
+    if (!read)
+      return tl::unexpected(read.error());
+    data = std::move(*read);
+    bytes = wantScales ? data->scales() : data->weight();
+  }
+  Sha256 hash;
+  std::vector<std::byte> chunk(tensor.chunkBytes());
+  uint64_t offset = tensor.offset;
+  auto put = [&](std::span<const std::byte> part) {
+    hash.add(part);
+    auto written = out.writeAt(offset, part);
+    offset += part.size();
+    return written;
+  };
+  const int64_t expertBytes = static_cast<int64_t>(bytes.size()) / tensor.experts();
+  for (int64_t expert = 0; expert < tensor.experts(); ++expert) {
+    packChunk(tensor, bytes, expert, chunk, threads);
+    if (data && tensor.packing == PackedTensor::Packing::panel16)
+      data->release(expert * expertBytes, (expert + 1) * expertBytes);
+    if (auto written = put(chunk); !written)
+      return written;
+  }
+  std::vector<std::byte> padding(tensor.offset + tensor.bytes - offset);
+  if (auto written = put(padding); !written)
+    return written;
+  tensor.sha256 = hash.finish();
+  return data ? data->checkUnchanged() : Result<void>();
+}
+
+Result<void> compiler::writeWeightFile(const std::string &directory, WeightFile &file,
+                                       std::vector<PackedTensor> &tensors,
+                                       const checkpoint::Checkpoint &source, int threads,
+                                       const PackProgress &progress) {
+  auto out = OutputFile::create(directory + "/" + file.name, file.bytes);
+  if (!out)
+    return tl::unexpected(out.error());
+  uint64_t done = 0, total = file.bytes - file.headerBytes;
+  for (PackedTensor &tensor : tensors) {
+    progress(tensor.name, done, total);
+    if (auto written = writeTensor(*out, tensor, source, threads); !written)
+      return written;
+    done += tensor.bytes;
+  }
+  progress("", done, total);
+  std::string header = headerText(tensors, file.headerBytes);
+  auto bytes = std::as_bytes(std::span(header));
+  file.headerSha256 = runtime::sha256(bytes);
+  if (auto written = out->writeAt(0, bytes); !written)
+    return written;
+  return out->close();
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Writes the packed weight file: safetensors, in kernel order, streamed.
+#pragma once
+
+#include "compiler/artifact/PackedTensor.h"
+
+#include <functional>
+
+namespace grok::compiler {
+
+template <typename T> using Result = checkpoint::Result<T>;
+
+/// Called before each tensor and after the last: its name, bytes done of all.
+using PackProgress = std::function<void(std::string_view tensor, uint64_t done, uint64_t total)>;
+
+struct WeightFile {
+  std::string name;         // "model-cpu-00000-of-00001.weights.safetensors"
+  uint64_t bytes = 0;       // whole file
+  uint64_t headerBytes = 0; // where data starts, a multiple of 4096
+  runtime::Digest headerSha256{};
+};
+
+/// Gives every tensor its offset; returns the file's sizes. Order is kept.
+WeightFile placeTensors(std::string name, std::vector<PackedTensor> &tensors);
+
+/// Packs all tensors from `source` into `directory`/file.name and fills their
+/// digests and the header's. Holds one source and one packed tensor (of an
+/// expert tensor: one expert) at a time. On failure the file is removed.
+Result<void> writeWeightFile(const std::string &directory, WeightFile &file,
+                             std::vector<PackedTensor> &tensors,
+                             const checkpoint::Checkpoint &source, int threads,
+                             const PackProgress &progress);
+
+} // namespace grok::compiler

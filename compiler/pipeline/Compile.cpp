@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The compiler from a model to an artifact, phase by phase.
+#include "compiler/pipeline/Compile.h"
+
+#include "compiler/artifact/OutputFile.h"
+#include "compiler/artifact/PlanReading.h"
+#include "compiler/artifact/PlanWriter.h"
+#include "compiler/pipeline/ModelSource.h"
+#include "compiler/targets/cpu/CpuKernels.h"
+#include "dialects/grok/GrokDialect.h"
+#include "dialects/plan/PlanDialect.h"
+#include "frontends/graph/BuildGraph.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Verifier.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <chrono>
+#include <filesystem>
+#include <unistd.h>
+
+using namespace mlir;
+using namespace grok;
+using namespace grok::compiler;
+namespace fs = std::filesystem;
+
+using Clock = std::chrono::steady_clock;
+
+namespace {
+/// One run: what the phases hand to one another.
+class Compilation {
+public:
+  Compilation(const CompileOptions &options, const CompileHooks &hooks)
+      : options(options), hooks(hooks), context(MLIRContext::Threading::DISABLED) {
+    context.loadDialect<func::FuncDialect, GrokDialect, plan::PlanDialect>();
+  }
+  Result<CompileReport> run();
+
+private:
+  Result<void> runPhase(Phase phase);
+  Result<std::string> import();
+  Result<std::string> runPasses(Phase phase);
+  Result<std::string> makeKernels();
+  Result<std::string> writeArtifact();
+  Result<void> writeModule(const std::string &path);
+  Result<void> writeWeights(const std::string &folder, PlanInputs &inputs);
+  Result<void> checkOptions();
+  tl::unexpected<std::string> diagnosed(StringRef what);
+  PhaseOptions phaseOptions() const;
+
+  const CompileOptions &options;
+  const CompileHooks &hooks;
+  MLIRContext context;
+  std::string diagnostic; // first error that MLIR reported
+  OpenedModel source;
+  int64_t maxContext = 0;
+  OwningOpRef<ModuleOp> module;
+  PlanInputs plan;
+  CompileReport report;
+};
+} // namespace
+
+tl::unexpected<std::string> Compilation::diagnosed(StringRef what) {
+  std::string text = what.str();
+  if (!diagnostic.empty())
+    text += ": " + diagnostic;
+  return tl::unexpected(text);
+}
+
+PhaseOptions Compilation::phaseOptions() const {
+  return {maxContext, options.maxStepRows, options.pageTokens};
+}
+
+Result<void> Compilation::checkOptions() {
+  const int64_t trained = source.config.sequenceLen;
+  maxContext = options.maxContext.value_or(trained);
+  if (maxContext < 1 || maxContext > trained)
+    return tl::unexpected("--max-context=" + std::to_string(maxContext) + ": " +
+                          source.config.name + " holds 1 to " + std::to_string(trained) +
+                          " positions");
+  return {};
+}
+
+/// The form of the matrices, for people: how most of the bytes are stored.
+static std::string weightsText(const checkpoint::TensorList &tensors) {
+  for (const checkpoint::TensorInfo &tensor : tensors)
+    if (tensor.quantised)
+      return "int8";
+  for (const checkpoint::TensorInfo &tensor : tensors)
+    if (tensor.dtype == checkpoint::DType::bf16)
+      return "bf16";
+  return "f32";
+}
+
+Result<std::string> Compilation::import() {
+  auto opened = openModel(options.model, options.weightsFrom);
+  if (!opened)
+    return tl::unexpected(opened.error());
+  source = std::move(*opened);
+  if (auto checked = checkOptions(); !checked)
+    return tl::unexpected(checked.error());
+  graph::GraphOptions graphOptions;
+  if (options.numerics == Numerics::bf16)
+    graphOptions.numerics = graph::Numerics::bf16;
+  if (options.kvBf16)
+    graphOptions.cacheElement = checkpoint::DType::bf16;
+  module = graph::buildGraph(context, source.config, source.tensors, graphOptions);
+  if (!module || failed(verify(*module)))
+    return diagnosed("cannot build the graph of " + source.config.name);
+  return source.config.name + ", " + std::to_string(source.config.numLayers) + " layers, weights " +
+         weightsText(source.tensors);
+}
+
+Result<std::string> Compilation::runPasses(Phase phase) {
+  PassManager passes(&context);
+  if (hooks.configurePasses)
+    hooks.configurePasses(passes);
+  addPhase(passes, phase, phaseOptions());
+  if (failed(passes.run(*module)))
+    return diagnosed(("phase " + nameOf(phase)).str());
+  int64_t count = 0;
+  module->walk([&](Operation *) { ++count; });
+  return std::to_string(count) + " ops";
+}
+
+Result<std::string> Compilation::makeKernels() {
+  std::vector<NamedKernelSpec> specs;
+  for (auto op : module->getOps<plan::KernelOp>()) {
+    FailureOr<KernelSpec> spec = readKernelSpec(op);
+    if (failed(spec))
+      return diagnosed("phase kernels");
+    specs.push_back({op.getSymName().str(), *spec});
+    plan.specText[specs.back().symbol] = canonicalText(*spec);
+  }
+  CpuOptions cpu;
+  cpu.threads = options.threads;
+  cpu.cacheDir = options.kernelCache;
+  if (!options.dumpPhases.empty())
+    cpu.dumpDir = options.dumpPhases + "/kernels";
+  auto code = compileCpuKernels(specs, options.levels, cpu);
+  if (!code)
+    return tl::unexpected(code.error());
+  for (auto [kernel, bytes] : llvm::zip_equal(specs, code->scratchBytes))
+    plan.scratch[kernel.symbol] = bytes;
+  for (CpuLevelCode &level : code->levels)
+    plan.code.push_back({"cpu", level.level, level.features, std::move(level.image)});
+  return std::to_string(specs.size()) + " kernels x " + std::to_string(plan.code.size()) +
+         " CPU levels, " + std::to_string(code->objectsFromCache) + " of " +
+         std::to_string(code->objectsFromCache + code->objectsCompiled) + " objects from the cache";
+}
+
+Result<void> Compilation::writeWeights(const std::string &folder, PlanInputs &inputs) {
+  if (!source.weights) {
+    inputs.weightFile.name.clear();
+    return {};
+  }
+  auto written = writeWeightFile(folder, inputs.weightFile, inputs.tensors, *source.weights,
+                                 options.threads, hooks.packing);
+  report.weightBytes = inputs.weightFile.bytes;
+  return written;
+}
+
+Result<std::string> Compilation::writeArtifact() {
+  plan.weights = weightsText(source.tensors);
+  plan.tokenizer = std::move(source.tokenizer);
+  auto layout = *module->getOps<plan::LayoutOp>().begin();
+  FailureOr<std::vector<PackedTensor>> tensors = readLayout(layout);
+  if (failed(tensors))
+    return diagnosed("phase artifact");
+  plan.tensors = std::move(*tensors);
+  std::string name = "model-" + layout.getSymName().str() + "-00000-of-00001.weights.safetensors";
+  plan.weightFile = placeTensors(std::move(name), plan.tensors);
+  auto folder = OutputFolder::create(options.output);
+  if (!folder)
+    return tl::unexpected(folder.error());
+  if (auto written = writeWeights(folder->path(), plan); !written)
+    return tl::unexpected(written.error());
+  std::vector<std::byte> bytes = writePlan(*module, plan);
+  report.planBytes = bytes.size();
+  auto file = OutputFile::create(folder->path() + "/model.plan", bytes.size());
+  if (!file)
+    return tl::unexpected(file.error());
+  if (auto written = file->writeAt(0, bytes).and_then([&] { return file->close(); }); !written)
+    return tl::unexpected(written.error());
+  if (auto committed = folder->commit(); !committed)
+    return tl::unexpected(committed.error());
+  return report.weightBytes ? "packed " + std::to_string(plan.tensors.size()) + " tensors"
+                            : std::string("plan without weights");
+}
+
+Result<void> Compilation::writeModule(const std::string &path) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  OpPrintingFlags flags;
+  module->print(stream, flags.elideLargeElementsAttrs(64));
+  if (path == "-") {
+    llvm::outs() << text;
+    llvm::outs().flush();
+    return {};
+  }
+  std::string temporary = path + ".partial-" + std::to_string(::getpid());
+  auto file = OutputFile::create(temporary, 0);
+  if (!file)
+    return tl::unexpected(file.error());
+  auto bytes = std::as_bytes(std::span(text));
+  if (auto written = file->writeAt(0, bytes).and_then([&] { return file->close(); }); !written)
+    return written;
+  std::error_code error;
+  fs::rename(temporary, path, error);
+  if (!error)
+    return {};
+  fs::remove(temporary);
+  return tl::unexpected(path + ": cannot write: " + error.message());
+}
+
+Result<void> Compilation::runPhase(Phase phase) {
+  if (hooks.phaseStarted)
+    hooks.phaseStarted(nameOf(phase));
+  auto start = Clock::now();
+  Result<std::string> detail = phase == Phase::import     ? import()
+                               : phase == Phase::kernels  ? makeKernels()
+                               : phase == Phase::artifact ? writeArtifact()
+                                                          : runPasses(phase);
+  if (!detail)
+    return tl::unexpected(detail.error());
+  std::chrono::duration<double> time = Clock::now() - start;
+  report.phases.push_back({std::string(nameOf(phase)), time.count(), *detail});
+  if (hooks.phaseEnded)
+    hooks.phaseEnded(report.phases.back());
+  if (options.dumpPhases.empty() || phase == Phase::artifact)
+    return {};
+  std::string number = std::to_string(static_cast<int>(phase));
+  return writeModule(options.dumpPhases + "/" + number + "-" + std::string(nameOf(phase)) +
+                     ".mlir");
+}
+
+Result<CompileReport> Compilation::run() {
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnosticOp) {
+    if (diagnosticOp.getSeverity() != DiagnosticSeverity::Error)
+      return failure();
+    if (diagnostic.empty())
+      diagnostic = diagnosticOp.str();
+    return success();
+  });
+  if (!options.dumpPhases.empty()) {
+    std::error_code error;
+    fs::create_directories(options.dumpPhases, error);
+    if (error)
+      return tl::unexpected(options.dumpPhases + ": cannot create: " + error.message());
+  }
+  report.output = options.output;
+  for (Phase phase : allPhases) {
+    if (auto done = runPhase(phase); !done)
+      return tl::unexpected(done.error());
+    if (phase == options.lastPhase)
+      break;
+  }
+  if (options.lastPhase != Phase::artifact)
+    if (auto written = writeModule(options.output); !written)
+      return tl::unexpected(written.error());
+  return std::move(report);
+}
+
+Result<CompileReport> compiler::compileModel(const CompileOptions &options,
+                                             const CompileHooks &hooks) {
+  return Compilation(options, hooks).run();
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The one call that compiles: a model in, an artifact out.
+#pragma once
+
+#include "compiler/artifact/WeightFile.h"
+#include "compiler/kernels/KernelSpec.h"
+#include "compiler/pipeline/Phases.h"
+
+#include <functional>
+
+namespace grok::compiler {
+
+struct CompileOptions {
+  std::string model;               // folder or preset
+  std::string weightsFrom;         // empty, folder, "random:SEED" or "none"
+  std::string output;              // artifact folder, or .mlir file ("-" = stdout)
+  std::vector<std::string> levels; // CPU levels; empty = all
+  Numerics numerics = Numerics::f32;
+  bool kvBf16 = false;
+  std::optional<int64_t> maxContext; // default: the model's sequence_len
+  int64_t maxStepRows = 512;
+  int64_t pageTokens = 32;
+  Phase lastPhase = Phase::artifact;
+  std::string dumpPhases;  // folder; empty = no dump
+  std::string kernelCache; // folder; empty = off
+  int threads = 1;
+};
+
+struct PhaseTime {
+  std::string name;
+  double seconds;
+  std::string detail; // "11 kernels x 3 levels, 33 from the cache"
+};
+
+struct CompileReport {
+  std::vector<PhaseTime> phases;
+  uint64_t planBytes = 0;
+  uint64_t weightBytes = 0; // 0 without weights
+  std::string output;
+};
+
+/// What a caller may watch.
+struct CompileHooks {
+  std::function<void(std::string_view phase)> phaseStarted;
+  std::function<void(const PhaseTime &)> phaseEnded;
+  PackProgress packing;
+  /// Called on every pass manager before it runs (timing, IR printing).
+  std::function<void(mlir::PassManager &)> configurePasses;
+};
+
+/// Nothing is left behind on failure. The error is one line.
+Result<CompileReport> compileModel(const CompileOptions &options, const CompileHooks &hooks);
+
+} // namespace grok::compiler

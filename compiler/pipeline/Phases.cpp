@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Which passes make up which phase.
+#include "compiler/pipeline/Phases.h"
+
+#include "passes/fusion/Passes.h"
+#include "passes/memory/Passes.h"
+#include "passes/outlining/Passes.h"
+
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace grok;
+using namespace grok::compiler;
+
+std::string_view compiler::nameOf(Phase phase) {
+  static constexpr std::string_view names[] = {"import", "fuse",    "outline",
+                                               "memory", "kernels", "artifact"};
+  return names[static_cast<int>(phase)];
+}
+
+std::optional<Phase> compiler::phaseNamed(std::string_view name) {
+  for (Phase phase : allPhases)
+    if (nameOf(phase) == name)
+      return phase;
+  return std::nullopt;
+}
+
+void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &options) {
+  switch (phase) {
+  case Phase::fuse:
+    passes.addPass(createCanonicalizerPass());
+    passes.addPass(createCSEPass());
+    buildFusionPipeline(passes);
+    return;
+  case Phase::outline: {
+    OutlineKernelsOptions outline;
+    outline.maxContext = options.maxContext;
+    outline.maxStepRows = options.maxStepRows;
+    outline.pageTokens = options.pageTokens;
+    passes.addPass(createOutlineKernels(outline));
+    return;
+  }
+  case Phase::memory:
+    passes.addPass(plan::createAssignMemory());
+    return;
+  case Phase::import:
+  case Phase::kernels:
+  case Phase::artifact:
+    return;
+  }
+}
+
+namespace {
+struct ToPlanOptions : PassPipelineOptions<ToPlanOptions> {
+  Option<int64_t> maxContext{*this, "max-context", llvm::cl::desc("Positions of a sequence"),
+                             llvm::cl::init(8192)};
+  Option<int64_t> maxStepRows{*this, "max-step-rows", llvm::cl::desc("Rows of a step"),
+                              llvm::cl::init(512)};
+  Option<int64_t> pageTokens{*this, "page-tokens", llvm::cl::desc("Positions of a cache page"),
+                             llvm::cl::init(32)};
+};
+} // namespace
+
+void compiler::registerPipelines() {
+  registerFusionPasses();
+  registerOutliningPasses();
+  registerMemoryPasses();
+  PassPipelineRegistration<ToPlanOptions>(
+      "grok-to-plan", "Fuse, outline kernels and assign memory",
+      [](OpPassManager &passes, const ToPlanOptions &chosen) {
+        PhaseOptions options{chosen.maxContext, chosen.maxStepRows, chosen.pageTokens};
+        for (Phase phase : allPhases)
+          addPhase(passes, phase, options);
+      });
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The compiler's story as a pass pipeline, phase by phase.
+#pragma once
+
+#include "mlir/Pass/PassManager.h"
+#include <array>
+#include <optional>
+#include <string_view>
+
+namespace grok::compiler {
+
+/// In order. Import makes the module, kernels and artifact leave MLIR; the
+/// others are passes.
+enum class Phase { import, fuse, outline, memory, kernels, artifact };
+
+inline constexpr std::array allPhases = {Phase::import, Phase::fuse,    Phase::outline,
+                                         Phase::memory, Phase::kernels, Phase::artifact};
+
+std::string_view nameOf(Phase phase);
+std::optional<Phase> phaseNamed(std::string_view name);
+
+struct PhaseOptions {
+  int64_t maxContext = 8192;
+  int64_t maxStepRows = 512;
+  int64_t pageTokens = 32;
+};
+
+/// Adds the passes of one phase (none for import, kernels, artifact).
+void addPhase(mlir::OpPassManager &passes, Phase phase, const PhaseOptions &options);
+
+/// Registers every pass of the project and the pipeline `grok-to-plan`.
+void registerPipelines();
+
+} // namespace grok::compiler

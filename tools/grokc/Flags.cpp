@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grokc's flags by CLI11. A flag appears here once it works.
+#include "tools/grokc/Flags.h"
+
+#include "compiler/targets/cpu/CpuKernels.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+using namespace grok;
+using namespace grok::compiler;
+
+/// Named in the documentation for later versions: known, but not offered.
+static constexpr const char *laterFlags[] = {
+    "--emulate", "--weights",  "--bits-per-weight", "--memory-budget", "--calibrate",
+    "--devices", "--sharding", "--reproducible",    "--reuse-weights", "--emit-report"};
+
+static std::string defaultCache() {
+  if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/')
+    return std::string(cache) + "/grokc";
+  if (const char *home = std::getenv("HOME"); home && *home == '/')
+    return std::string(home) + "/.cache/grokc";
+  return "off";
+}
+
+static int usageError(const std::string &what) {
+  std::fprintf(stderr, "grokc: %s; see grokc --help\n", what.c_str());
+  return 2;
+}
+
+/// The first flag that a later version has, or nothing.
+static std::optional<std::string> laterFlag(const std::vector<std::string> &arguments) {
+  for (const std::string &argument : arguments) {
+    std::string name = argument.substr(0, argument.find('='));
+    for (const char *later : laterFlags)
+      if (name == later)
+        return name;
+  }
+  return std::nullopt;
+}
+
+/// "cpu" (all levels), "cpu-x86-64-v3", or several.
+static tl::expected<std::vector<std::string>, std::string>
+parseTargets(const std::vector<std::string> &targets) {
+  std::vector<std::string> levels;
+  for (const std::string &target : targets) {
+    if (target == "cpu") {
+      levels.clear();
+      for (const CpuLevel &level : cpuLevels())
+        levels.push_back(level.name);
+      return levels;
+    }
+    if (target.starts_with("sm_"))
+      return tl::unexpected("--target=" + target + ": not in this version");
+    bool known = false;
+    for (const CpuLevel &level : cpuLevels())
+      if (target == "cpu-" + level.name) {
+        known = true;
+        levels.push_back(level.name);
+      }
+    if (!known)
+      return tl::unexpected("--target=" + target + ": unknown target; try --list targets");
+  }
+  return levels;
+}
+
+namespace {
+/// Values as they stand on the command line.
+struct Texts {
+  std::vector<std::string> targets{"cpu"};
+  std::string numerics = "f32", kv, phase = "artifact", cache = defaultCache();
+  int64_t maxContext = 0;
+};
+} // namespace
+
+static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
+  CompileOptions &compile = flags.compile;
+  app.add_option("MODEL", compile.model,
+                 "Folder with config.json and ckpt-0/, or a preset (--list presets)");
+  app.add_option("-o,--output", compile.output,
+                 "Artifact folder; with --compile-to a .mlir file, - for standard output")
+      ->type_name("ARTIFACT");
+  app.add_option("--target", texts.targets, "cpu (every level) or cpu-<level>,...")
+      ->delimiter(',')
+      ->default_str("cpu");
+  app.add_option("--numerics", texts.numerics,
+                 "f32: every activation float32; bf16: the released model's literal roundings")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->default_str("f32");
+  app.add_option("--kv", texts.kv, "Element type of the key/value cache (default: as --numerics)")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--max-context", texts.maxContext,
+                 "Positions of one sequence (default: the model's sequence_len)");
+  app.add_option("--max-step-rows", compile.maxStepRows, "Most token rows in one step")
+      ->check(CLI::Range(1, 8192))
+      ->default_val(512);
+  app.add_option("--page-tokens", compile.pageTokens, "Positions in one page of the cache")
+      ->check(CLI::IsMember({16, 32, 64, 128, 256}))
+      ->default_val(32);
+  app.add_option("--weights-from", compile.weightsFrom,
+                 "Folder that holds or is ckpt-0; random:SEED; none = a plan to look at")
+      ->type_name("DIR|random:SEED|none");
+  app.add_option("--compile-to", texts.phase,
+                 "Stop after import, fuse, outline, memory or kernels and print the module")
+      ->type_name("PHASE");
+  app.add_option("--dump-phases", compile.dumpPhases, "Write the module after each phase here")
+      ->type_name("DIR");
+  app.add_option("--kernel-cache", texts.cache, "Folder of compiled kernels, or off")
+      ->type_name("DIR|off")
+      ->capture_default_str();
+  app.add_option("--threads", compile.threads, "Threads (default: one per core)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--list", flags.list, "List presets or targets and exit")
+      ->check(CLI::IsMember({"presets", "targets"}));
+  app.set_version_flag("--version", std::string("grokc ") + GROKC_VERSION);
+  app.footer("MLIR's own flags work too: --mlir-timing, --mlir-print-ir-after-all, ...\n"
+             "Exit codes: 0 done, 1 the input is bad, 2 wrong usage.");
+}
+
+static tl::expected<void, std::string> finish(Flags &flags, const Texts &texts, bool hasContext) {
+  CompileOptions &compile = flags.compile;
+  auto levels = parseTargets(texts.targets);
+  if (!levels)
+    return tl::unexpected(levels.error());
+  compile.levels = *levels;
+  compile.numerics = texts.numerics == "bf16" ? Numerics::bf16 : Numerics::f32;
+  compile.kvBf16 = texts.kv.empty() ? texts.numerics == "bf16" : texts.kv == "bf16";
+  if (compile.numerics == Numerics::bf16 && !compile.kvBf16)
+    return tl::unexpected("--kv=f32: the literal bf16 mode keeps a bf16 cache");
+  if (hasContext)
+    compile.maxContext = texts.maxContext;
+  if (texts.phase == "quantize" || texts.phase == "shard")
+    return tl::unexpected("--compile-to=" + texts.phase + ": not in this version");
+  auto phase = phaseNamed(texts.phase);
+  if (!phase)
+    return tl::unexpected("--compile-to=" + texts.phase + ": unknown phase");
+  compile.lastPhase = *phase;
+  compile.kernelCache = texts.cache == "off" ? "" : texts.cache;
+  if (flags.list.empty() && compile.model.empty())
+    return tl::unexpected("MODEL is missing");
+  if (flags.list.empty() && compile.output.empty())
+    return tl::unexpected("-o ARTIFACT is missing");
+  return {};
+}
+
+tl::expected<Flags, int> grok::parseFlags(int argc, char **argv) {
+  Flags flags;
+  Texts texts;
+  std::vector<std::string> arguments;
+  for (int i = argc - 1; i > 0; --i) {
+    std::string_view argument = argv[i];
+    if (argument.starts_with("--mlir-"))
+      flags.mlirFlags.insert(flags.mlirFlags.begin(), argv[i]);
+    else
+      arguments.push_back(argv[i]);
+  }
+  if (auto later = laterFlag(arguments))
+    return tl::unexpected(usageError(*later + ": not in this version"));
+  flags.compile.threads = std::max(1u, std::thread::hardware_concurrency());
+  CLI::App app("Compiles a Grok-1 model ahead of time into an artifact that grok-run decodes.",
+               "grokc");
+  addOptions(app, flags, texts);
+  try {
+    app.parse(arguments);
+  } catch (const CLI::ParseError &error) {
+    if (error.get_exit_code() == 0)
+      return tl::unexpected(app.exit(error));
+    return tl::unexpected(usageError(error.what()));
+  }
+  if (auto done = finish(flags, texts, app.count("--max-context") > 0); !done)
+    return tl::unexpected(usageError(done.error()));
+  return flags;
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grokc: a Grok-1 model in, an artifact out.
+#include "compiler/targets/cpu/CpuKernels.h"
+#include "frontends/graph/Config.h"
+#include "tools/grokc/Flags.h"
+#include "tools/grokc/Progress.h"
+
+#include "mlir/IR/AsmState.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Support/Timing.h"
+#include "llvm/Support/CommandLine.h"
+
+#include <csignal>
+#include <cstdio>
+
+using namespace grok;
+using namespace grok::compiler;
+
+static int fail(const std::string &error) {
+  std::fprintf(stderr, "grokc: %s\n", error.c_str());
+  return 1;
+}
+
+static int list(const std::string &what) {
+  if (what == "presets")
+    for (const std::string &name : graph::presetNames())
+      std::printf("%s\n", name.c_str());
+  if (what == "targets") {
+    std::printf("cpu\n");
+    for (const CpuLevel &level : cpuLevels())
+      std::printf("cpu-%s\n", level.name.c_str());
+  }
+  return 0;
+}
+
+/// MLIR's flags have their own registry and parser.
+static bool parseMlirFlags(const std::vector<std::string> &flags) {
+  mlir::registerPassManagerCLOptions();
+  mlir::registerDefaultTimingManagerCLOptions();
+  mlir::registerAsmPrinterCLOptions();
+  std::vector<const char *> arguments = {"grokc"};
+  for (const std::string &flag : flags)
+    arguments.push_back(flag.c_str());
+  return llvm::cl::ParseCommandLineOptions(arguments.size(), arguments.data());
+}
+
+int main(int argc, char **argv) {
+  auto flags = parseFlags(argc, argv);
+  if (!flags)
+    return flags.error();
+  if (!flags->list.empty())
+    return list(flags->list);
+  if (!flags->mlirFlags.empty() && !parseMlirFlags(flags->mlirFlags))
+    return 2;
+  Progress progress;
+  CompileHooks hooks = progress.hooks();
+  hooks.configurePasses = [](mlir::PassManager &passes) {
+    (void)mlir::applyPassManagerCLOptions(passes);
+    mlir::applyDefaultTimingPassManagerCLOptions(passes);
+  };
+  auto report = compileModel(flags->compile, hooks);
+  if (!report)
+    return fail(report.error());
+  if (flags->compile.lastPhase == Phase::artifact)
+    printReport(*report);
+  return 0;
+}
