@@ -44,7 +44,10 @@ config.substitutions += [
     ("%{nano}", os.path.join(root, "examples", "grok-nano")),
 ]
 
-if os.path.exists(os.path.join(build, "bin", "grokc")):
+os.environ.update(GROKC_ROOT=root, GROKC_BUILD=build)
+import tools
+
+if tools.has_compiler():
     config.available_features.add("compiler")
 
 

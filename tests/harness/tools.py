@@ -16,9 +16,15 @@ def tool(name):
     return os.path.join(BUILD, "bin", name)
 
 
+def has_compiler():
+    """What the build was configured to have: a grokc that is missing must fail."""
+    with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as cache:
+        return "GROKC_BUILD_COMPILER:BOOL=ON\n" in cache
+
+
 def needs_compiler(case):
     """Skips a class of tests in a build of the runtime alone."""
-    return unittest.skipUnless(os.path.exists(tool("grokc")), "no compiler in this build")(case)
+    return unittest.skipUnless(has_compiler(), "no compiler in this build")(case)
 
 
 def run(name, *arguments, **options):
@@ -35,3 +41,14 @@ def succeed(name, *arguments, **options):
         command = " ".join([name, *map(str, arguments)])
         raise AssertionError(f"{command}\nstatus {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def refusal(name, *arguments, **options):
+    """Runs a tool that must refuse its input: status 1 and one line, which is returned."""
+    done = run(name, *arguments, **options)
+    told = done.stderr.splitlines()
+    if done.returncode != 1 or len(told) != 1 or not told[0].startswith(name + ": "):
+        command = " ".join([name, *map(str, arguments)])
+        raise AssertionError(f"{command}\nexpected status 1 and one line '{name}: ...', got status "
+                             f"{done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return told[0]
