@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Merges post-norm, residual add and the next pre-norm.
+#include "passes/fusion/Passes.h"
+#include "passes/fusion/Rewriting.h"
+
+using namespace mlir;
+using namespace grok;
+
+namespace grok {
+#define GEN_PASS_DEF_FUSERESIDUAL
+#include "passes/fusion/Passes.h.inc"
+} // namespace grok
+
+/// The operand of `add` that is a norm used by nothing else, right one first:
+/// the graph writes `h + norm(block)`.
+static OpOperand *findPostNorm(AddOp add) {
+  for (OpOperand *operand : {&add.getRhsMutable(), &add.getLhsMutable()})
+    if (operand->get().getDefiningOp<RMSNormOp>() && operand->get().hasOneUse())
+      return operand;
+  return nullptr;
+}
+
+namespace {
+
+struct MergeResidual : OpRewritePattern<RMSNormOp> {
+  MergeResidual(MLIRContext *context, Pass::Statistic &numFused)
+      : OpRewritePattern(context), numFused(numFused) {}
+
+  LogicalResult matchAndRewrite(RMSNormOp next, PatternRewriter &rewriter) const override {
+    auto add = next.getX().getDefiningOp<AddOp>();
+    if (!add || add->getBlock() != next->getBlock())
+      return rewriter.notifyMatchFailure(next, "does not norm a residual sum");
+    OpOperand *normed = findPostNorm(add);
+    if (!normed)
+      return rewriter.notifyMatchFailure(next, "no summand is a norm without other users");
+    auto post = normed->get().getDefiningOp<RMSNormOp>();
+    if (post.getEpsAttr() != next.getEpsAttr())
+      return rewriter.notifyMatchFailure(next, "the norms have different eps");
+    if (post.getScale().getType() != next.getScale().getType())
+      return rewriter.notifyMatchFailure(next, "the norms have scales of different types");
+    // The fused op stands where `next` does: its scale may be defined just there.
+    if (!isOnlyUsedFrom(add.getResult(), next))
+      return rewriter.notifyMatchFailure(next, "the sum is used before it is normed");
+
+    Value residual = normed == &add.getRhsMutable() ? add.getLhs() : add.getRhs();
+    auto fused = FusedResidualNormOp::create(rewriter, add.getLoc(), add.getType(), next.getType(),
+                                             residual, post.getX(), post.getScale(),
+                                             next.getScale(), next.getEpsAttr());
+    rewriter.replaceOp(next, fused.getNormed());
+    rewriter.replaceOp(add, fused.getSum());
+    rewriter.eraseOp(post);
+    ++numFused;
+    return success();
+  }
+
+private:
+  Pass::Statistic &numFused;
+};
+
+struct FuseResidual : grok::impl::FuseResidualBase<FuseResidual> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<MergeResidual>(&getContext(), numFused);
+    if (failed(applyFusionPatterns(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace

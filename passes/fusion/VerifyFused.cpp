@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The end of the fusion phase: a kernel exists for every grok op that is left.
+#include "passes/fusion/Passes.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace grok;
+
+namespace grok {
+#define GEN_PASS_DEF_VERIFYFUSED
+#include "passes/fusion/Passes.h.inc"
+} // namespace grok
+
+static LogicalResult expectFused(Operation *op, StringRef fused, StringRef pass) {
+  return op->emitOpError() << "expects to be part of " << fused
+                           << ": no kernel computes it alone, and " << pass << " did not take it";
+}
+
+/// The kernel walks the rows that want logits: it is the pair of both ops.
+static LogicalResult verifyLogitRows(LogitRowsOp op) {
+  for (Operation *user : op->getUsers())
+    if (!isa<UnembedOp>(user)) {
+      InFlightDiagnostic error = op->emitOpError(
+          "expects grok.unembed to be its only user: no kernel stores the chosen rows");
+      error.attachNote(user->getLoc()) << "also used here";
+      return error;
+    }
+  return success();
+}
+
+static LogicalResult verifyUnembed(UnembedOp op) {
+  if (op.getX().getDefiningOp<LogitRowsOp>())
+    return success();
+  return op->emitOpError("expects grok.logit_rows before it: its kernel computes those rows alone");
+}
+
+static LogicalResult verifyAttention(AttentionOp op) {
+  if (cast<RankedTensorType>(op.getType()).getElementType().isBF16())
+    return success();
+  return op->emitOpError("expects the flash form for float32 activations: the two-pass kernel "
+                         "exists for bf16 alone, and grok-fuse-attention did not change it");
+}
+
+/// `kernels` counts the ops that a kernel stands for.
+static LogicalResult verifyHasKernel(Operation *op, Pass::Statistic &kernels) {
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<EmbedOp, RMSNormOp, LinearOp, RouteOp>([&](auto) { return ++kernels, success(); })
+      .Case<FusedInterface>([&](auto) { return ++kernels, success(); })
+      .Case([&](AttentionOp attention) { return ++kernels, verifyAttention(attention); })
+      .Case([&](UnembedOp unembed) { return ++kernels, verifyUnembed(unembed); })
+      .Case([](LogitRowsOp rows) { return verifyLogitRows(rows); })
+      .Case([](WeightOp) { return success(); })
+      .Case<RopeOp, CacheWriteOp>(
+          [&](auto) { return expectFused(op, "grok.fused_qkv", "grok-fuse-attention"); })
+      .Case<GeluGateOp>(
+          [&](auto) { return expectFused(op, "grok.fused_gate_up", "grok-fuse-gating"); })
+      .Case<CombineOp>([&](auto) {
+        return expectFused(op, "grok.fused_down_combine", "grok-fuse-down-combine");
+      })
+      .Case<ExpertMatmulOp>([&](auto) {
+        return expectFused(op, "grok.fused_gate_up or grok.fused_down_combine",
+                           "neither grok-fuse-gating nor grok-fuse-down-combine");
+      })
+      .Case<AddOp>(
+          [&](auto) { return expectFused(op, "grok.fused_residual_norm", "grok-fuse-residual"); })
+      .Default([](Operation *other) {
+        return other->emitOpError("expects to be gone after fusion: no kernel computes it");
+      });
+}
+
+namespace {
+
+struct VerifyFused : grok::impl::VerifyFusedBase<VerifyFused> {
+  void runOnOperation() override {
+    bool isFused = true;
+    getOperation()->walk([&](Operation *op) {
+      if (isa_and_nonnull<GrokDialect>(op->getDialect()))
+        isFused &= succeeded(verifyHasKernel(op, numKernelOps));
+    });
+    if (!isFused)
+      return signalPassFailure();
+    markAllAnalysesPreserved();
+  }
+};
+
+} // namespace
