@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// A described model as IR: one function of plain grok ops, layers unrolled.
+#pragma once
+
+#include "frontends/graph/Config.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+
+namespace grok::graph {
+
+/// Which roundings the module expresses (specification section 3).
+enum class Numerics { f32, bf16 };
+
+struct GraphOptions {
+  Numerics numerics = Numerics::f32;
+  DType cacheElement = DType::f32; // f32 or bf16
+};
+
+/// Builds `func.func @step(tokens, step, cache) -> (logits, cache)` in a module
+/// that carries `grok.model` (every number of the description, under its key of
+/// config.json) and `grok.numerics`. Weights have the types of `tensors`, which
+/// must hold every tensor of the model in the shape that `config` implies. Ops
+/// are located by name: "layer3/moe/linear". On failure the context's
+/// diagnostics say why and the result is null.
+mlir::OwningOpRef<mlir::ModuleOp> buildGraph(mlir::MLIRContext &context, const ModelConfig &config,
+                                             const checkpoint::TensorList &tensors,
+                                             const GraphOptions &options);
+
+} // namespace grok::graph
