@@ -57,7 +57,7 @@ static std::string reasonFor(const TensorList &found, const TensorList &wanted, 
   if (tensor.quantised != wanted[index].quantised)
     for (const TensorList &form : accepted)
       if (tensor.sameForm(form[index]))
-        return "the other matrices are not stored so, and a checkpoint is of one form throughout";
+        return "a checkpoint has all matrices in int8 or none; fetch the file again";
   if (tensor.shape == wanted[index].shape && tensor.quantised && wanted[index].quantised &&
       tensor.dtype == wanted[index].dtype)
     return "check model_shards_of_int8_scales, the number of row groups";
