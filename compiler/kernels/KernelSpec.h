@@ -4,12 +4,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace grok::compiler {
 
 enum class KernelOp {
-  embed, rmsNorm, qkv, attention, linear, residualNorm, route, group, gateUp, downCombine, unembed
+  embed,
+  rmsNorm,
+  qkv,
+  attention,
+  linear,
+  residualNorm,
+  route,
+  group,
+  gateUp,
+  downCombine,
+  unembed
 };
 
 enum class Numerics { f32, bf16 };
@@ -23,32 +34,41 @@ struct WeightFormat {
   int64_t unit = 0;   // inputs in one sequential chain
   int64_t slices = 1; // slices summed as a balanced tree
 
+  /// The order of sums for `contraction` inputs in `groups` row groups, which
+  /// must divide it.
+  static WeightFormat forContraction(Element element, int64_t contraction, int64_t groups = 1);
+
   /// Consecutive k of one column that are adjacent in memory.
   int64_t kPack() const;
+  int64_t elementBytes() const;
   bool operator==(const WeightFormat &) const = default;
 };
+
+/// Columns of a weight matrix in one panel; a panel row of float32 is a cache
+/// line.
+inline constexpr int64_t panelColumns = 16;
 
 /// Fields that an op does not use stay at their defaults.
 struct KernelSpec {
   KernelOp op = KernelOp::linear;
   Numerics numerics = Numerics::f32;
-  bool kvBf16 = false;       // element type of cache pages
-  int64_t maxRows = 1;       // 1 selects the GEMV form, more the GEMM form
-  int64_t emb = 0;           // E; also the contraction of qkv, gateUp, unembed
-  int64_t in = 0, out = 0;   // linear: K and N
-  int64_t vocab = 0;         // V
+  bool kvBf16 = false;     // element type of cache pages
+  int64_t maxRows = 1;     // 1 selects the GEMV form, more the GEMM form
+  int64_t emb = 0;         // E; also the contraction of qkv, gateUp, unembed
+  int64_t in = 0, out = 0; // linear: K and N
+  int64_t vocab = 0;       // V
   int64_t qHeads = 0, kvHeads = 0, headDim = 0;
-  int64_t ffn = 0;           // F
+  int64_t ffn = 0; // F
   int64_t experts = 0, selected = 0;
-  int64_t layers = 0;        // for the page stride
+  int64_t layers = 0; // for the page stride
   int64_t pageTokens = 0;
-  int64_t maxContext = 0;    // rows of the rope table
-  int64_t keySlice = 256;    // attention: positions per slice
-  int64_t tilePanels = 4;    // 16-column panels per tile
+  int64_t maxContext = 0; // rows of the rope table
+  int64_t keySlice = 256; // attention: positions per slice
+  int64_t tilePanels = 4; // 16-column panels per tile
   double eps = 0;
-  double multiplier = 1;     // embed, unembed, attention
-  double softcap = 0;        // attention
-  WeightFormat weight;       // the matrix operand(s)
+  double multiplier = 1; // embed, unembed, attention
+  double softcap = 0;    // attention; 0 = none
+  WeightFormat weight;   // the matrix operand(s)
 
   bool operator==(const KernelSpec &) const = default;
 };
@@ -58,5 +78,14 @@ std::string canonicalText(const KernelSpec &spec);
 
 /// "linear", "gate_up", ...; the names used in the plan.
 const char *nameOf(KernelOp op);
+std::optional<KernelOp> kernelOpNamed(const std::string &name);
+const char *nameOf(Numerics numerics);
+const char *nameOf(WeightFormat::Element element);
+
+/// Launch operands of the op, in the order of the kernel ABI.
+int64_t operandCount(KernelOp op);
+
+/// What makes `spec` impossible to generate, or nothing.
+std::optional<std::string> problemIn(const KernelSpec &spec);
 
 } // namespace grok::compiler

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Names, canonical text and limits of kernel specifications.
+#include "compiler/kernels/KernelSpec.h"
+
+#include <array>
+#include <cstdio>
+
+namespace grok::compiler {
+
+// Indexed by KernelOp.
+struct OpRow {
+  const char *name;
+  int64_t operands;
+};
+static constexpr std::array<OpRow, 11> opTable = {{{"embed", 2},
+                                                   {"rms_norm", 3},
+                                                   {"qkv", 10},
+                                                   {"attention", 3},
+                                                   {"linear", 4},
+                                                   {"residual_norm", 5},
+                                                   {"route", 4},
+                                                   {"group", 2},
+                                                   {"gate_up", 7},
+                                                   {"down_combine", 6},
+                                                   {"unembed", 3}}};
+
+const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
+
+int64_t operandCount(KernelOp op) { return opTable[static_cast<size_t>(op)].operands; }
+
+std::optional<KernelOp> kernelOpNamed(const std::string &name) {
+  for (size_t i = 0; i < opTable.size(); ++i)
+    if (name == opTable[i].name)
+      return static_cast<KernelOp>(i);
+  return std::nullopt;
+}
+
+const char *nameOf(Numerics numerics) { return numerics == Numerics::f32 ? "f32" : "bf16"; }
+
+const char *nameOf(WeightFormat::Element element) {
+  switch (element) {
+  case WeightFormat::Element::f32:
+    return "f32";
+  case WeightFormat::Element::bf16:
+    return "bf16";
+  case WeightFormat::Element::i8:
+    return "i8";
+  }
+  return "";
+}
+
+// The largest power of two in [1, limit] that divides both numbers.
+static int64_t largestPowerOfTwoDividing(int64_t a, int64_t b, int64_t limit) {
+  int64_t power = limit;
+  while (power > 1 && (a % power != 0 || b % power != 0))
+    power /= 2;
+  return power;
+}
+
+WeightFormat WeightFormat::forContraction(Element element, int64_t contraction, int64_t groups) {
+  int64_t groupInputs = contraction / groups;
+  int64_t minUnit = largestPowerOfTwoDividing(groupInputs, groupInputs, 64);
+  int64_t slices = 16;
+  while (slices > 1 && (contraction % slices != 0 || contraction / slices % minUnit != 0))
+    slices /= 2;
+  int64_t unit = largestPowerOfTwoDividing(contraction / slices, groupInputs, 512);
+  return {element, groups, unit, slices};
+}
+
+int64_t WeightFormat::kPack() const {
+  if (element == Element::i8)
+    return unit % 4 == 0 ? 4 : 1;
+  if (element == Element::bf16)
+    return unit % 2 == 0 ? 2 : 1;
+  return 1;
+}
+
+int64_t WeightFormat::elementBytes() const {
+  return element == Element::f32 ? 4 : element == Element::bf16 ? 2 : 1;
+}
+
+namespace {
+
+// Writes "op key=value key=value", one call per field that the op uses.
+class TextWriter {
+public:
+  explicit TextWriter(const KernelSpec &spec) : text(nameOf(spec.op)) {
+    add("numerics", nameOf(spec.numerics));
+  }
+  void add(const char *key, const std::string &value) { text += ' ' + (key + ('=' + value)); }
+  void add(const char *key, int64_t value) { add(key, std::to_string(value)); }
+  void add(const char *key, double value) {
+    char digits[40]; // %a is exact, so different constants never share a text
+    snprintf(digits, sizeof digits, "%a", value);
+    add(key, digits);
+  }
+  void addWeight(const WeightFormat &weight) {
+    add("element", nameOf(weight.element));
+    add("groups", weight.groups);
+    add("unit", weight.unit);
+    add("slices", weight.slices);
+  }
+  void addForm(const KernelSpec &spec) { add("form", spec.maxRows == 1 ? "gemv" : "gemm"); }
+  void addCache(const KernelSpec &spec) {
+    add("kv", spec.kvBf16 ? "bf16" : "f32");
+    add("q_heads", spec.qHeads);
+    add("kv_heads", spec.kvHeads);
+    add("head_dim", spec.headDim);
+    add("layers", spec.layers);
+    add("page_tokens", spec.pageTokens);
+    add("max_context", spec.maxContext);
+  }
+  std::string text;
+};
+
+} // namespace
+
+static void addExpertFields(TextWriter &writer, const KernelSpec &spec) {
+  writer.add("emb", spec.emb);
+  writer.add("ffn", spec.ffn);
+  writer.add("experts", spec.experts);
+  writer.add("selected", spec.selected);
+  writer.add("tile_panels", spec.tilePanels);
+}
+
+std::string canonicalText(const KernelSpec &spec) {
+  TextWriter writer(spec);
+  switch (spec.op) {
+  case KernelOp::embed:
+    writer.add("emb", spec.emb);
+    writer.add("vocab", spec.vocab);
+    writer.add("multiplier", spec.multiplier);
+    writer.addWeight(spec.weight);
+    break;
+  case KernelOp::rmsNorm:
+  case KernelOp::residualNorm:
+    writer.add("emb", spec.emb);
+    writer.add("eps", spec.eps);
+    break;
+  case KernelOp::qkv:
+    writer.add("emb", spec.emb);
+    writer.addCache(spec);
+    writer.addWeight(spec.weight);
+    writer.addForm(spec);
+    break;
+  case KernelOp::attention:
+    writer.addCache(spec);
+    writer.add("key_slice", spec.keySlice);
+    writer.add("multiplier", spec.multiplier);
+    writer.add("softcap", spec.softcap);
+    writer.add("form", spec.numerics == Numerics::f32 ? "flash" : "two_pass");
+    break;
+  case KernelOp::linear:
+    writer.add("in", spec.in);
+    writer.add("out", spec.out);
+    writer.add("tile_panels", spec.tilePanels);
+    writer.addWeight(spec.weight);
+    writer.addForm(spec);
+    break;
+  case KernelOp::route:
+    writer.add("emb", spec.emb);
+    writer.add("experts", spec.experts);
+    writer.add("selected", spec.selected);
+    break;
+  case KernelOp::group:
+    writer.add("ffn", spec.ffn);
+    writer.add("experts", spec.experts);
+    writer.add("selected", spec.selected);
+    writer.add("tile_panels", spec.tilePanels);
+    break;
+  case KernelOp::gateUp:
+  case KernelOp::downCombine:
+    addExpertFields(writer, spec);
+    writer.addWeight(spec.weight);
+    writer.addForm(spec);
+    break;
+  case KernelOp::unembed:
+    writer.add("emb", spec.emb);
+    writer.add("vocab", spec.vocab);
+    writer.add("multiplier", spec.multiplier);
+    writer.add("tile_panels", spec.tilePanels);
+    writer.addWeight(spec.weight);
+    writer.addForm(spec);
+    break;
+  }
+  return writer.text;
+}
+
+// ---- limits
+
+// Far beyond any model, and small enough that no product of three of them with
+// an element size overflows 64 bits.
+static constexpr int64_t dimensionLimit = int64_t(1) << 20;
+
+namespace {
+
+// Collects the first broken rule.
+class Checker {
+public:
+  explicit Checker(const KernelSpec &spec) : spec(spec) {}
+
+  void dimension(const char *name, int64_t value, int64_t limit = dimensionLimit) {
+    require(value >= 1 && value <= limit, std::string(name) + " is " + std::to_string(value) +
+                                              ", expected 1.." + std::to_string(limit));
+  }
+  void require(bool holds, const std::string &message) {
+    if (!holds && !problem)
+      problem = std::string(nameOf(spec.op)) + " kernel: " + message;
+  }
+  void contraction(int64_t inputs, bool scalesAllowed = true) {
+    const WeightFormat &weight = spec.weight;
+    dimension("contraction", inputs);
+    dimension("groups", weight.groups);
+    dimension("slices", weight.slices, 16);
+    dimension("unit", weight.unit, 512);
+    if (problem)
+      return;
+    require((weight.slices & (weight.slices - 1)) == 0 && (weight.unit & (weight.unit - 1)) == 0,
+            "unit and slices must be powers of two");
+    require(inputs % weight.slices == 0 && inputs / weight.slices % weight.unit == 0,
+            "unit does not divide a slice of the contraction");
+    require(inputs % weight.groups == 0 && inputs / weight.groups % weight.unit == 0,
+            "unit does not divide a row group of the contraction");
+    require(scalesAllowed || weight.element != WeightFormat::Element::i8,
+            "i8 tables have no scales operand");
+  }
+  void heads() {
+    dimension("q_heads", spec.qHeads, 4096);
+    dimension("kv_heads", spec.kvHeads, 4096);
+    dimension("head_dim", spec.headDim, 1024);
+    dimension("layers", spec.layers, 4096);
+    dimension("max_context", spec.maxContext, int64_t(1) << 24);
+    require(spec.pageTokens >= 16 && spec.pageTokens <= 256 &&
+                (spec.pageTokens & (spec.pageTokens - 1)) == 0,
+            "page_tokens must be a power of two in 16..256");
+    if (problem)
+      return;
+    require(spec.qHeads % spec.kvHeads == 0, "kv_heads does not divide q_heads");
+    require(spec.headDim % 2 == 0, "head_dim must be even");
+  }
+  void routing() {
+    dimension("experts", spec.experts, 256);
+    dimension("selected", spec.selected, 256);
+    require(spec.selected <= spec.experts, "selected exceeds experts");
+  }
+
+  const KernelSpec &spec;
+  std::optional<std::string> problem;
+};
+
+} // namespace
+
+static void checkMatmul(Checker &check, const KernelSpec &spec) {
+  check.dimension("tile_panels", spec.tilePanels, 64);
+  switch (spec.op) {
+  case KernelOp::linear:
+    check.dimension("out", spec.out);
+    check.contraction(spec.in);
+    break;
+  case KernelOp::unembed:
+    check.dimension("vocab", spec.vocab);
+    check.contraction(spec.emb, /*scalesAllowed=*/false);
+    break;
+  default: // gateUp, downCombine
+    check.dimension("emb", spec.emb);
+    check.dimension("ffn", spec.ffn);
+    check.routing();
+    check.contraction(spec.op == KernelOp::gateUp ? spec.emb : spec.ffn);
+  }
+}
+
+std::optional<std::string> problemIn(const KernelSpec &spec) {
+  Checker check(spec);
+  check.dimension("max_rows", spec.maxRows);
+  switch (spec.op) {
+  case KernelOp::embed:
+    check.dimension("vocab", spec.vocab);
+    check.contraction(spec.emb, /*scalesAllowed=*/false);
+    break;
+  case KernelOp::rmsNorm:
+  case KernelOp::residualNorm:
+    check.dimension("emb", spec.emb);
+    break;
+  case KernelOp::qkv:
+    check.heads();
+    check.contraction(spec.emb);
+    break;
+  case KernelOp::attention:
+    check.heads();
+    check.dimension("key_slice", spec.keySlice, 65536);
+    check.require(check.problem || spec.keySlice % spec.pageTokens == 0,
+                  "page_tokens does not divide key_slice");
+    break;
+  case KernelOp::route:
+    check.dimension("emb", spec.emb);
+    check.routing();
+    break;
+  case KernelOp::group:
+    check.dimension("ffn", spec.ffn);
+    check.dimension("tile_panels", spec.tilePanels, 64);
+    check.routing();
+    break;
+  case KernelOp::linear:
+  case KernelOp::gateUp:
+  case KernelOp::downCombine:
+  case KernelOp::unembed:
+    checkMatmul(check, spec);
+    break;
+  }
+  return check.problem;
+}
+
+} // namespace grok::compiler

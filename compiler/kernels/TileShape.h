@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The register blocking of generated kernels: what differs between targets.
+// None of these numbers changes a result bit, except hasFma.
+#pragma once
+
+#include <cstdint>
+
+namespace grok::compiler {
+
+/// Rows x panels of one register block of the GEMM form.
+struct RegisterBlock {
+  int64_t rows, panels;
+};
+
+/// One target level's choices.
+struct TileShape {
+  bool hasFma;             // else products and sums round separately
+  int64_t gemvPanels;      // panels walked together: streams in flight
+  int64_t gemvUnroll;      // 64-byte lines of one panel per iteration
+  int64_t prefetchBytes;   // ahead of each stream; 0 = none
+  RegisterBlock block;     // many rows
+  RegisterBlock remainder; // the rows that do not fill a block
+  int64_t chunkRows;       // rows whose partial sums stay in the L2 cache
+  int64_t attentionHeads;  // query heads in registers together
+  int64_t attentionKeys;   // vectors of 16 keys, or of 16 outputs, together
+};
+
+} // namespace grok::compiler

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Distributes kernels x levels over threads, then links level by level.
+#include "compiler/targets/cpu/CpuKernels.h"
+
+#include "compiler/targets/cpu/GeneratorDigest.h"
+#include "compiler/targets/cpu/KernelCache.h"
+#include "compiler/targets/cpu/KernelCompiler.h"
+#include "compiler/targets/cpu/SharedObjectLinker.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/FileSystem.h"
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace grok::compiler {
+
+namespace {
+
+struct Job {
+  const NamedKernelSpec *kernel;
+  const CpuLevel *level;
+  CompiledKernel result;
+};
+
+// Takes jobs until there are none or one fails.
+class JobRunner {
+public:
+  JobRunner(std::vector<Job> &jobs, const CpuOptions &options)
+      : jobs(jobs), options(options), cache(options.cacheDir) {}
+
+  tl::expected<void, std::string> run() {
+    unsigned wanted = options.threads ? options.threads : std::thread::hardware_concurrency();
+    size_t count = std::clamp<size_t>(wanted, 1, std::max<size_t>(jobs.size(), 1));
+    std::vector<std::thread> helpers;
+    for (size_t i = 1; i < count; ++i)
+      helpers.emplace_back([this] { work(); });
+    work();
+    for (std::thread &helper : helpers)
+      helper.join();
+    if (failedJob < jobs.size())
+      return tl::unexpected(error);
+    return {};
+  }
+
+  std::atomic<int64_t> compiled = 0, cached = 0;
+
+private:
+  void work() {
+    std::unique_ptr<KernelCompiler> compiler; // costs 10 ms: not for cache hits
+    for (size_t i = next++; i < jobs.size() && failedJob == jobs.size(); i = next++)
+      finish(i, compiler);
+  }
+
+  void finish(size_t index, std::unique_ptr<KernelCompiler> &compiler) {
+    Job &job = jobs[index];
+    std::string key = keyOf(job);
+    if (options.dumpDir.empty())
+      if (std::optional<CompiledKernel> hit = cache.find(key)) {
+        job.result = std::move(*hit);
+        ++cached;
+        return;
+      }
+    if (!compiler)
+      compiler = std::make_unique<KernelCompiler>(options.dumpDir);
+    auto result = compiler->compile(*job.kernel, *job.level);
+    if (!result)
+      return fail(index, result.error());
+    job.result = std::move(*result);
+    cache.insert(key, job.result);
+    ++compiled;
+  }
+
+  void fail(size_t index, const std::string &message) {
+    std::lock_guard<std::mutex> guard(lock);
+    if (index >= failedJob)
+      return;
+    failedJob = index;
+    error = message;
+  }
+
+  static std::string keyOf(const Job &job) {
+    return job.kernel->symbol + '\n' + canonicalText(job.kernel->spec) + '\n' + job.level->name +
+           "\nLLVM " LLVM_VERSION_STRING "\ngenerator " + generatorDigest;
+  }
+
+  std::vector<Job> &jobs;
+  const CpuOptions &options;
+  KernelCache cache;
+  std::atomic<size_t> next = 0;
+  std::mutex lock;
+  std::atomic<size_t> failedJob = jobs.size();
+  std::string error;
+};
+
+} // namespace
+
+static bool isSymbol(llvm::StringRef name) {
+  return !name.empty() && !llvm::isDigit(name.front()) &&
+         llvm::all_of(name, [](char c) { return llvm::isAlnum(c) || c == '_'; });
+}
+
+static tl::expected<void, std::string> check(llvm::ArrayRef<NamedKernelSpec> kernels) {
+  llvm::StringSet<> symbols;
+  for (const NamedKernelSpec &kernel : kernels) {
+    if (!isSymbol(kernel.symbol))
+      return tl::unexpected("kernel symbol '" + kernel.symbol + "' is not an identifier");
+    if (!symbols.insert(kernel.symbol).second)
+      return tl::unexpected("kernel symbol '" + kernel.symbol + "' is used twice");
+    if (std::optional<std::string> problem = problemIn(kernel.spec))
+      return tl::unexpected(*problem);
+  }
+  return {};
+}
+
+static tl::expected<CpuCode, std::string> link(const std::vector<Job> &jobs, size_t kernels,
+                                               llvm::ArrayRef<const CpuLevel *> levels) {
+  CpuCode code;
+  code.scratchBytes.assign(kernels, 0);
+  for (size_t i = 0; i < levels.size(); ++i) {
+    std::vector<llvm::StringRef> objects;
+    for (size_t j = 0; j < kernels; ++j) {
+      const CompiledKernel &kernel = jobs[i * kernels + j].result;
+      objects.emplace_back(kernel.object.data(), kernel.object.size());
+      code.scratchBytes[j] = std::max(code.scratchBytes[j], kernel.scratchBytes);
+    }
+    auto image = linkSharedObject(objects);
+    if (!image)
+      return tl::unexpected(image.error());
+    code.levels.push_back({levels[i]->name, levels[i]->features, std::move(*image)});
+  }
+  return code;
+}
+
+tl::expected<CpuCode, std::string> compileCpuKernels(llvm::ArrayRef<NamedKernelSpec> kernels,
+                                                     llvm::ArrayRef<std::string> levelNames,
+                                                     const CpuOptions &options) {
+  if (auto checked = check(kernels); !checked)
+    return tl::unexpected(checked.error());
+  if (!options.dumpDir.empty())
+    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDir))
+      return tl::unexpected("dump folder " + options.dumpDir + ": " + error.message());
+  std::vector<const CpuLevel *> levels;
+  std::vector<Job> jobs; // [level][kernel]
+  for (const std::string &name : levelNames) {
+    levels.push_back(cpuLevelNamed(name));
+    if (!levels.back())
+      return tl::unexpected("CPU level '" + name + "' is unknown");
+    for (const NamedKernelSpec &kernel : kernels)
+      jobs.push_back({&kernel, levels.back(), {}});
+  }
+  JobRunner runner(jobs, options);
+  if (auto done = runner.run(); !done)
+    return tl::unexpected(done.error());
+  auto code = link(jobs, kernels.size(), levels);
+  if (code) {
+    code->objectsCompiled = runner.compiled;
+    code->objectsFromCache = runner.cached;
+  }
+  return code;
+}
+
+tl::expected<std::string, std::string> assembleCpuKernel(const NamedKernelSpec &kernel,
+                                                         const CpuLevel &level) {
+  if (auto checked = check(kernel); !checked)
+    return tl::unexpected(checked.error());
+  return KernelCompiler(/*dumpDir=*/"").assemble(kernel, level);
+}
+
+} // namespace grok::compiler

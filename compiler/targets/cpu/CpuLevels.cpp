@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/targets/cpu/CpuLevels.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/TargetParser/Host.h"
+
+namespace grok::compiler {
+
+static std::vector<std::string> joined(std::vector<std::string> features,
+                                       llvm::ArrayRef<const char *> more) {
+  features.insert(features.end(), more.begin(), more.end());
+  return features;
+}
+
+static std::vector<CpuLevel> makeLevels() {
+  const std::vector<std::string> v2 = {"cx16", "popcnt", "sse3", "ssse3", "sse4.1", "sse4.2"};
+  const std::vector<std::string> v3 =
+      joined(v2, {"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"});
+  const std::vector<std::string> v4 =
+      joined(v3, {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vnni"});
+  // Blocks fill the vector registers: 16 xmm, 16 ymm or 32 zmm, of which a
+  // vector of 16 floats takes 4, 2 or 1.
+  const TileShape sse = {.hasFma = false,
+                         .gemvPanels = 2,
+                         .gemvUnroll = 1,
+                         .prefetchBytes = 0,
+                         .block = {2, 1},
+                         .remainder = {1, 1},
+                         .chunkRows = 96,
+                         .attentionHeads = 2,
+                         .attentionKeys = 1};
+  const TileShape avx2 = {.hasFma = true,
+                          .gemvPanels = 4,
+                          .gemvUnroll = 1,
+                          .prefetchBytes = 0,
+                          .block = {6, 1},
+                          .remainder = {2, 2},
+                          .chunkRows = 96,
+                          .attentionHeads = 6,
+                          .attentionKeys = 1};
+  const TileShape avx512 = {.hasFma = true,
+                            .gemvPanels = 4,
+                            .gemvUnroll = 2,
+                            .prefetchBytes = 0,
+                            .block = {12, 2},
+                            .remainder = {4, 4},
+                            .chunkRows = 96,
+                            .attentionHeads = 8,
+                            .attentionKeys = 2};
+  return {{"x86-64-v2", "x86-64-v2", "", v2, sse},
+          {"x86-64-v3", "x86-64-v3", "", v3, avx2},
+          {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512}};
+}
+
+llvm::ArrayRef<CpuLevel> cpuLevels() {
+  static const std::vector<CpuLevel> levels = makeLevels();
+  return levels;
+}
+
+const CpuLevel *cpuLevelNamed(llvm::StringRef name) {
+  for (const CpuLevel &level : cpuLevels())
+    if (level.name == name)
+      return &level;
+  return nullptr;
+}
+
+bool canHostRun(const CpuLevel &level) {
+  static const llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  return llvm::all_of(level.features,
+                      [](const std::string &feature) { return host.lookup(feature); });
+}
+
+} // namespace grok::compiler
