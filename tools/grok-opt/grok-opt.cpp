@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grok-opt: reads IR of any level, runs passes and pipelines, prints IR.
 #include "dialects/grok/GrokDialect.h"
+#include "passes/fusion/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -13,6 +14,7 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   registry.insert<grok::GrokDialect>();
   mlir::registerAllPasses();
+  grok::registerFusionPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "Grok-1 compiler IR: passes and pipelines\n", registry));
 }
