@@ -20,7 +20,16 @@ def Plan_Dialect : Dialect {
 
     Every launch says for each operand whether it reads or writes it and which
     part a tile touches, so that the verifier proves lifetimes and races.
+
+    The module says for which runs the plan is made:
+
+    ```mlir
+    module attributes {
+      plan.page = {tokens = 32 : i64, bytes = 8448 : i64, layer_bytes = 4224 : i64, kv = "f32"},
+      plan.max_context = 8192 : i64, plan.max_step_rows = 512 : i64} {}
+    ```
   }];
+  let hasOperationAttrVerify = 1;
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
 }
@@ -46,8 +55,10 @@ def Plan_Range : I32EnumAttr<"Range", "which part of an operand a tile touches",
 def Plan_UseAttr : Plan_Attr<"Use", "use"> {
   let summary = "Access and per-tile range of one launch operand";
   let description = [{
-    `whole`: any tile may touch all of it. `rows`, `panels`: tile `t` touches
-    only its own rows or column panels, so tiles never meet.
+    `whole`: any tile may touch all of it. `rows`: a tile belongs to one row and
+    touches only its part of that row. `panels`: a tile belongs to a block of
+    columns, of one expert or head where there are several, and touches only
+    those. By rows and by panels tiles never meet.
     Example: `#plan.use<write, rows>`.
   }];
   let parameters = (ins EnumParameter<Plan_Access>:$access, EnumParameter<Plan_Range>:$range);

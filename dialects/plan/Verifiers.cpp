@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Invariants of the plan dialect's attributes and of single ops.
+// Invariants of the plan dialect's attributes and of its small ops.
 #include "dialects/plan/PlanDialect.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 
 using namespace mlir;
 using namespace grok::plan;
@@ -10,6 +14,13 @@ LogicalResult TilesAttr::verify(function_ref<InFlightDiagnostic()> emitError, in
                                 int64_t element, int64_t max) {
   if (max < 1)
     return emitError() << "expects max >= 1, got " << max;
+  if (perRow < 0 || perLogitRow < 0 || constant < 0 || operand < -1 || element < 0)
+    return emitError() << "expects no negative number";
+  bool counted = perRow > 0 || perLogitRow > 0 || constant > 0;
+  if (counted == (operand >= 0))
+    return emitError() << "expects either a count (per_row, per_logit_row, constant) or an operand";
+  if (element > 0 && operand < 0)
+    return emitError() << "expects an operand for element " << element;
   return success();
 }
 
@@ -18,14 +29,122 @@ LogicalResult MachineAttr::verify(function_ref<InFlightDiagnostic()> emitError, 
                                   DictionaryAttr peak, FloatAttr linkLatency, FloatAttr linkRate) {
   if (devices < 1 || memory < 1)
     return emitError() << "expects at least one device and one byte of memory";
+  if (!(read.getValueAsDouble() > 0))
+    return emitError() << "expects a positive read rate";
+  if (!(linkLatency.getValueAsDouble() >= 0) || !(linkRate.getValueAsDouble() >= 0))
+    return emitError() << "expects no negative link_latency or link_rate";
+  for (NamedAttribute entry : peak) {
+    auto rate = dyn_cast<FloatAttr>(entry.getValue());
+    if (!rate || !(rate.getValueAsDouble() > 0))
+      return emitError() << "expects peak " << entry.getName() << " to be a positive float";
+  }
   return success();
 }
 
-LogicalResult KernelOp::verify() { return success(); }
-LogicalResult TensorOp::verify() { return success(); }
-LogicalResult ProgramOp::verify() { return success(); }
-LogicalResult BucketOp::verify() { return success(); }
-LogicalResult LaunchOp::verify() { return success(); }
-LogicalResult CollectiveOp::verify() { return success(); }
+LogicalResult KernelOp::verify() {
+  if (getOp().empty())
+    return emitOpError("expects the name of an op");
+  if (getNumOperands() < 1)
+    return emitOpError("expects at least one operand, got ") << getNumOperands();
+  return success();
+}
 
-void BufferOp::getAsmResultNames(OpAsmSetValueNameFn setName) { setName(getResult(), getName()); }
+LogicalResult LayoutOp::verifyRegions() {
+  for (Operation &op : getBody().front())
+    if (!isa<TensorOp>(op))
+      return op.emitOpError("does not belong in a plan.layout; expects plan.tensor");
+  return success();
+}
+
+LogicalResult ProgramOp::verifyRegions() {
+  int64_t previous = 0;
+  for (Operation &op : getBody().front()) {
+    auto bucket = dyn_cast<BucketOp>(op);
+    if (!bucket)
+      return op.emitOpError("does not belong in a plan.program; expects plan.bucket");
+    if (int64_t(bucket.getMaxRows()) <= previous)
+      return bucket.emitOpError("expects more rows than the bucket before it, which has ")
+             << previous;
+    previous = bucket.getMaxRows();
+  }
+  if (previous == 0)
+    return emitOpError("expects at least one plan.bucket");
+  return success();
+}
+
+/// No two kernels beside the program may have one specification: they would be
+/// generated twice.
+LogicalResult ProgramOp::verifySymbolUses(SymbolTableCollection &) {
+  llvm::DenseMap<std::pair<Attribute, Attribute>, KernelOp> kernels;
+  for (KernelOp kernel : (*this)->getBlock()->getOps<KernelOp>()) {
+    auto [entry, isNew] = kernels.try_emplace({kernel.getOpAttr(), kernel.getParamsAttr()}, kernel);
+    if (!isNew) {
+      auto diagnostic = kernel.emitOpError("has the specification of another kernel");
+      diagnostic.attachNote(entry->second.getLoc()) << "the other kernel";
+      return diagnostic;
+    }
+  }
+  return success();
+}
+
+LogicalResult BufferOp::verify() {
+  if (getName().empty())
+    return emitOpError("expects a name");
+  if (getOffset() && (int64_t(*getOffset()) < 0 || *getOffset() % bufferAlignment != 0))
+    return emitOpError("expects an offset that is a multiple of ")
+           << bufferAlignment << ", got " << int64_t(*getOffset());
+  return success();
+}
+
+LogicalResult WeightOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto tensor = symbols.lookupNearestSymbolFrom<TensorOp>(*this, getTensor());
+  if (!tensor)
+    return emitOpError("names ") << getTensor() << ", which is no plan.tensor of a layout";
+  if (tensor.getType() != getResult().getType().getTensor())
+    return emitOpError("expects the type of its tensor, ") << tensor.getType();
+  return success();
+}
+
+LogicalResult KVOp::verify() {
+  if (int64_t(getLayer()) < 0)
+    return emitOpError("expects a layer >= 0");
+  BufferType type = getResult().getType();
+  if (type.isPerRow())
+    return emitOpError("expects a type without rows: the bytes of one layer of a page");
+  auto module = (*this)->getParentOfType<ModuleOp>();
+  auto page = module ? module->getAttrOfType<DictionaryAttr>("plan.page") : DictionaryAttr();
+  auto layerBytes = page ? page.getAs<IntegerAttr>("layer_bytes") : IntegerAttr();
+  auto bytes = page ? page.getAs<IntegerAttr>("bytes") : IntegerAttr();
+  if (!layerBytes || !bytes || layerBytes.getInt() < 1)
+    return success();
+  if (type.getBytes(1) != layerBytes.getInt())
+    return emitOpError("expects layer_bytes of plan.page, ")
+           << layerBytes.getInt() << ", got " << type.getBytes(1);
+  if (int64_t(getLayer()) >= bytes.getInt() / layerBytes.getInt())
+    return emitOpError("names layer ")
+           << getLayer() << "; plan.page has " << bytes.getInt() / layerBytes.getInt();
+  return success();
+}
+
+LogicalResult CopyOp::verify() {
+  if (getSource() == getTarget())
+    return emitOpError("expects two buffers");
+  if (getTarget().getDefiningOp<WeightOp>())
+    return emitOpError("writes a weight");
+  return success();
+}
+
+LogicalResult CollectiveOp::verify() {
+  if (!llvm::is_contained({"all_reduce", "all_gather", "reduce_scatter", "all_to_all"}, getKind()))
+    return emitOpError("expects kind all_reduce, all_gather, reduce_scatter or all_to_all, got '")
+           << getKind() << "'";
+  llvm::DenseSet<int64_t> ranks;
+  for (int64_t rank : getGroup())
+    if (rank < 0 || !ranks.insert(rank).second)
+      return emitOpError("expects each rank of the group once, none negative; got ") << rank;
+  if (ranks.size() < 2)
+    return emitOpError("expects a group of at least two ranks");
+  if (!getBuffer().getDefiningOp<BufferOp>())
+    return emitOpError("expects a buffer of the arena");
+  return success();
+}
