@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/executor/Executor.h"
+#include "runtime/executor/WeightTraffic.h"
+#include "runtime/plan/PlanCheck.h"
+#include <algorithm>
+#include <chrono>
+
+namespace grok::runtime {
+
+using Clock = std::chrono::steady_clock;
+
+static std::span<const int64_t> shapeOf(const flatbuffers::Vector<int64_t> *shape) {
+  return shape ? std::span<const int64_t>(shape->data(), shape->size())
+               : std::span<const int64_t>();
+}
+
+static BufferView viewOf(const plan::Buffer &buffer, const void *data) {
+  BufferView view;
+  view.name = textOf(buffer.name());
+  view.dtype = nameOf(buffer.dtype());
+  view.data = data;
+  view.perRow = buffer.per_row();
+  view.rowBytes = elementsOf(buffer.row_shape()) * sizeOf(buffer.dtype());
+  view.shape = shapeOf(buffer.row_shape());
+  view.logical = shapeOf(buffer.logical_row_shape());
+  if (view.logical.empty())
+    view.logical = view.shape;
+  return view;
+}
+
+static bool isVisible(const plan::Buffer &buffer, const plan::Operand &operand) {
+  bool isActivation =
+      buffer.kind() == plan::BufferKind::arena || buffer.kind() == plan::BufferKind::logits;
+  return isActivation && operand.access() != plan::Access::read;
+}
+
+Result<void> Executor::allocate(const plan::Program &program) {
+  uint64_t arenaBytes = 0, logitBytes = 0;
+  for (const plan::Bucket *bucket : *program.buckets()) {
+    arenaBytes = std::max(arenaBytes, bucket->arena_bytes());
+    for (const plan::Buffer *buffer : *bucket->buffers())
+      if (buffer->kind() == plan::BufferKind::logits)
+        logitBytes = std::max(logitBytes, buffer->bytes());
+  }
+  auto arenaMemory = device->allocate(arenaBytes, "activations");
+  if (!arenaMemory)
+    return fail(arenaMemory.error());
+  auto logitsOfRows = device->allocate(logitBytes, "logits");
+  if (!logitsOfRows)
+    return fail(logitsOfRows.error());
+  arena = std::move(*arenaMemory);
+  logitMemory = std::move(*logitsOfRows);
+  return {};
+}
+
+std::byte *Executor::addressOf(const ExecutorParts &parts, const plan::Buffer &buffer) const {
+  switch (buffer.kind()) {
+  case plan::BufferKind::arena:
+    return arena.data() + buffer.offset();
+  case plan::BufferKind::weight:
+    // Kernels take untyped addresses; the plan's check has shown that none
+    // writes to a weight.
+    return const_cast<std::byte *>(parts.weights.tensor(static_cast<uint32_t>(buffer.tensor())));
+  case plan::BufferKind::kv:
+    return parts.pages + buffer.offset();
+  case plan::BufferKind::logits:
+    return logitMemory.data();
+  }
+  return nullptr;
+}
+
+Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
+                                         const plan::Launch &launch, Bucket &resolved) const {
+  const auto &kernel = *parts.plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()));
+  Launch result;
+  result.kernel = static_cast<uint32_t>(launch.kernel());
+  result.firstAddress = static_cast<uint32_t>(resolved.addresses.size());
+  result.firstView = static_cast<uint32_t>(resolved.views.size());
+  for (const plan::Operand *operand : *launch.operands()) {
+    const auto &buffer = *bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()));
+    std::byte *address = addressOf(parts, buffer);
+    resolved.addresses.push_back(address);
+    if (isVisible(buffer, *operand))
+      resolved.views.push_back(viewOf(buffer, address));
+  }
+  result.numViews = static_cast<uint32_t>(resolved.views.size()) - result.firstView;
+  result.tiles = *launch.tiles();
+  if (result.tiles.buffer() >= 0) {
+    const auto &counter = *bucket.buffers()->Get(static_cast<uint32_t>(result.tiles.buffer()));
+    result.tileCounter =
+        reinterpret_cast<const int32_t *>(addressOf(parts, counter)) + result.tiles.element();
+  }
+  result.timing = {.name = textOf(launch.name()),
+                   .op = textOf(kernel.op()),
+                   .layer = launch.layer(),
+                   .bucketRows = bucket.max_rows(),
+                   .weightBytes = weightBytesOf(parts.plan, parts.layout, bucket, launch)};
+  return result;
+}
+
+Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucket &bucket) const {
+  Bucket resolved;
+  resolved.maxRows = bucket.max_rows();
+  resolved.launches.reserve(bucket.launches()->size());
+  for (const plan::Launch *launch : *bucket.launches())
+    resolved.launches.push_back(resolveLaunch(parts, bucket, *launch, resolved));
+  return resolved;
+}
+
+Result<Executor> Executor::create(const ExecutorParts &parts) {
+  Executor executor(parts.device);
+  if (auto allocated = executor.allocate(parts.program); !allocated)
+    return fail(allocated.error());
+  for (const plan::Bucket *bucket : *parts.program.buckets())
+    executor.buckets.push_back(executor.resolve(parts, *bucket));
+  return executor;
+}
+
+Result<int64_t> Executor::countTiles(const Launch &launch, const GrokStepInfo &step) const {
+  const plan::TileCount &tiles = launch.tiles;
+  int64_t count =
+      launch.tileCounter
+          ? *launch.tileCounter
+          : step.rows * tiles.per_row() + step.logitRows * tiles.per_logit_row() + tiles.constant();
+  // Counts made by kernels are data: a broken kernel must not walk off its buffers.
+  if (count < 0 || count > tiles.max())
+    return fail("launch '", launch.timing.name, "': ", count, " tiles, the plan allows ",
+                tiles.max(), "; report this as a bug of the compiler");
+  return count;
+}
+
+void Executor::observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step,
+                       int64_t tiles) {
+  std::span<BufferView> written(bucket.views.data() + launch.firstView, launch.numViews);
+  for (BufferView &view : written) {
+    bool isLogits = view.data == logitMemory.data();
+    view.rows = !view.perRow ? 1 : isLogits ? step.logitRows : step.rows;
+  }
+  observer({launch.timing.name, launch.timing.op, launch.timing.layer, tiles, &step, written});
+}
+
+Result<void> Executor::run(const GrokStepInfo &step) {
+  auto bucket = std::find_if(buckets.begin(), buckets.end(),
+                             [&](const Bucket &each) { return each.maxRows >= step.rows; });
+  if (bucket == buckets.end())
+    return fail("a step of ", step.rows, " rows, the plan takes at most ", buckets.back().maxRows);
+  for (Launch &launch : bucket->launches) {
+    auto tiles = countTiles(launch, step);
+    if (!tiles)
+      return fail(tiles.error());
+    auto start = profiling ? Clock::now() : Clock::time_point();
+    device->launch(launch.kernel, bucket->addresses.data() + launch.firstAddress, step, *tiles);
+    if (profiling) {
+      launch.timing.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+      ++launch.timing.calls;
+    }
+    if (observer)
+      observe(*bucket, launch, step, *tiles);
+  }
+  return {};
+}
+
+void Executor::setProfiling(bool on) {
+  for (Bucket &bucket : buckets)
+    for (Launch &launch : bucket.launches)
+      if (on)
+        launch.timing.calls = 0, launch.timing.seconds = 0;
+  profiling = on;
+}
+
+std::vector<LaunchTiming> Executor::timings() const {
+  std::vector<LaunchTiming> all;
+  for (const Bucket &bucket : buckets)
+    for (const Launch &launch : bucket.launches)
+      all.push_back(launch.timing);
+  return all;
+}
+
+} // namespace grok::runtime

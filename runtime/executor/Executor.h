@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Runs a plan's program: the launches of one bucket, in order, on one device.
+#pragma once
+
+#include "runtime/device/Device.h"
+#include "runtime/executor/LaunchView.h"
+#include "runtime/plan/plan_generated.h"
+#include "runtime/weights/WeightFile.h"
+#include <vector>
+
+namespace grok::runtime {
+
+/// What an executor is made of. All of it outlives the executor.
+struct ExecutorParts {
+  const plan::Plan &plan;
+  const plan::Program &program;
+  const plan::Layout &layout;
+  const WeightFile &weights;
+  Device &device;
+  std::byte *pages; // base of the key/value page pool
+};
+
+/// Owns the activations and logits of one session. All addresses are resolved
+/// when it is made; running allocates nothing.
+class Executor {
+public:
+  static Result<Executor> create(const ExecutorParts &parts);
+
+  /// Runs the smallest bucket that takes step.rows rows (1..max step rows).
+  Result<void> run(const GrokStepInfo &step);
+
+  const float *logits() const { return reinterpret_cast<const float *>(logitMemory.data()); }
+
+  void setObserver(LaunchObserver newObserver) { observer = std::move(newObserver); }
+  /// Starts from zero when switched on.
+  void setProfiling(bool on);
+  std::vector<LaunchTiming> timings() const;
+
+private:
+  struct Launch {
+    uint32_t kernel = 0;
+    uint32_t firstAddress = 0; // in Bucket::addresses
+    uint32_t firstView = 0;    // in Bucket::views
+    uint32_t numViews = 0;
+    plan::TileCount tiles;
+    const int32_t *tileCounter = nullptr; // for counts made by kernels
+    LaunchTiming timing;
+  };
+  struct Bucket {
+    int64_t maxRows = 0;
+    std::vector<Launch> launches;
+    std::vector<const void *> addresses;
+    std::vector<BufferView> views;
+  };
+
+  explicit Executor(Device &device) : device(&device) {}
+  Result<void> allocate(const plan::Program &program);
+  std::byte *addressOf(const ExecutorParts &parts, const plan::Buffer &buffer) const;
+  Bucket resolve(const ExecutorParts &parts, const plan::Bucket &bucket) const;
+  Launch resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
+                       const plan::Launch &launch, Bucket &resolved) const;
+  Result<int64_t> countTiles(const Launch &launch, const GrokStepInfo &step) const;
+  void observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step, int64_t tiles);
+
+  Device *device;
+  Memory arena;
+  Memory logitMemory; // [logit rows, vocabulary rounded up to 16]
+  std::vector<Bucket> buckets;
+  LaunchObserver observer;
+  bool profiling = false;
+};
+
+} // namespace grok::runtime

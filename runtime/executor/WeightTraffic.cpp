@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/executor/WeightTraffic.h"
+#include <set>
+#include <string_view>
+
+namespace grok::runtime {
+
+static uint64_t touchedBytes(const plan::Plan &plan, std::string_view op,
+                             const plan::WeightTensor &tensor) {
+  const plan::Model &model = *plan.model();
+  if (op == "gate_up" || op == "down_combine")
+    return tensor.bytes() / static_cast<uint64_t>(model.num_experts()) *
+           static_cast<uint64_t>(model.num_selected_experts());
+  if (op == "embed")
+    return tensor.bytes() / static_cast<uint64_t>(model.vocab_size());
+  if (tensor.packing() && tensor.packing()->string_view() == "rope")
+    return tensor.bytes() / static_cast<uint64_t>(plan.max_context());
+  return tensor.bytes();
+}
+
+uint64_t weightBytesOf(const plan::Plan &plan, const plan::Layout &layout,
+                       const plan::Bucket &bucket, const plan::Launch &launch) {
+  std::string_view op =
+      plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()))->op()->string_view();
+  uint64_t bytes = 0;
+  std::set<int32_t> seen; // float weights stand in for their own scales
+  for (const plan::Operand *operand : *launch.operands()) {
+    const plan::Buffer &buffer = *bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()));
+    if (buffer.kind() == plan::BufferKind::weight && seen.insert(buffer.tensor()).second)
+      bytes +=
+          touchedBytes(plan, op, *layout.tensors()->Get(static_cast<uint32_t>(buffer.tensor())));
+  }
+  return bytes;
+}
+
+uint64_t weightBytesPerToken(const plan::Plan &plan, const plan::Layout &layout,
+                             const plan::Program &program) {
+  const plan::Bucket &smallest = *program.buckets()->Get(0);
+  uint64_t bytes = 0;
+  for (const plan::Launch *launch : *smallest.launches())
+    bytes += weightBytesOf(plan, layout, smallest, *launch);
+  return bytes;
+}
+
+} // namespace grok::runtime
