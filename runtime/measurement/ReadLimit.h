@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The memory bandwidth that a decode is held against.
+#pragma once
+
+#include "runtime/Result.h"
+#include "runtime/plan/File.h"
+#include <sys/types.h>
+
+namespace grok::runtime {
+
+/// Measures how fast this machine reads memory: all threads sum 64-byte lines
+/// of a buffer that no cache holds, each thread along 4 or 8 runs far apart,
+/// because one run gets only about 60 % of a core's bandwidth (EPYC 7003, two
+/// cores: 11-15 GB/s against 20-29).
+///
+/// The loops run in a process of their own, so that their buffer does not count
+/// in the peak memory of this one.
+class ReadLimit {
+public:
+  /// Starts the process. Call it while this one has a single thread.
+  static Result<ReadLimit> start();
+  ReadLimit(ReadLimit &&other) noexcept;
+  ~ReadLimit();
+
+  /// Reads the buffer once with each number of runs; the better bytes/second.
+  Result<double> sample(int threads);
+  /// The best of all samples; 0 before the first.
+  double best() const { return bestSample; }
+
+private:
+  ReadLimit(FileHandle channel, pid_t process) : channel(std::move(channel)), process(process) {}
+
+  FileHandle channel;
+  pid_t process;
+  double bestSample = 0;
+};
+
+/// Bytes per second of `threads` threads that read `bytes` in all, each along
+/// `runs` runs.
+double measureRead(const std::byte *buffer, size_t bytes, int threads, int runs);
+
+} // namespace grok::runtime
