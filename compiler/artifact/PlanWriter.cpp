@@ -176,8 +176,8 @@ std::unique_ptr<plan::LaunchT> PlanBuilder::launch(plan::LaunchOp op,
     auto useAttr = cast<plan::UseAttr>(use);
     auto operand = std::make_unique<plan::OperandT>();
     operand->buffer = buffers.lookup(value);
-    operand->access = static_cast<plan::Access>(useAttr.getAccess());
-    operand->range = static_cast<plan::Range>(useAttr.getRange());
+    operand->access = static_cast<plan::OperandAccess>(useAttr.getAccess());
+    operand->range = static_cast<plan::OperandRange>(useAttr.getRange());
     launch->operands.push_back(std::move(operand));
   }
   plan::TilesAttr tiles = op.getTiles();

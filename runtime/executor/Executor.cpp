@@ -31,7 +31,7 @@ static BufferView viewOf(const plan::Buffer &buffer, const void *data) {
 static bool isVisible(const plan::Buffer &buffer, const plan::Operand &operand) {
   bool isActivation =
       buffer.kind() == plan::BufferKind::arena || buffer.kind() == plan::BufferKind::logits;
-  return isActivation && operand.access() != plan::Access::read;
+  return isActivation && operand.access() != plan::OperandAccess::read;
 }
 
 Result<void> Executor::allocate(const plan::Program &program) {

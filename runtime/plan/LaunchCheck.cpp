@@ -37,15 +37,15 @@ private:
 
 } // namespace
 
-static bool reads(plan::Access access) { return access != plan::Access::write; }
-static bool writes(plan::Access access) { return access != plan::Access::read; }
+static bool reads(plan::OperandAccess access) { return access != plan::OperandAccess::write; }
+static bool writes(plan::OperandAccess access) { return access != plan::OperandAccess::read; }
 
 Result<void> LaunchChecker::checkOperand(const plan::Operand &operand, const std::string &where) {
   if (operand.buffer() < 0 || static_cast<uint32_t>(operand.buffer()) >= buffers.size())
     return fail(where, ": buffer ", operand.buffer(), " of ", buffers.size());
-  if (operand.access() < plan::Access::MIN || operand.access() > plan::Access::MAX)
+  if (operand.access() < plan::OperandAccess::MIN || operand.access() > plan::OperandAccess::MAX)
     return fail(where, ": unknown access");
-  if (operand.range() < plan::Range::MIN || operand.range() > plan::Range::MAX)
+  if (operand.range() < plan::OperandRange::MIN || operand.range() > plan::OperandRange::MAX)
     return fail(where, ": unknown range");
   auto index = static_cast<uint32_t>(operand.buffer());
   plan::BufferKind kind = buffers.Get(index)->kind();
@@ -110,7 +110,7 @@ Result<void> LaunchChecker::checkTiles(const plan::Launch &launch, const std::st
   // Tiles that write parts of their own need an element each.
   for (const plan::Operand *operand : *launch.operands()) {
     const plan::Buffer &buffer = *buffers.Get(static_cast<uint32_t>(operand->buffer()));
-    if (writes(operand->access()) && operand->range() != plan::Range::whole &&
+    if (writes(operand->access()) && operand->range() != plan::OperandRange::whole &&
         buffer.kind() != plan::BufferKind::kv &&
         static_cast<uint64_t>(tiles->max()) > buffer.bytes() / sizeOf(buffer.dtype()))
       return fail(where, ": ", tiles->max(), " tiles for the ", buffer.bytes(), " bytes of '",
