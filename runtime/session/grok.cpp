@@ -160,10 +160,20 @@ int grokPrefill(GrokSession *session, int32_t sequence, const int32_t *tokens, s
   });
 }
 
+// The plan's own strings, which end with a zero.
+static const char *toC(std::string_view text) { return text.empty() ? "" : text.data(); }
+
 static GrokBufferView toC(const BufferView &view) {
-  return {view.name.data(),    view.dtype.data(),  view.data,         view.perRow,
-          view.rows,           view.rowBytes,      view.shape.data(), view.shape.size(),
-          view.logical.data(), view.logical.size()};
+  return {.name = toC(view.name),
+          .dtype = toC(view.dtype),
+          .data = view.data,
+          .perRow = view.perRow,
+          .rows = view.rows,
+          .rowBytes = view.rowBytes,
+          .shape = view.shape.data(),
+          .rank = view.shape.size(),
+          .logicalShape = view.logical.data(),
+          .logicalRank = view.logical.size()};
 }
 
 void grokSessionObserve(GrokSession *session, GrokObserver observer, void *user) {
@@ -173,9 +183,14 @@ void grokSessionObserve(GrokSession *session, GrokObserver observer, void *user)
     std::vector<GrokBufferView> written;
     for (const BufferView &buffer : launch.written)
       written.push_back(toC(buffer));
-    GrokLaunchView view = {toC(launch.name), toC(launch.op),    launch.layer,
-                           launch.tiles,     launch.step->rows, launch.step->logitRows,
-                           written.data(),   written.size()};
+    GrokLaunchView view = {.name = toC(launch.name),
+                           .op = toC(launch.op),
+                           .layer = launch.layer,
+                           .tiles = launch.tiles,
+                           .stepRows = launch.step->rows,
+                           .stepLogitRows = launch.step->logitRows,
+                           .written = written.data(),
+                           .numWritten = written.size()};
     observer(&view, user);
   });
 }
