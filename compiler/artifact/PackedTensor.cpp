@@ -34,11 +34,35 @@ int64_t PackedTensor::panels() const {
   return outputs() / group * (roundUp(group, lanes) / lanes);
 }
 
-uint64_t PackedTensor::chunkBytes() const {
-  uint64_t elements = 1;
+uint64_t PackedTensor::contentBytes() const {
+  uint64_t bytes = checkpoint::sizeOf(dtype);
   for (int64_t size : shape)
-    elements *= size;
-  return elements / experts() * checkpoint::sizeOf(dtype);
+    bytes *= size;
+  return bytes;
+}
+
+std::vector<PackedChunk> compiler::chunksOf(const PackedTensor &tensor, uint64_t maxBytes) {
+  if (tensor.packing != PackedTensor::Packing::panel16)
+    return {{0, 0, 0, tensor.contentBytes(), 0, 0}};
+  const int64_t size = checkpoint::sizeOf(tensor.dtype), panels = tensor.panels();
+  const int64_t panelBytes = tensor.inputs() * lanes * size;
+  const int64_t step = std::clamp<int64_t>(maxBytes / panelBytes, 1, panels);
+  const int64_t expertSource = tensor.inputs() * tensor.outputs() * size;
+  std::vector<PackedChunk> chunks;
+  for (int64_t expert = 0; expert < tensor.experts(); ++expert)
+    for (int64_t first = 0; first < panels; first += step) {
+      int64_t last = std::min(first + step, panels), start = expert * expertSource;
+      PackedChunk chunk{expert, first, last, static_cast<uint64_t>((last - first) * panelBytes),
+                        0,      0};
+      // Panels of a transposed matrix are whole source rows; of others, every
+      // panel crosses all rows.
+      if (tensor.transposed)
+        chunk.sourceBegin = first * panelBytes, chunk.sourceEnd = last * panelBytes;
+      else if (last == panels)
+        chunk.sourceBegin = start, chunk.sourceEnd = start + expertSource;
+      chunks.push_back(chunk);
+    }
+  return chunks;
 }
 
 /// Runs `work(begin, end)` over [0, count) on `threads` threads.
@@ -70,7 +94,7 @@ struct Strides {
 
 template <typename Element, int64_t KPack>
 static void packPanels(const PackedTensor &tensor, const std::byte *source, std::byte *out,
-                       int64_t firstPanel, int64_t lastPanel) {
+                       int64_t origin, int64_t firstPanel, int64_t lastPanel) {
   const int64_t inputs = tensor.inputs();
   const Strides strides = tensor.transposed ? Strides{1, inputs} : Strides{tensor.outputs(), 1};
   // Panels side by side share the source's cache lines, so they advance together.
@@ -93,24 +117,28 @@ static void packPanels(const PackedTensor &tensor, const std::byte *source, std:
                             from + columns[lane] * strides.column * sizeof(Element),
                             sizeof(Element));
           }
-          std::memcpy(out + (panel * inputs + k) * lanes * sizeof(Element), line, sizeof(line));
+          std::memcpy(out + ((panel - origin) * inputs + k) * lanes * sizeof(Element), line,
+                      sizeof(line));
         }
       }
   }
 }
 
-static void packMatrix(const PackedTensor &tensor, const std::byte *source, std::byte *out,
-                       int threads) {
-  parallel(tensor.panels(), threads, [&](int64_t begin, int64_t end) {
+static void packMatrix(const PackedTensor &tensor, const std::byte *source,
+                       const PackedChunk &chunk, std::byte *out, int threads) {
+  const int64_t origin = chunk.firstPanel;
+  parallel(chunk.lastPanel - origin, threads, [&](int64_t begin, int64_t end) {
+    begin += origin;
+    end += origin;
     switch (tensor.dtype) {
     case checkpoint::DType::f32:
-      return packPanels<uint32_t, 1>(tensor, source, out, begin, end);
+      return packPanels<uint32_t, 1>(tensor, source, out, origin, begin, end);
     case checkpoint::DType::bf16:
-      return tensor.kPack == 2 ? packPanels<uint16_t, 2>(tensor, source, out, begin, end)
-                               : packPanels<uint16_t, 1>(tensor, source, out, begin, end);
+      return tensor.kPack == 2 ? packPanels<uint16_t, 2>(tensor, source, out, origin, begin, end)
+                               : packPanels<uint16_t, 1>(tensor, source, out, origin, begin, end);
     case checkpoint::DType::i8:
-      return tensor.kPack == 4 ? packPanels<uint8_t, 4>(tensor, source, out, begin, end)
-                               : packPanels<uint8_t, 1>(tensor, source, out, begin, end);
+      return tensor.kPack == 4 ? packPanels<uint8_t, 4>(tensor, source, out, origin, begin, end)
+                               : packPanels<uint8_t, 1>(tensor, source, out, origin, begin, end);
     }
   });
 }
@@ -144,18 +172,21 @@ static void makeRope(const PackedTensor &tensor, std::byte *out) {
 }
 
 void compiler::packChunk(const PackedTensor &tensor, std::span<const std::byte> source,
-                         int64_t expert, std::span<std::byte> out, int threads) {
-  const int64_t sourceBytes = source.size() / tensor.experts();
-  const std::byte *from = source.data() + expert * sourceBytes;
+                         const PackedChunk &chunk, std::span<std::byte> out, int threads) {
+  const int64_t expertBytes = source.size() / tensor.experts();
   switch (tensor.packing) {
   case PackedTensor::Packing::panel16:
-    return packMatrix(tensor, from, out.data(), threads);
+    return packMatrix(tensor, source.data() + chunk.expert * expertBytes, chunk, out.data(),
+                      threads);
   case PackedTensor::Packing::scales16:
     std::fill(out.begin(), out.end(), std::byte{0});
-    return packScales(tensor, from, out.data());
+    for (int64_t expert = 0; expert < tensor.experts(); ++expert)
+      packScales(tensor, source.data() + expert * expertBytes,
+                 out.data() + expert * (out.size() / tensor.experts()));
+    return;
   case PackedTensor::Packing::vector16:
     std::fill(out.begin(), out.end(), std::byte{0});
-    std::memcpy(out.data(), from, source.size());
+    std::memcpy(out.data(), source.data(), source.size());
     return;
   case PackedTensor::Packing::rope:
     return makeRope(tensor, out.data());

@@ -37,16 +37,28 @@ struct PackedTensor {
   uint64_t bytes = 0;  // a multiple of 64
   runtime::Digest sha256{};
 
-  int64_t experts() const;     // 1 unless the tensor has an expert axis
-  int64_t inputs() const;      // K of a matrix, row groups of scales
-  int64_t outputs() const;     // N
-  int64_t panels() const;      // 16-column panels, column groups padded apart
-  uint64_t chunkBytes() const; // one expert's part, without the final padding
+  int64_t experts() const;       // 1 unless the tensor has an expert axis
+  int64_t inputs() const;        // K of a matrix, row groups of scales
+  int64_t outputs() const;       // N
+  int64_t panels() const;        // 16-column panels, column groups padded apart
+  uint64_t contentBytes() const; // without the final padding
 };
 
-/// Packs part `expert` of `tensor` from the checkpoint's bytes into `out`
-/// (chunkBytes() long), using `threads` threads.
-void packChunk(const PackedTensor &tensor, std::span<const std::byte> source, int64_t expert,
-               std::span<std::byte> out, int threads);
+/// A run of a packed tensor that is made at once: panels [firstPanel, lastPanel)
+/// of one expert's matrix. Other packings are one chunk.
+struct PackedChunk {
+  int64_t expert = 0, firstPanel = 0, lastPanel = 0;
+  uint64_t bytes = 0;
+  /// Bytes of the checkpoint's tensor that no later chunk reads.
+  int64_t sourceBegin = 0, sourceEnd = 0;
+};
+
+/// The chunks of a tensor in file order, each of at most about `maxBytes`.
+std::vector<PackedChunk> chunksOf(const PackedTensor &tensor, uint64_t maxBytes);
+
+/// Packs one chunk from the checkpoint's bytes of the whole tensor into `out`
+/// (chunk.bytes long), using `threads` threads.
+void packChunk(const PackedTensor &tensor, std::span<const std::byte> source,
+               const PackedChunk &chunk, std::span<std::byte> out, int threads);
 
 } // namespace grok::compiler

@@ -12,6 +12,8 @@ using namespace grok::compiler;
 using runtime::Sha256;
 
 static constexpr uint64_t dataAlignment = 4096;
+/// Bounds the memory that packing takes, whatever the tensor.
+static constexpr uint64_t maxChunkBytes = 256u << 20;
 static constexpr std::string_view scalesSuffix = ".scales";
 
 static const char *safetensorsName(checkpoint::DType dtype) {
@@ -28,7 +30,7 @@ static const char *safetensorsName(checkpoint::DType dtype) {
 
 /// The packed shape, or one flat axis where padding to 64 bytes adds elements.
 static std::vector<int64_t> storedShape(const PackedTensor &tensor) {
-  if (tensor.chunkBytes() * tensor.experts() == tensor.bytes)
+  if (tensor.contentBytes() == tensor.bytes)
     return tensor.shape;
   return {static_cast<int64_t>(tensor.bytes) / checkpoint::sizeOf(tensor.dtype)};
 }
@@ -65,7 +67,7 @@ static void placeFrom(std::vector<PackedTensor> &tensors, uint64_t start) {
 
 WeightFile compiler::placeTensors(std::string name, std::vector<PackedTensor> &tensors) {
   for (PackedTensor &tensor : tensors)
-    tensor.bytes = (tensor.chunkBytes() * tensor.experts() + 63) / 64 * 64;
+    tensor.bytes = (tensor.contentBytes() + 63) / 64 * 64;
   // Offsets stand in the header as decimal text: room for the largest first.
   placeFrom(tensors, 0);
   uint64_t digits = tensors.size() * 2 * 20;
@@ -96,7 +98,6 @@ static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
     bytes = wantScales ? data->scales() : data->weight();
   }
   Sha256 hash;
-  std::vector<std::byte> chunk(tensor.chunkBytes());
   uint64_t offset = tensor.offset;
   auto put = [&](std::span<const std::byte> part) {
     hash.add(part);
@@ -104,12 +105,13 @@ static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
     offset += part.size();
     return written;
   };
-  const int64_t expertBytes = static_cast<int64_t>(bytes.size()) / tensor.experts();
-  for (int64_t expert = 0; expert < tensor.experts(); ++expert) {
-    packChunk(tensor, bytes, expert, chunk, threads);
-    if (data && tensor.packing == PackedTensor::Packing::panel16)
-      data->release(expert * expertBytes, (expert + 1) * expertBytes);
-    if (auto written = put(chunk); !written)
+  std::vector<std::byte> packed;
+  for (const PackedChunk &chunk : chunksOf(tensor, maxChunkBytes)) {
+    packed.resize(chunk.bytes);
+    packChunk(tensor, bytes, chunk, packed, threads);
+    if (data)
+      data->release(chunk.sourceBegin, chunk.sourceEnd);
+    if (auto written = put(packed); !written)
       return written;
   }
   std::vector<std::byte> padding(tensor.offset + tensor.bytes - offset);

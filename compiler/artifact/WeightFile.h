@@ -24,8 +24,8 @@ struct WeightFile {
 WeightFile placeTensors(std::string name, std::vector<PackedTensor> &tensors);
 
 /// Packs all tensors from `source` into `directory`/file.name and fills their
-/// digests and the header's. Holds one source and one packed tensor (of an
-/// expert tensor: one expert) at a time. On failure the file is removed.
+/// digests and the header's. Holds at most one source expert and a packed chunk
+/// of 256 MiB in memory. On failure the file is removed.
 Result<void> writeWeightFile(const std::string &directory, WeightFile &file,
                              std::vector<PackedTensor> &tensors,
                              const checkpoint::Checkpoint &source, int threads,

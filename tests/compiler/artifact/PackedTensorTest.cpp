@@ -29,20 +29,27 @@ static std::vector<std::byte> counting(size_t size) {
   return bytes;
 }
 
+/// The whole packed tensor, made in chunks of at most `maxBytes`.
 static std::vector<std::byte> pack(const PackedTensor &tensor, std::span<const std::byte> source,
-                                   int64_t expert = 0, int threads = 1) {
-  std::vector<std::byte> out(tensor.chunkBytes(), std::byte{0xee});
-  packChunk(tensor, source, expert, out, threads);
-  return out;
+                                   uint64_t maxBytes = 1000, int threads = 2) {
+  std::vector<std::byte> all;
+  for (const PackedChunk &chunk : chunksOf(tensor, maxBytes)) {
+    std::vector<std::byte> out(chunk.bytes, std::byte{0xee});
+    packChunk(tensor, source, chunk, out, threads);
+    all.insert(all.end(), out.begin(), out.end());
+  }
+  EXPECT_EQ(all.size(), tensor.contentBytes());
+  return all;
 }
 
 /// Compares with ((p * K/kPack + k/kPack) * 16 + lane) * kPack + k % kPack.
 static void expectPanels(const PackedTensor &tensor, const std::vector<std::byte> &source,
-                         int64_t expert) {
+                         int64_t expert = 0) {
   const int64_t size = checkpoint::sizeOf(tensor.dtype), k = tensor.inputs(), n = tensor.outputs();
   const int64_t group = tensor.columnGroup ? tensor.columnGroup : n;
   const int64_t perGroup = (group + 15) / 16;
-  std::vector<std::byte> packed = pack(tensor, source, expert, 2);
+  const std::vector<std::byte> all = pack(tensor, source);
+  const std::byte *packed = all.data() + expert * (all.size() / tensor.experts());
   for (int64_t panel = 0; panel < tensor.panels(); ++panel)
     for (int64_t row = 0; row < k; ++row)
       for (int64_t lane = 0; lane < 16; ++lane) {
@@ -60,29 +67,29 @@ static void expectPanels(const PackedTensor &tensor, const std::vector<std::byte
 }
 
 TEST(PackedTensor, int8QuadsStandTogether) {
-  expectPanels(matrix({96, 48}, checkpoint::DType::i8, 4), counting(96 * 48), 0);
+  expectPanels(matrix({96, 48}, checkpoint::DType::i8, 4), counting(96 * 48));
 }
 
 TEST(PackedTensor, panelsAreLongerThanOneBlock) {
-  expectPanels(matrix({132, 16 * 37}, checkpoint::DType::i8, 4), counting(132 * 16 * 37), 0);
+  expectPanels(matrix({132, 16 * 37}, checkpoint::DType::i8, 4), counting(132 * 16 * 37));
 }
 
 TEST(PackedTensor, oddContractionPacksSingly) {
-  expectPanels(matrix({43, 20}, checkpoint::DType::i8, 1), counting(43 * 20), 0);
+  expectPanels(matrix({43, 20}, checkpoint::DType::i8, 1), counting(43 * 20));
 }
 
 TEST(PackedTensor, lastPanelIsPaddedWithZeros) {
-  expectPanels(matrix({8, 344}, checkpoint::DType::f32, 1), counting(8 * 344 * 4), 0);
+  expectPanels(matrix({8, 344}, checkpoint::DType::f32, 1), counting(8 * 344 * 4));
 }
 
 TEST(PackedTensor, headsArePaddedApart) {
   PackedTensor tensor = matrix({8, 3 * 24}, checkpoint::DType::i8, 4, 24);
   EXPECT_EQ(tensor.panels(), 6);
-  expectPanels(tensor, counting(8 * 72), 0);
+  expectPanels(tensor, counting(8 * 72));
 }
 
 TEST(PackedTensor, bfloat16Pairs) {
-  expectPanels(matrix({6, 32}, checkpoint::DType::bf16, 2), counting(6 * 32 * 2), 0);
+  expectPanels(matrix({6, 32}, checkpoint::DType::bf16, 2), counting(6 * 32 * 2));
 }
 
 TEST(PackedTensor, expertsFollowOneAnother) {
@@ -97,13 +104,14 @@ TEST(PackedTensor, embeddingIsTransposed) {
   tensor.shape = {1, 4, 12, 16, 1};
   EXPECT_EQ(tensor.inputs(), 12);
   EXPECT_EQ(tensor.outputs(), 50);
-  expectPanels(tensor, counting(50 * 12 * 4), 0);
+  expectPanels(tensor, counting(50 * 12 * 4));
 }
 
-TEST(PackedTensor, threadsDoNotChangeBytes) {
+TEST(PackedTensor, threadsAndChunksDoNotChangeBytes) {
   PackedTensor tensor = matrix({64, 16 * 21}, checkpoint::DType::i8, 4);
   auto source = counting(64 * 16 * 21);
-  EXPECT_EQ(pack(tensor, source, 0, 1), pack(tensor, source, 0, 5));
+  EXPECT_EQ(pack(tensor, source, 1 << 20, 1), pack(tensor, source, 1 << 20, 5));
+  EXPECT_EQ(pack(tensor, source, 1 << 20, 1), pack(tensor, source, 3000, 1));
 }
 
 TEST(PackedTensor, scalesFollowThePaddedColumns) {
@@ -123,14 +131,26 @@ TEST(PackedTensor, scalesFollowThePaddedColumns) {
                     lane < 12 ? source[(group * 24 + head * 12 + lane) * 2 + byte] : std::byte{0});
 }
 
+TEST(PackedTensor, sourceIsReleasedOnce) {
+  for (bool transposed : {false, true}) {
+    PackedTensor tensor = matrix({128, 64}, checkpoint::DType::i8, 4);
+    tensor.transposed = transposed;
+    int64_t released = 0;
+    for (const PackedChunk &chunk : chunksOf(tensor, 2048)) {
+      EXPECT_TRUE(chunk.sourceBegin == released || chunk.sourceEnd == 0);
+      released += chunk.sourceEnd - chunk.sourceBegin;
+    }
+    EXPECT_EQ(released, 128 * 64);
+  }
+}
+
 TEST(PackedTensor, ropeHoldsCosineAndSineOfFloatAngles) {
   PackedTensor tensor;
   tensor.packing = Packing::rope;
   tensor.logical = {300, 2, 8};
   tensor.shape = tensor.logical;
   tensor.ropeBase = 10000;
-  std::vector<std::byte> bytes(300 * 2 * 8 * 4);
-  packChunk(tensor, {}, 0, bytes, 1);
+  std::vector<std::byte> bytes = pack(tensor, {});
   std::vector<float> table(300 * 2 * 8);
   std::memcpy(table.data(), bytes.data(), bytes.size());
   EXPECT_EQ(table[0], 1.0f); // cos 0
