@@ -23,7 +23,12 @@ def Grok_Dialect : Dialect {
 
     The fused ops (`fused_*`, `flash_attention`) are what the CPU and GPU
     kernels implement; each decomposes back into the plain ops.
+
+    A module of a model carries `grok.model`, a dictionary of the numbers of its
+    description under their keys of config.json, and `grok.numerics`, "f32" or
+    "bf16".
   }];
+  let hasOperationAttrVerify = 1;
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
 }

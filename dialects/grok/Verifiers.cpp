@@ -2,6 +2,7 @@
 // What always holds for the types, attributes and plain ops.
 #include "dialects/grok/ShapeRules.h"
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/TypeUtilities.h"
 
 using namespace mlir;
@@ -17,6 +18,22 @@ bool grok::isWeightType(Type type) {
   if (tensor.getElementType().isInteger(8))
     return isa_and_nonnull<FormatAttr>(tensor.getEncoding());
   return !tensor.getEncoding() && isa<Float32Type, BFloat16Type>(tensor.getElementType());
+}
+
+LogicalResult GrokDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
+  StringRef name = attribute.getName();
+  if (name != "grok.model" && name != "grok.numerics")
+    return success();
+  if (!isa<ModuleOp>(op))
+    return op->emitError() << "expects " << name << " on a module";
+  Attribute value = attribute.getValue();
+  if (name == "grok.model" && !isa<DictionaryAttr>(value))
+    return op->emitError("expects grok.model to be a dictionary");
+  auto numerics = dyn_cast<StringAttr>(value);
+  if (name == "grok.numerics" &&
+      (!numerics || (numerics.getValue() != "f32" && numerics.getValue() != "bf16")))
+    return op->emitError() << "expects grok.numerics to be \"f32\" or \"bf16\", found " << value;
+  return success();
 }
 
 LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, unsigned bits,
