@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// One case per rule of a plan's meaning: the toy plan with one thing wrong, and
+// the words that the message must hold.
+#include "runtime/plan/PlanCheck.h"
+#include "tests/runtime/plan/ToyPlan.h"
+#include <gmock/gmock.h>
+
+namespace grok::runtime {
+
+using plan::PlanT;
+
+struct Case {
+  const char *name;
+  void (*spoil)(PlanT &);
+  const char *message;
+};
+
+static plan::BucketT &bucket(PlanT &plan, size_t i = 1) { return *plan.programs[0]->buckets[i]; }
+static plan::BufferT &buffer(PlanT &plan, size_t i) { return *bucket(plan).buffers[i]; }
+static plan::LaunchT &launch(PlanT &plan, size_t i) { return *bucket(plan).launches[i]; }
+static plan::WeightTensorT &tensor(PlanT &plan) { return *plan.layouts[0]->tensors[0]; }
+
+static void setTiles(PlanT &plan, size_t i, plan::TileCount tiles) {
+  launch(plan, i).tiles = std::make_unique<plan::TileCount>(tiles);
+}
+
+static void copyTensor(PlanT &plan, const char *name) {
+  auto copy = std::make_unique<plan::WeightTensorT>(tensor(plan));
+  copy->name = name;
+  plan.layouts[0]->tensors.push_back(std::move(copy));
+}
+
+// Buffers of the toy plan: table, kv, kv, h, o, groups, logits. Launches: embed,
+// append, attend, group, scale, ..., unembed.
+static const Case cases[] = {
+    {"VocabZero", [](PlanT &p) { p.model->vocab_size = 0; }, "vocab_size is 0"},
+    {"VocabHuge", [](PlanT &p) { p.model->vocab_size = INT64_MAX; }, "vocab_size"},
+    {"NegativeSize", [](PlanT &p) { p.model->ffn_size = -1; }, "ffn_size is -1"},
+    {"MoreSelected", [](PlanT &p) { p.model->num_selected_experts = 3; }, "selected"},
+    {"HeadsUneven", [](PlanT &p) { p.model->num_q_heads = 3, p.model->num_kv_heads = 2; },
+     "not a multiple"},
+    {"EosOutside", [](PlanT &p) { p.model->eos_token = 20; }, "eos_token is 20"},
+    {"NoContext", [](PlanT &p) { p.max_context = 0; }, "max_context"},
+    {"TooManyRows", [](PlanT &p) { p.max_step_rows = 1 << 30; }, "max_step_rows"},
+    {"UnprintableName", [](PlanT &p) { p.model->name = "a\nb"; }, "not printable"},
+
+    {"PageTokensOdd", [](PlanT &p) { p.page->tokens = 24; }, "power of two"},
+    {"PageTokensZero", [](PlanT &p) { p.page->tokens = 0; }, "power of two"},
+    {"PageOtherModel", [](PlanT &p) { p.model->key_size = 8; }, "heads need"},
+    {"PageType", [](PlanT &p) { p.page->dtype = plan::DType::i8; }, "element type i8"},
+    {"PageBytes", [](PlanT &p) { p.page->bytes += 64; }, "layers need"},
+
+    {"NoLayouts", [](PlanT &p) { p.layouts.clear(); }, "no layouts"},
+    {"FileElsewhere", [](PlanT &p) { p.layouts[0]->file = "../x"; }, "bad weight file name"},
+    {"FileIsFolder", [](PlanT &p) { p.layouts[0]->file = ".."; }, "bad weight file name"},
+    {"HeaderSize", [](PlanT &p) { p.layouts[0]->header_bytes = 100; }, "header_bytes is 100"},
+    {"HeaderHash", [](PlanT &p) { p.layouts[0]->header_sha256.pop_back(); }, "no SHA-256"},
+    {"TensorHash", [](PlanT &p) { tensor(p).sha256.clear(); }, "no SHA-256"},
+    {"TensorTwice", [](PlanT &p) { copyTensor(p, "table"); }, "there twice"},
+    {"TensorsOverlap", [](PlanT &p) { copyTensor(p, "copy"); }, "the bytes before it end at"},
+    {"TensorHole", [](PlanT &p) { tensor(p).offset += 64; }, "offset 4160"},
+    {"TensorUnaligned", [](PlanT &p) { tensor(p).offset += 4; }, "multiple of 64"},
+    {"TensorPastEnd", [](PlanT &p) { p.layouts[0]->file_bytes -= 64; }, "the file at"},
+    {"TensorOffsetWraps", [](PlanT &p) { tensor(p).offset = UINT64_MAX - 63; }, "table"},
+    {"TensorSmallerThanShape", [](PlanT &p) { tensor(p).shape[0] = 21; }, "do not hold its shape"},
+    {"TensorShapeOverflows", [](PlanT &p) { tensor(p).shape = {1ll << 40, 1ll << 40}; },
+     "do not hold its shape"},
+    {"TensorDimensionNegative", [](PlanT &p) { tensor(p).shape = {-20, -16}; },
+     "do not hold its shape"},
+    {"TensorNoShape", [](PlanT &p) { tensor(p).shape.clear(); }, "do not hold its shape"},
+    {"TensorType", [](PlanT &p) { tensor(p).dtype = plan::DType(9); }, "unknown element type"},
+    {"TensorGroups", [](PlanT &p) { tensor(p).row_groups = 0; }, "row_groups"},
+
+    {"KernelTwice", [](PlanT &p) { p.kernels[1]->symbol = "toy_embed"; }, "there twice"},
+    {"KernelSymbol", [](PlanT &p) { p.kernels[1]->symbol = "a b"; }, "not an identifier"},
+    {"KernelBuffers", [](PlanT &p) { p.kernels[1]->num_buffers = -1; }, "-1 buffers"},
+    {"KernelScratch", [](PlanT &p) { p.kernels[1]->scratch_bytes = UINT64_MAX; }, "scratch"},
+    {"CodeTwice", [](PlanT &p) { p.code[1]->level = "x86-64-v2"; }, "there twice"},
+    {"CodeNotElf", [](PlanT &p) { p.code[0]->image[1] = 'X'; }, "not an x86-64 shared object"},
+    {"CodeOtherMachine", [](PlanT &p) { p.code[0]->image[18] = 183; }, "not an x86-64"},
+    {"CodeTruncated", [](PlanT &p) { p.code[0]->image.resize(10); }, "not an x86-64"},
+    {"CodeHash", [](PlanT &p) { p.code[0]->sha256.resize(5); }, "no SHA-256"},
+
+    {"NoPrograms", [](PlanT &p) { p.programs.clear(); }, "no programs"},
+    {"BucketsDescend",
+     [](PlanT &p) { std::swap(p.programs[0]->buckets[0], p.programs[0]->buckets[1]); },
+     "ascending"},
+    {"BucketMissing", [](PlanT &p) { p.programs[0]->buckets.pop_back(); },
+     "the largest bucket has 1 rows"},
+    {"BucketZero", [](PlanT &p) { bucket(p, 0).max_rows = 0; }, "a bucket of 0 rows"},
+    {"ArenaHuge", [](PlanT &p) { bucket(p).arena_bytes = UINT64_MAX; }, "arena of"},
+    {"BufferPastArena", [](PlanT &p) { buffer(p, 5).offset += 64; }, "exceed the arena"},
+    {"BufferOffsetWraps", [](PlanT &p) { buffer(p, 5).offset = UINT64_MAX - 63; },
+     "exceed the arena"},
+    {"BufferUnaligned", [](PlanT &p) { buffer(p, 4).offset += 4; }, "multiple of 64"},
+    {"BufferTooSmall", [](PlanT &p) { buffer(p, 4).bytes -= 64; }, "rows need"},
+    {"BufferShape", [](PlanT &p) { buffer(p, 4).row_shape = {17}; }, "rows need"},
+    {"BufferShapeOverflows", [](PlanT &p) { buffer(p, 4).row_shape = {1ll << 62, 8}; },
+     "a shape is out of range"},
+    {"BufferLogical", [](PlanT &p) { buffer(p, 4).logical_row_shape = {17}; }, "larger than"},
+    {"BufferType", [](PlanT &p) { buffer(p, 4).dtype = plan::DType(77); }, "rows need"},
+    {"BufferKind", [](PlanT &p) { buffer(p, 4).kind = plan::BufferKind(9); }, "unknown kind"},
+    {"WeightIndex", [](PlanT &p) { buffer(p, 0).tensor = 1; }, "tensor 1 of 1"},
+    {"WeightNone", [](PlanT &p) { buffer(p, 0).tensor = -1; }, "tensor -1 of 1"},
+    {"WeightBytes", [](PlanT &p) { buffer(p, 0).bytes += 64; }, "its tensor"},
+    {"WeightOffset", [](PlanT &p) { buffer(p, 0).offset = 64; }, "no offset"},
+    {"KvBeyondPage", [](PlanT &p) { buffer(p, 1).offset = p.page->bytes; }, "one layer"},
+    {"KvBetweenLayers", [](PlanT &p) { buffer(p, 1).offset = 64; }, "one layer"},
+    {"LogitsNarrow", [](PlanT &p) { buffer(p, 6).row_shape = {16}; }, "vocabulary"},
+    {"LogitsMissing", [](PlanT &p) { bucket(p).launches.pop_back(); },
+     "no launch writes the logits"},
+    {"LogitsTwice",
+     [](PlanT &p) { bucket(p).buffers.push_back(std::make_unique<plan::BufferT>(buffer(p, 6))); },
+     "2 logits buffers"},
+
+    {"LaunchKernel", [](PlanT &p) { launch(p, 0).kernel = 6; }, "kernel 6 of 6"},
+    {"LaunchKernelNegative", [](PlanT &p) { launch(p, 0).kernel = -1; }, "kernel -1"},
+    {"LaunchOperands", [](PlanT &p) { launch(p, 0).operands.pop_back(); }, "1 operands"},
+    {"LaunchLayer", [](PlanT &p) { launch(p, 1).layer = 2; }, "layer 2 of 2"},
+    {"OperandBuffer", [](PlanT &p) { launch(p, 0).operands[0]->buffer = 7; }, "buffer 7 of 7"},
+    {"OperandNegative", [](PlanT &p) { launch(p, 0).operands[0]->buffer = -1; }, "buffer -1"},
+    {"OperandAccess", [](PlanT &p) { launch(p, 0).operands[0]->access = plan::OperandAccess(0); },
+     "unknown access"},
+    {"OperandRange", [](PlanT &p) { launch(p, 0).operands[0]->range = plan::OperandRange(9); },
+     "unknown range"},
+    {"WeightWritten",
+     [](PlanT &p) { launch(p, 0).operands[0]->access = plan::OperandAccess::read_write; },
+     "a weight is written"},
+    {"ReadBeforeWritten", [](PlanT &p) { launch(p, 1).operands[0]->buffer = 4; },
+     "'o' is read before it is written"},
+    {"ReadWriteTwice", [](PlanT &p) { launch(p, 4).operands[2]->buffer = 4; },
+     "one of them writes"},
+    {"BuffersOverlap", [](PlanT &p) { buffer(p, 4).offset = 64; },
+     "'o' and 'h' overlap in the arena at launch 2"},
+    {"BuffersEqual", [](PlanT &p) { buffer(p, 4).offset = 0; }, "overlap in the arena"},
+
+    {"TilesMissing", [](PlanT &p) { launch(p, 0).tiles.reset(); }, "no tile count"},
+    {"TilesNone", [](PlanT &p) { setTiles(p, 0, {0, 0, 0, -1, 0, 64}); }, "0 tiles"},
+    {"TilesNegative", [](PlanT &p) { setTiles(p, 0, {-1, 0, 80, -1, 0, 64}); }, "a part of -1"},
+    {"TilesAboveLimit", [](PlanT &p) { setTiles(p, 0, {2, 0, 0, -1, 0, 64}); },
+     "128 tiles at most"},
+    {"TilesLimitHuge", [](PlanT &p) { setTiles(p, 0, {1, 0, 0, -1, 0, INT64_MAX}); }, "tile limit"},
+    {"TilesForBuffer", [](PlanT &p) { setTiles(p, 0, {1, 0, 0, -1, 0, 5000}); }, "5000 tiles for"},
+    {"TilesBuffer", [](PlanT &p) { setTiles(p, 4, {0, 0, 0, 99, 1, 64}); }, "from buffer 99"},
+    {"TilesBufferType", [](PlanT &p) { setTiles(p, 4, {0, 0, 0, 3, 1, 64}); }, "i32 arena buffer"},
+    {"TilesBufferLater", [](PlanT &p) { setTiles(p, 0, {0, 0, 0, 5, 1, 64}); }, "written before"},
+    {"TilesBufferNegative", [](PlanT &p) { setTiles(p, 4, {0, 0, 0, -2, 1, 64}); }, "buffer -2"},
+    {"TilesElement", [](PlanT &p) { setTiles(p, 4, {0, 0, 0, 5, 4, 64}); }, "beyond its buffer"},
+    {"TilesBoth", [](PlanT &p) { setTiles(p, 4, {1, 0, 0, 5, 1, 64}); }, "both read and computed"},
+
+    {"NoRanks", [](PlanT &p) { p.ranks.clear(); }, "rank table"},
+    {"RankProgram", [](PlanT &p) { p.ranks[0]->program = 1; }, "program 1 of 1"},
+    {"RankLayout", [](PlanT &p) { p.ranks[0]->layout = -1; }, "layout -1 of 1"},
+};
+
+class PlanCheck : public testing::TestWithParam<Case> {};
+
+TEST_P(PlanCheck, RefusesAndNamesIt) {
+  PlanT plan = toy::makePlan();
+  GetParam().spoil(plan);
+  auto checked = parsePlan(toy::fileOf(plan), "toy.plan");
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error(), testing::StartsWith("toy.plan: "));
+  EXPECT_THAT(checked.error(), testing::HasSubstr(GetParam().message));
+  EXPECT_THAT(checked.error(), testing::Not(testing::HasSubstr("\n")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Rules, PlanCheck, testing::ValuesIn(cases),
+                         [](const auto &info) { return info.param.name; });
+
+// A buffer may take the place of one that is dead.
+TEST(PlanCheckAccepts, ReuseOfDeadBuffers) {
+  PlanT plan = toy::makePlan();
+  buffer(plan, 5).offset = 0; // groups where h was: h is dead from append to scale
+  buffer(plan, 5).name = "groups";
+  launch(plan, 4).operands[2]->buffer = 3;
+  auto fresh = std::make_unique<plan::BufferT>(buffer(plan, 3));
+  fresh->name = "h2";
+  fresh->offset = 64;
+  bucket(plan).buffers.push_back(std::move(fresh));
+  bucket(plan).arena_bytes += 1 << 20;
+  buffer(plan, 7).offset = 1 << 16;
+  for (size_t i = 4; i < bucket(plan).launches.size(); ++i)
+    for (auto &operand : launch(plan, i).operands)
+      operand->buffer = operand->buffer == 3 ? 7 : operand->buffer;
+  launch(plan, 8).operands[1]->buffer = 5;
+  auto checked = parsePlan(toy::fileOf(plan), "toy.plan");
+  EXPECT_TRUE(checked) << checked.error();
+}
+
+TEST(PlanCheckAccepts, NoWeightFile) {
+  PlanT plan = toy::makePlan();
+  plan.layouts[0]->file.clear();
+  plan.layouts[0]->header_bytes = 0;
+  plan.layouts[0]->file_bytes = tensor(plan).bytes;
+  tensor(plan).offset = 0;
+  tensor(plan).sha256.clear();
+  auto checked = parsePlan(toy::fileOf(plan), "toy.plan");
+  EXPECT_TRUE(checked) << checked.error();
+}
+
+TEST(Saturation, NeverWraps) {
+  EXPECT_EQ(saturatingMultiply(uint64_t(1) << 33, uint64_t(1) << 33), UINT64_MAX);
+  EXPECT_EQ(saturatingAdd(UINT64_MAX, 1), UINT64_MAX);
+  EXPECT_EQ(roundUp(UINT64_MAX - 3, 64), UINT64_MAX);
+  EXPECT_EQ(roundUp(65, 64), 128u);
+}
+
+} // namespace grok::runtime
