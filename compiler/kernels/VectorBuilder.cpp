@@ -30,6 +30,9 @@ VectorType VectorBuilder::vectorOf(Type element, int64_t count) const {
 Value VectorBuilder::index(int64_t value) {
   return arith::ConstantIntOp::create(ops, location, i64, value);
 }
+Value VectorBuilder::bit(bool value) {
+  return arith::ConstantIntOp::create(ops, location, ops.getI1Type(), value);
+}
 Value VectorBuilder::word(int32_t value) {
   return arith::ConstantIntOp::create(ops, location, i32, value);
 }

@@ -32,6 +32,7 @@ public:
 
   // ---- constants
   Value index(int64_t value); // i64, the type of all counts and offsets
+  Value bit(bool value);      // i1
   Value word(int32_t value);
   Value number(float value);
   Value splat(float value);

@@ -80,16 +80,10 @@ Value loadCacheVector(VectorBuilder &v, bool isBf16, Value address) {
   return v.fromBits(v.shiftLeft(v.widenUnsigned(halves, v.i32), 16));
 }
 
-static Value upperHalf(VectorBuilder &v, Value value) {
-  return v.narrow(v.shiftRight(v.bitsOf(roundToBf16(v, value)), 16), v.i16);
-}
-
-void storeCacheVector(VectorBuilder &v, bool isBf16, Value value, Value address) {
-  v.store(isBf16 ? upperHalf(v, value) : value, address);
-}
-
-void storeCacheScalar(VectorBuilder &v, bool isBf16, Value value, Value address) {
-  v.store(isBf16 ? upperHalf(v, value) : value, address);
+void storeCacheElement(VectorBuilder &v, bool isBf16, Value value, Value address) {
+  if (isBf16)
+    value = v.narrow(v.shiftRight(v.bitsOf(roundToBf16(v, value)), 16), v.i16);
+  v.store(value, address);
 }
 
 template <typename Combine> static Value reduceLanes(VectorBuilder &v, Value a, Combine combine) {

@@ -22,10 +22,9 @@ Value roundToBf16(VectorBuilder &v, Value x);
 /// roundToBf16 in bf16 numerics, `x` itself in f32.
 Value roundActivation(VectorBuilder &v, Numerics numerics, Value x);
 
-/// Loads 16 kv elements as float32, and stores them rounded.
+/// Loads 16 kv elements as float32; stores one or a vector of them, rounded.
 Value loadCacheVector(VectorBuilder &v, bool isBf16, Value address);
-void storeCacheVector(VectorBuilder &v, bool isBf16, Value value, Value address);
-void storeCacheScalar(VectorBuilder &v, bool isBf16, Value value, Value address);
+void storeCacheElement(VectorBuilder &v, bool isBf16, Value value, Value address);
 
 /// Lane i + lane i+8, then i+4, i+2, i+1.
 Value sumOfLanes(VectorBuilder &v, Value vector);

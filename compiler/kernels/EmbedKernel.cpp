@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// embed: one column of the packed table per token. Tile = row.
+#include "compiler/kernels/KernelGenerators.h"
+#include "compiler/kernels/VectorMath.h"
+
+namespace grok::compiler {
+
+// The float32 values of `kPack` consecutive k of one column.
+static Values readColumnPiece(KernelBuilder &kernel, Value address) {
+  const WeightFormat &format = kernel.spec.weight;
+  if (format.element == WeightFormat::Element::f32)
+    return {kernel.load(kernel.f32, address)};
+  if (format.kPack() == 1) {
+    Value half = kernel.widenUnsigned(kernel.load(kernel.i16, address), kernel.i32);
+    return {kernel.fromBits(kernel.shiftLeft(half, 16))};
+  }
+  Value pair = kernel.load(kernel.i32, address);
+  return {kernel.fromBits(kernel.shiftLeft(pair, 16)),
+          kernel.fromBits(kernel.bitAnd(pair, kernel.constantLike(pair, -65536.0)))};
+}
+
+void emitEmbed(KernelBuilder &kernel) {
+  const KernelSpec &spec = kernel.spec;
+  const int64_t kPack = spec.weight.kPack(), elementBytes = spec.weight.elementBytes();
+  const int64_t lineBytes = panelColumns * kPack * elementBytes;
+  const int64_t panelBytes = spec.emb * panelColumns * elementBytes;
+  Value multiplier = kernel.number(static_cast<float>(spec.multiplier));
+  Value zero = kernel.number(0.0f);
+  kernel.forTiles([&](Value row) {
+    Value token = kernel.entry(kernel.tokens, row);
+    Value panel =
+        kernel.rowAddress(kernel.operand(0), kernel.quotient(token, panelColumns), panelBytes);
+    Value column =
+        kernel.rowAddress(panel, kernel.remainder(token, panelColumns), kPack * elementBytes);
+    Value output = kernel.rowAddress(kernel.operand(1), row, rowBytes(spec.emb));
+    kernel.loop(kernel.index(0), kernel.index(spec.emb / kPack), 1, [&](Value line) {
+      Values values = readColumnPiece(kernel, kernel.rowAddress(column, line, lineBytes));
+      Value to = kernel.rowAddress(output, line, kPack * 4);
+      for (int64_t i = 0; i < kPack; ++i) {
+        Value value = roundActivation(kernel, spec.numerics, values[i]);
+        value = roundActivation(kernel, spec.numerics, kernel.mul(value, multiplier));
+        kernel.store(value, kernel.offset(to, i * 4));
+      }
+    });
+    for (int64_t pad = spec.emb; pad < paddedColumns(spec.emb); ++pad)
+      kernel.store(zero, kernel.offset(output, pad * 4));
+  });
+}
+
+} // namespace grok::compiler
