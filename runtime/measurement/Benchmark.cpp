@@ -153,6 +153,8 @@ Result<BenchmarkResult> runBenchmark(StepEngine &engine, const EngineLimits &lim
       return fail(seconds.error());
     result.decodeTokensPerSecond = static_cast<double>(measured.batch) / *seconds;
   }
+  if (Result<void> rested = rest(); !rested)
+    return fail(rested.error());
   std::vector<double> prefills;
   double total = 0;
   while (measured.promptTokens > 0 && total < enoughSeconds && prefills.size() < maxPrefills) {

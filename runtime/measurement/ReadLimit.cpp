@@ -117,8 +117,7 @@ Result<ReadLimit> ReadLimit::start() {
 }
 
 ReadLimit::ReadLimit(ReadLimit &&other) noexcept
-    : channel(std::move(other.channel)), process(std::exchange(other.process, -1)),
-      bestSample(other.bestSample) {}
+    : channel(std::move(other.channel)), process(std::exchange(other.process, -1)) {}
 
 ReadLimit::~ReadLimit() {
   if (process < 0)
@@ -133,7 +132,6 @@ Result<double> ReadLimit::sample(int threads) {
   if (send(channel.get(), &request, sizeof request, MSG_NOSIGNAL) != sizeof request ||
       recv(channel.get(), &rate, sizeof rate, MSG_WAITALL) != sizeof rate || !(rate > 0))
     return fail("read limit, the measuring process has failed, free some memory");
-  bestSample = std::max(bestSample, rate);
   return rate;
 }
 

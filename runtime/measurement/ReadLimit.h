@@ -24,15 +24,12 @@ public:
 
   /// Reads the buffer once with each number of runs; the better bytes/second.
   Result<double> sample(int threads);
-  /// The best of all samples; 0 before the first.
-  double best() const { return bestSample; }
 
 private:
   ReadLimit(FileHandle channel, pid_t process) : channel(std::move(channel)), process(process) {}
 
   FileHandle channel;
   pid_t process;
-  double bestSample = 0;
 };
 
 /// Bytes per second of `threads` threads that read `bytes` in all, each along

@@ -72,6 +72,15 @@ int CommandLine::reportError(const std::string &message) const {
   return exitBadInput;
 }
 
+CLI::Validator threadRange() { return CLI::Range(1, 1024).description(""); }
+
+CLI::Validator wholeNumber() {
+  return {[](const std::string &value) -> std::string {
+            return value.starts_with('-') ? value + " is negative, give 0 or more" : "";
+          },
+          ""};
+}
+
 int runTool(const std::string &tool, const std::function<int()> &body) {
   try {
     return body();

@@ -42,6 +42,11 @@ private:
   CLI::App parser;
 };
 
+/// Limits of --threads.
+CLI::Validator threadRange();
+/// Refuses the negative numbers that CLI11 would wrap around.
+CLI::Validator wholeNumber();
+
 /// Runs `body`, turning exceptions (no memory) into a one-line error.
 int runTool(const std::string &tool, const std::function<int()> &body);
 

@@ -2,7 +2,6 @@
 #include "tools/grok-run/Options.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace grok::tools {
 
@@ -17,7 +16,9 @@ struct RawOptions {
 } // namespace
 
 static void declarePrompt(CLI::App &app, RunOptions &options, RawOptions &raw) {
-  app.add_option("ARTIFACT", options.artifact, "Folder written by grokc")->required();
+  app.add_option("ARTIFACT", options.artifact, "Folder written by grokc")
+      ->required()
+      ->type_name("");
   app.add_option("--prompt", options.promptText,
                  "Text to continue; - reads standard input, without its last newline")
       ->type_name("TEXT");
@@ -41,7 +42,8 @@ static void declareSampling(CLI::App &app, RunOptions &options) {
       ->type_name("P");
   app.add_option("--seed", options.sampling.seed,
                  "Same seed, same draws; every prompt draws as if it were alone (default 0)")
-      ->type_name("S");
+      ->type_name("S")
+      ->check(wholeNumber());
   app.add_flag("--stop-at-eos", options.stopAtEos, "End at the end-of-sequence token");
   app.add_option("--stop", options.stopTexts,
                  "End before this text appears; may be given several times")
@@ -56,11 +58,11 @@ static void declareMachine(CommandLine &commandLine, RunOptions &options, RawOpt
       {"auto", "cpu"}, {"cuda", "emulated"});
   app.add_option("--threads", options.threads, "Worker threads (default: one per core)")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(threadRange());
   app.add_option("--prefill-chunk", options.prefillChunk,
                  "Most prompt tokens of one sequence in a step (default: what a step takes)")
       ->type_name("N")
-      ->check(CLI::Range(int64_t(1), std::numeric_limits<int64_t>::max()));
+      ->check(CLI::PositiveNumber.description(""));
   app.add_option("--kv-memory", raw.kvMemory,
                  "Key/value cache, such as 512MiB or 4GiB (default: what the prompts need)")
       ->type_name("SIZE");

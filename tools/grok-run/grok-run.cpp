@@ -66,8 +66,9 @@ static Result<void> checkPrompts(std::span<const Prompt> prompts, const Generati
 }
 
 static Result<void> run(const RunOptions &options, const std::string &tool) {
-  const Result<std::shared_ptr<const Model>> model =
-      Model::load(options.artifact, {.threads = options.threads});
+  runtime::LoadOptions loadOptions;
+  loadOptions.threads = options.threads;
+  const Result<std::shared_ptr<const Model>> model = Model::load(options.artifact, loadOptions);
   if (!model)
     return fail(model.error());
   const Result<std::optional<Tokenizer>> loaded = loadTokenizer(**model, options);

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grok-bench: speed of a compiled model beside the limit of its machine.
+#include "runtime/generation/SessionEngine.h"
+#include "runtime/measurement/ReadLimit.h"
+#include "runtime/output/PendingFile.h"
+#include "tools/commandline/CommandLine.h"
+#include "tools/commandline/Terminal.h"
+#include "tools/grok-bench/Report.h"
+
+#include <algorithm>
+
+namespace grok::tools {
+using runtime::BenchmarkCase;
+using runtime::fail;
+using runtime::Model;
+using runtime::ReadLimit;
+using runtime::Result;
+using runtime::Session;
+
+namespace {
+struct BenchOptions {
+  std::string artifact;
+  int64_t promptTokens = 512;
+  int64_t newTokens = 64;
+  std::vector<int64_t> batches = {1, 8};
+  std::vector<int64_t> depths = {0, 1024};
+  int threads = 0;
+  std::string jsonFile;
+};
+} // namespace
+
+static constexpr const char *footer = R"(
+Every run holds `batch` sequences of `depth` random tokens. Decode adds
+--new-tokens tokens to each, one step at a time (median step); prefill adds
+--prompt-tokens to sequences of the same depth. `read limit` is how fast all
+threads together sum memory in 4 or 8 streams each, the best of several loops
+that run between the decode steps. `weight bytes per token` are those of one
+step (for a batch: experts as chosen evenly and independently), divided by the
+batch; `share` = weight bytes per token * decode tokens per second / read limit.
+A model that fits into the caches may pass 100 %.)";
+
+static void declareOptions(CommandLine &commandLine, BenchOptions &options) {
+  CLI::App &app = commandLine.app();
+  app.add_option("ARTIFACT", options.artifact, "Folder written by grokc")
+      ->required()
+      ->type_name("");
+  app.add_option("--prompt-tokens", options.promptTokens,
+                 "Tokens per sequence of a prefill; 0 measures none (default 512)")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber.description(""));
+  app.add_option("--new-tokens", options.newTokens, "Decode steps; 0 measures none (default 64)")
+      ->type_name("N")
+      ->check(CLI::NonNegativeNumber.description(""));
+  app.add_option("--batch", options.batches, "Sequences in a run (default 1,8)")
+      ->type_name("N,N,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::PositiveNumber.description(""));
+  app.add_option("--depth", options.depths, "Tokens before the measured ones (default 0,1024)")
+      ->type_name("N,N,...")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::NonNegativeNumber.description(""));
+  app.add_option("--threads", options.threads, "Worker threads (default: one per core)")
+      ->type_name("N")
+      ->check(threadRange());
+  app.add_option("--json", options.jsonFile, "Also write the results as JSON")->type_name("FILE");
+  commandLine.addOptionOfLaterVersion("--explain");
+  app.footer(footer);
+}
+
+namespace {
+
+/// One run of the tool.
+class Bench {
+public:
+  Bench(const BenchOptions &options, ReadLimit limit, std::shared_ptr<const Model> model)
+      : options(options), limit(std::move(limit)), model(std::move(model)) {
+    report.model = this->model->info();
+  }
+
+  Result<Report> run();
+
+private:
+  Result<std::unique_ptr<Session>> openSession(int64_t sequences, int64_t pages) const;
+  Result<void> prepare();
+  Result<void> measure(int64_t batch, int64_t depth);
+
+  const BenchOptions &options;
+  ReadLimit limit;
+  std::shared_ptr<const Model> model;
+  runtime::WeightTraffic traffic;
+  Report report;
+  ProgressLine progress{"grok-bench"};
+};
+
+} // namespace
+
+Result<std::unique_ptr<Session>> Bench::openSession(int64_t sequences, int64_t pages) const {
+  return Session::create(model, {.kvMemory = static_cast<uint64_t>(pages) * report.model.pageBytes,
+                                 .sequences = static_cast<int>(sequences)});
+}
+
+/// Touches all weights, and learns from a one-row step what it reads.
+Result<void> Bench::prepare() {
+  const runtime::ModelInfo &info = report.model;
+  Result<std::unique_ptr<Session>> session =
+      openSession(1, runtime::pagesOf(info.maxContext, info.pageTokens));
+  if (!session)
+    return fail(session.error());
+  runtime::SessionEngine engine(**session);
+  const runtime::EngineLimits limits = runtime::limitsOf(info, (*session)->kvBytesReserved());
+  if (Result<void> warm = runtime::warmUp(engine, limits); !warm)
+    return warm;
+  (*session)->setProfiling(true);
+  const Result<int32_t> sequence = (*session)->createSequence();
+  if (!sequence)
+    return fail(sequence.error());
+  const runtime::StepRow row{.token = 1, .sequence = *sequence};
+  if (const Result<runtime::Logits> stepped = (*session)->step({&row, 1}); !stepped)
+    return fail(stepped.error());
+  traffic = runtime::sumTraffic((*session)->profile(), info);
+  return {};
+}
+
+Result<void> Bench::measure(int64_t batch, int64_t depth) {
+  const runtime::ModelInfo &info = report.model;
+  const BenchmarkCase wanted{.batch = batch,
+                             .depth = depth,
+                             .promptTokens = options.promptTokens,
+                             .newTokens = options.newTokens};
+  Run run{.measured = runtime::clipToContext(wanted, info.maxContext), .threads = info.threads};
+  const BenchmarkCase &measured = run.measured;
+  if (measured != wanted)
+    report.notes.push_back("batch " + std::to_string(batch) + ", depth " + std::to_string(depth) +
+                           ": the context holds " + std::to_string(info.maxContext) +
+                           " tokens, measured depth " + std::to_string(measured.depth) + " with " +
+                           std::to_string(measured.promptTokens) + " prompt and " +
+                           std::to_string(measured.newTokens) + " new tokens");
+  const Result<std::unique_ptr<Session>> session =
+      openSession(batch, runtime::pagesOf(measured, info.pageTokens));
+  if (!session)
+    return fail("batch ", batch, ", depth ", depth, ", ", session.error());
+  runtime::SessionEngine engine(**session);
+  const auto sampleLimit = [&] {
+    return limit.sample(info.threads).map([&](double rate) {
+      run.readLimit = std::max(run.readLimit, rate);
+    });
+  };
+  const Result<runtime::BenchmarkResult> result = runtime::runBenchmark(
+      engine, runtime::limitsOf(info, (*session)->kvBytesReserved()), measured, sampleLimit);
+  if (!result)
+    return fail("batch ", batch, ", depth ", depth, ", ", result.error());
+  run.result = *result;
+  run.weightBytesPerToken = traffic.bytesPerStep(batch) / static_cast<double>(batch);
+  run.peakRssBytes = peakRssBytes();
+  report.runs.push_back(run);
+  return {};
+}
+
+Result<Report> Bench::run() {
+  const int64_t maxRows = report.model.maxStepRows;
+  for (int64_t batch : options.batches)
+    if (batch > maxRows)
+      return fail("--batch, ", batch, " is more than the ", maxRows,
+                  " rows of a step, give less or compile with a larger --max-step-rows");
+  if (Result<void> prepared = prepare(); !prepared)
+    return fail(prepared.error());
+  const auto total = static_cast<int64_t>(options.depths.size() * options.batches.size());
+  for (int64_t depth : options.depths)
+    for (int64_t batch : options.batches) {
+      progress.show("runs", static_cast<int64_t>(report.runs.size()), total);
+      if (Result<void> measured = measure(batch, depth); !measured)
+        return fail(measured.error());
+    }
+  progress.clear();
+  return report;
+}
+
+static Result<void> bench(const BenchOptions &options) {
+  // Before the model's threads exist: a fork copies only the calling one.
+  Result<ReadLimit> limit = ReadLimit::start();
+  if (!limit)
+    return fail(limit.error());
+  runtime::LoadOptions loadOptions;
+  loadOptions.threads = options.threads;
+  loadOptions.zeroWeights = true;
+  Result<std::shared_ptr<const Model>> model = Model::load(options.artifact, loadOptions);
+  if (!model)
+    return fail(model.error());
+  const Result<Report> report = Bench(options, std::move(*limit), *model).run();
+  if (!report)
+    return fail(report.error());
+  if (!options.jsonFile.empty())
+    if (Result<void> written = runtime::writeFile(options.jsonFile, toJson(*report).dump(2) + '\n');
+        !written)
+      return fail("--json: ", written.error());
+  return writeOut(toTable(*report));
+}
+
+static int runMain(int argc, char **argv) {
+  CommandLine commandLine("grok-bench", "Measures the speed of a compiled model.");
+  BenchOptions options;
+  declareOptions(commandLine, options);
+  if (const std::optional<int> status = commandLine.parse(argc, argv))
+    return *status;
+  if (options.promptTokens == 0 && options.newTokens == 0)
+    return commandLine.reportUsage(
+        "nothing to measure, give --prompt-tokens or --new-tokens above 0");
+  const Result<void> done = bench(options);
+  return done ? exitDone : commandLine.reportError(done.error());
+}
+
+} // namespace grok::tools
+
+int main(int argc, char **argv) {
+  grok::tools::refuseBrokenPipes();
+  return grok::tools::runTool("grok-bench", [&] { return grok::tools::runMain(argc, argv); });
+}

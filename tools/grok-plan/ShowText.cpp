@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/inspection/PlanSummary.h"
+#include "runtime/plan/PlanCheck.h"
+#include "runtime/plan/Sha256.h"
+#include "tools/commandline/CommandLine.h"
+#include "tools/grok-plan/Show.h"
+#include "tools/grok-plan/Table.h"
+
+namespace grok::tools {
+using runtime::LaunchGroup;
+using runtime::LaunchSummary;
+using runtime::textOf;
+using runtime::WeightKind;
+
+static std::string string(const flatbuffers::String *text) { return std::string(textOf(text)); }
+
+static std::string showShape(std::span<const int64_t> shape) {
+  std::string text;
+  for (int64_t size : shape)
+    text += (text.empty() ? "" : " x ") + std::to_string(size);
+  return text.empty() ? "-" : text;
+}
+
+/// "name            value".
+static std::string field(const std::string &name, const std::string &value) {
+  constexpr size_t width = 14;
+  return name + std::string(width - std::min(width - 1, name.size()), ' ') + value + '\n';
+}
+
+static std::string showModel(const OpenedPlan &opened) {
+  const plan::Plan &plan = opened.root();
+  const plan::Model &model = *plan.model();
+  const auto number = [](int64_t value) { return std::to_string(value); };
+  return field("model", string(model.name()) + ": " + number(model.num_layers()) +
+                            " layers, width " + number(model.emb_size()) + ", " +
+                            number(model.num_q_heads()) + " query heads on " +
+                            number(model.num_kv_heads()) + " key/value heads of " +
+                            number(model.key_size()) + ",") +
+         field("", number(model.num_experts()) + " experts of " + number(model.ffn_size()) + " (" +
+                       number(model.num_selected_experts()) + " selected), vocabulary " +
+                       number(model.vocab_size()) + ", pad " + number(model.pad_token()) +
+                       ", eos " + number(model.eos_token())) +
+         field("numerics", string(plan.numerics()) + ", weights " + string(plan.weights())) +
+         field("context", number(plan.max_context()) + " positions, steps of at most " +
+                              number(plan.max_step_rows()) + " rows") +
+         field("tokenizer", plan.tokenizer() && plan.tokenizer()->size() > 0
+                                ? showSize(plan.tokenizer()->size()) + " SentencePiece model"
+                                : "none") +
+         field("producer", string(plan.producer())) +
+         field("plan file", showSize(opened.fileBytes) + ", sha256 " + opened.digest);
+}
+
+static std::string showLayout(const plan::Layout &layout) {
+  const std::string file = string(layout.file());
+  std::string text = "\nweights " + string(layout.name()) + ": " +
+                     (file.empty() ? "no file (compiled without weights)"
+                                   : file + ", " + showSize(layout.file_bytes())) +
+                     "\n";
+  Table table(
+      {"tensor", "count", "dtype", "packing", "shape", "groups", "unit", "slices", "bytes", ""},
+      {1, 5, 6, 7, 8});
+  uint64_t total = 0;
+  int64_t count = 0;
+  for (const WeightKind &kind : runtime::summarizeWeights(layout)) {
+    const bool isMatrix = kind.unit > 0;
+    table.add({kind.name, std::to_string(kind.count), kind.dtype, kind.packing,
+               showShape(kind.logicalShape), isMatrix ? std::to_string(kind.rowGroups) : "",
+               isMatrix ? std::to_string(kind.unit) : "",
+               isMatrix ? std::to_string(kind.slices) : "", std::to_string(kind.bytes),
+               showSize(kind.bytes)});
+    total += kind.bytes;
+    count += kind.count;
+  }
+  table.add({"all", std::to_string(count), "", "", "", "", "", "", std::to_string(total),
+             showSize(total)});
+  return text + table.print(2);
+}
+
+static std::string showPage(const plan::Plan &plan) {
+  const plan::PageLayout &page = *plan.page();
+  const uint64_t tokenBytes = page.bytes() / static_cast<uint64_t>(page.tokens());
+  return "\nkey/value page: " + std::to_string(page.tokens()) + " positions, " +
+         std::string(runtime::nameOf(page.dtype())) + ", " + showSize(page.bytes()) + " (" +
+         showSize(page.layer_bytes()) + " per layer, " + showSize(tokenBytes) + " per position, " +
+         showSize(tokenBytes * static_cast<uint64_t>(plan.max_context())) + " per full context)\n" +
+         (textOf(page.description()).empty() ? "" : "  " + string(page.description()) + "\n");
+}
+
+static std::string showGroup(const LaunchGroup &group) {
+  Table table({"launch", "kernel", "tiles", "reads", "writes"});
+  for (const LaunchSummary &launch : group.launches)
+    table.add({launch.name, launch.kernel, launch.tiles, launch.reads, launch.writes});
+  std::string title = "outside the layers";
+  if (group.firstLayer >= 0)
+    title = group.firstLayer == group.lastLayer
+                ? "layer " + std::to_string(group.firstLayer)
+                : "each of the layers " + std::to_string(group.firstLayer) + " to " +
+                      std::to_string(group.lastLayer);
+  return "  " + title + "\n" + table.print(4);
+}
+
+static std::string showPrograms(const plan::Plan &plan) {
+  std::string text;
+  for (const plan::Program *program : *plan.programs())
+    for (const plan::Bucket *bucket : *program->buckets()) {
+      text += "\nprogram " + string(program->name()) + ", steps of up to " +
+              std::to_string(bucket->max_rows()) +
+              " rows: " + std::to_string(bucket->launches()->size()) + " launches, arena " +
+              showSize(bucket->arena_bytes()) + "\n";
+      for (const LaunchGroup &group : runtime::summarizeLaunches(plan, *bucket))
+        text += showGroup(group);
+    }
+  return text;
+}
+
+static std::string showKernels(const plan::Plan &plan) {
+  const std::vector<int64_t> launches = runtime::countLaunches(plan);
+  Table table({"kernel", "op", "buffers", "scratch", "launches"}, {2, 3, 4});
+  for (uint32_t i = 0; i < plan.kernels()->size(); ++i) {
+    const plan::Kernel &kernel = *plan.kernels()->Get(i);
+    table.add({string(kernel.symbol()), string(kernel.op()), std::to_string(kernel.num_buffers()),
+               showSize(kernel.scratch_bytes()), std::to_string(launches[i])});
+  }
+  return "\nkernels: " + std::to_string(launches.size()) + "\n" + table.print(2);
+}
+
+static std::string showCode(const plan::Plan &plan) {
+  Table table({"target", "level", "size", "sha256", "needs"}, {2});
+  for (const plan::CodeBlob *blob : *plan.code()) {
+    std::string features;
+    for (uint32_t i = 0; blob->features() && i < blob->features()->size(); ++i)
+      features += (i == 0 ? "" : " ") + string(blob->features()->Get(i));
+    const std::string digest =
+        runtime::hex({blob->sha256()->data(), blob->sha256()->size()}).substr(0, 12);
+    table.add({string(blob->target()), string(blob->level()), showSize(blob->image()->size()),
+               digest, features});
+  }
+  return "\ncode: " + std::to_string(plan.code()->size()) + " levels\n" + table.print(2);
+}
+
+std::string showText(const OpenedPlan &opened) {
+  const plan::Plan &plan = opened.root();
+  std::string text = showModel(opened);
+  for (const plan::Layout *layout : *plan.layouts())
+    text += showLayout(*layout);
+  return text + showPage(plan) + showPrograms(plan) + showKernels(plan) + showCode(plan);
+}
+
+} // namespace grok::tools

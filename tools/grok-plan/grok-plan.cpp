@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grok-plan: looks into compiled models.
+#include "runtime/output/PendingFile.h"
+#include "runtime/plan/File.h"
+#include "runtime/plan/PlanCheck.h"
+#include "runtime/plan/Sha256.h"
+#include "tools/commandline/CommandLine.h"
+#include "tools/commandline/Terminal.h"
+#include "tools/grok-plan/Show.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace grok::tools {
+using runtime::fail;
+using runtime::Result;
+
+namespace {
+struct PlanOptions {
+  std::string artifact;
+  std::string folder; // of extract
+  bool json = false;
+};
+} // namespace
+
+Result<OpenedPlan> openPlan(const std::string &artifact) {
+  const std::string path = artifact + "/model.plan";
+  const Result<runtime::FileBytes> file = runtime::readFile(path, runtime::maxPlanBytes);
+  if (!file)
+    return fail(file.error());
+  Result<runtime::PlanDocument> document = runtime::parsePlan(file->span(), path);
+  if (!document)
+    return fail(document.error());
+  const auto *digest = plan::GetPlanFile(file->data.get())->body_sha256();
+  return OpenedPlan{.document = std::move(*document),
+                    .fileBytes = file->size,
+                    .digest = runtime::hex({digest->data(), digest->size()})};
+}
+
+static Result<void> show(const PlanOptions &options) {
+  const Result<OpenedPlan> opened = openPlan(options.artifact);
+  if (!opened)
+    return fail(opened.error());
+  return writeOut(options.json ? showJson(*opened).dump(2) + '\n' : showText(*opened));
+}
+
+/// A file name made of names from a plan, which may hold any printable text.
+static std::string fileNameOf(const plan::CodeBlob &blob) {
+  std::string name(runtime::textOf(blob.target()));
+  name.append("-").append(runtime::textOf(blob.level())).append(".so");
+  std::ranges::replace_if(
+      name,
+      [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.'; },
+      '_');
+  return name.starts_with('.') ? "_" + name : name;
+}
+
+static Result<void> extract(const PlanOptions &options) {
+  const Result<OpenedPlan> opened = openPlan(options.artifact);
+  if (!opened)
+    return fail(opened.error());
+  std::error_code error;
+  std::filesystem::create_directories(options.folder, error);
+  if (error)
+    return fail(options.folder, ", cannot be made a folder: ", error.message());
+  std::string written;
+  for (const plan::CodeBlob *blob : *opened->root().code()) {
+    const std::string path = options.folder + "/" + fileNameOf(*blob);
+    const auto *image = reinterpret_cast<const char *>(blob->image()->data());
+    if (Result<void> done = runtime::writeFile(path, {image, blob->image()->size()}); !done)
+      return done;
+    written += path + '\n';
+  }
+  return writeOut(written);
+}
+
+static void declareCommands(CommandLine &commandLine, PlanOptions &options) {
+  CLI::App &app = commandLine.app();
+  app.require_subcommand(1);
+  CLI::App *showing =
+      app.add_subcommand("show", "Print model, weights, programs, kernels and code");
+  showing->add_option("ARTIFACT", options.artifact, "Folder written by grokc")
+      ->required()
+      ->type_name("");
+  showing->add_flag("--json", options.json, "Print JSON, with the kernels' specifications");
+  CLI::App *extracting =
+      app.add_subcommand("extract", "Write the kernels of every level as shared objects");
+  extracting->add_option("ARTIFACT", options.artifact, "Folder written by grokc")
+      ->required()
+      ->type_name("");
+  extracting->add_option("DIR", options.folder, "Folder to write to, made if missing")
+      ->required()
+      ->type_name("");
+  for (const char *later : {"diff", "search", "fit"})
+    commandLine.addSubcommandOfLaterVersion(later);
+}
+
+static int runMain(int argc, char **argv) {
+  CommandLine commandLine("grok-plan", "Looks into compiled models.");
+  PlanOptions options;
+  declareCommands(commandLine, options);
+  if (const std::optional<int> status = commandLine.parse(argc, argv))
+    return *status;
+  const Result<void> done =
+      commandLine.app().got_subcommand("show") ? show(options) : extract(options);
+  return done ? exitDone : commandLine.reportError(done.error());
+}
+
+} // namespace grok::tools
+
+int main(int argc, char **argv) {
+  grok::tools::refuseBrokenPipes();
+  return grok::tools::runTool("grok-plan", [&] { return grok::tools::runMain(argc, argv); });
+}
