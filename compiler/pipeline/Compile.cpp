@@ -68,7 +68,7 @@ tl::unexpected<std::string> Compilation::diagnosed(StringRef what) {
 }
 
 PhaseOptions Compilation::phaseOptions() const {
-  return {maxContext, options.maxStepRows, options.pageTokens};
+  return {maxContext, options.maxStepRows, options.pageTokens, options.kvBf16};
 }
 
 Result<void> Compilation::checkOptions() {
@@ -117,7 +117,7 @@ Result<std::string> Compilation::runPasses(Phase phase) {
     hooks.configurePasses(passes);
   addPhase(passes, phase, phaseOptions());
   if (failed(passes.run(*module)))
-    return diagnosed(("phase " + nameOf(phase)).str());
+    return diagnosed("phase " + std::string(nameOf(phase)));
   int64_t count = 0;
   module->walk([&](Operation *) { ++count; });
   return std::to_string(count) + " ops";

@@ -38,6 +38,7 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     outline.maxContext = options.maxContext;
     outline.maxStepRows = options.maxStepRows;
     outline.pageTokens = options.pageTokens;
+    outline.kv = options.kvBf16 ? "bf16" : "f32";
     passes.addPass(createOutlineKernels(outline));
     return;
   }
@@ -59,6 +60,8 @@ struct ToPlanOptions : PassPipelineOptions<ToPlanOptions> {
                               llvm::cl::init(512)};
   Option<int64_t> pageTokens{*this, "page-tokens", llvm::cl::desc("Positions of a cache page"),
                              llvm::cl::init(32)};
+  Option<std::string> kv{*this, "kv", llvm::cl::desc("Cache element: f32 or bf16"),
+                         llvm::cl::init("f32")};
 };
 } // namespace
 
@@ -69,7 +72,8 @@ void compiler::registerPipelines() {
   PassPipelineRegistration<ToPlanOptions>(
       "grok-to-plan", "Fuse, outline kernels and assign memory",
       [](OpPassManager &passes, const ToPlanOptions &chosen) {
-        PhaseOptions options{chosen.maxContext, chosen.maxStepRows, chosen.pageTokens};
+        PhaseOptions options{chosen.maxContext, chosen.maxStepRows, chosen.pageTokens,
+                             chosen.kv == "bf16"};
         for (Phase phase : allPhases)
           addPhase(passes, phase, options);
       });

@@ -23,6 +23,7 @@ struct PhaseOptions {
   int64_t maxContext = 8192;
   int64_t maxStepRows = 512;
   int64_t pageTokens = 32;
+  bool kvBf16 = false; // element type of cache pages
 };
 
 /// Adds the passes of one phase (none for import, kernels, artifact).

@@ -12,6 +12,8 @@
 using namespace grok;
 using namespace grok::compiler;
 
+using Error = tl::unexpected<std::string>;
+
 /// Named in the documentation for later versions: known, but not offered.
 static constexpr const char *laterFlags[] = {
     "--emulate", "--weights",  "--bits-per-weight", "--memory-budget", "--calibrate",
@@ -53,7 +55,7 @@ parseTargets(const std::vector<std::string> &targets) {
       return levels;
     }
     if (target.starts_with("sm_"))
-      return tl::unexpected("--target=" + target + ": not in this version");
+      return Error("--target=" + target + ": not in this version");
     bool known = false;
     for (const CpuLevel &level : cpuLevels())
       if (target == "cpu-" + level.name) {
@@ -61,7 +63,7 @@ parseTargets(const std::vector<std::string> &targets) {
         levels.push_back(level.name);
       }
     if (!known)
-      return tl::unexpected("--target=" + target + ": unknown target; try --list targets");
+      return Error("--target=" + target + ": unknown target; try --list targets");
   }
   return levels;
 }
@@ -123,25 +125,25 @@ static tl::expected<void, std::string> finish(Flags &flags, const Texts &texts, 
   CompileOptions &compile = flags.compile;
   auto levels = parseTargets(texts.targets);
   if (!levels)
-    return tl::unexpected(levels.error());
+    return Error(levels.error());
   compile.levels = *levels;
   compile.numerics = texts.numerics == "bf16" ? Numerics::bf16 : Numerics::f32;
   compile.kvBf16 = texts.kv.empty() ? texts.numerics == "bf16" : texts.kv == "bf16";
   if (compile.numerics == Numerics::bf16 && !compile.kvBf16)
-    return tl::unexpected("--kv=f32: the literal bf16 mode keeps a bf16 cache");
+    return Error("--kv=f32: the literal bf16 mode keeps a bf16 cache");
   if (hasContext)
     compile.maxContext = texts.maxContext;
   if (texts.phase == "quantize" || texts.phase == "shard")
-    return tl::unexpected("--compile-to=" + texts.phase + ": not in this version");
+    return Error("--compile-to=" + texts.phase + ": not in this version");
   auto phase = phaseNamed(texts.phase);
   if (!phase)
-    return tl::unexpected("--compile-to=" + texts.phase + ": unknown phase");
+    return Error("--compile-to=" + texts.phase + ": unknown phase");
   compile.lastPhase = *phase;
   compile.kernelCache = texts.cache == "off" ? "" : texts.cache;
   if (flags.list.empty() && compile.model.empty())
-    return tl::unexpected("MODEL is missing");
+    return Error("MODEL is missing");
   if (flags.list.empty() && compile.output.empty())
-    return tl::unexpected("-o ARTIFACT is missing");
+    return Error("-o ARTIFACT is missing");
   return {};
 }
 
