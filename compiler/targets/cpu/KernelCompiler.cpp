@@ -3,7 +3,6 @@
 
 #include "compiler/kernels/KernelGenerators.h"
 #include "compiler/targets/cpu/LowerToLLVM.h"
-#include "compiler/targets/cpu/ObjectEmitter.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/OwningOpRef.h"
@@ -28,17 +27,16 @@ KernelCompiler::KernelCompiler(std::string dumpDir)
   context.loadAllAvailableDialects();
 }
 
-static std::string title(const NamedKernelSpec &kernel, const CpuLevel &level) {
-  return "kernel " + kernel.symbol + " for " + level.name;
+static std::string title(const std::string &symbol, const CpuLevel &level) {
+  return "kernel " + symbol + " for " + level.name;
 }
 
-void KernelCompiler::dump(const NamedKernelSpec &kernel, const CpuLevel &level,
-                          const char *extension,
+void KernelCompiler::dump(const Lowering &lowering, const char *extension,
                           llvm::function_ref<void(llvm::raw_ostream &)> print) {
   if (dumpDir.empty())
     return;
   llvm::SmallString<128> path(dumpDir);
-  llvm::sys::path::append(path, kernel.symbol + "." + level.name + extension);
+  llvm::sys::path::append(path, lowering.symbol + "." + lowering.level.name + extension);
   std::error_code error;
   llvm::raw_fd_ostream stream(path, error);
   if (!error)
@@ -46,10 +44,7 @@ void KernelCompiler::dump(const NamedKernelSpec &kernel, const CpuLevel &level,
   stream.clear_error(); // a dump that cannot be written never fails a compile
 }
 
-tl::expected<std::unique_ptr<llvm::Module>, std::string>
-KernelCompiler::lower(const NamedKernelSpec &kernel, const CpuLevel &level,
-                      llvm::LLVMContext &llvmContext, ObjectEmitter &emitter,
-                      int64_t &scratchBytes) {
+tl::expected<void, std::string> KernelCompiler::lower(Lowering &lowering, Generator generate) {
   std::string diagnostic;
   mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &message) {
     if (diagnostic.empty() && message.getSeverity() == mlir::DiagnosticSeverity::Error)
@@ -57,12 +52,13 @@ KernelCompiler::lower(const NamedKernelSpec &kernel, const CpuLevel &level,
     return mlir::success();
   });
   auto failure = [&](const char *stage) {
-    return tl::unexpected(title(kernel, level) + ": " + stage + " failed: " + diagnostic);
+    return tl::unexpected(title(lowering.symbol, lowering.level) + ": " + stage +
+                          " failed: " + diagnostic);
   };
   mlir::OwningOpRef<mlir::ModuleOp> module =
       mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
-  scratchBytes = generateKernel(*module, kernel.symbol, kernel.spec, level.tiles);
-  dump(kernel, level, ".mlir", [&](llvm::raw_ostream &os) { module->print(os); });
+  lowering.scratchBytes = generate(*module, lowering.symbol);
+  dump(lowering, ".mlir", [&](llvm::raw_ostream &os) { module->print(os); });
   if (failed(mlir::verify(*module)))
     return failure("verification");
   mlir::PassManager passes(&context);
@@ -70,45 +66,53 @@ KernelCompiler::lower(const NamedKernelSpec &kernel, const CpuLevel &level,
   addLowerKernelToLLVM(passes);
   if (failed(passes.run(*module)))
     return failure("lowering");
-  std::unique_ptr<llvm::Module> lowered =
-      mlir::translateModuleToLLVMIR(*module, llvmContext, kernel.symbol);
-  if (!lowered)
+  lowering.module = mlir::translateModuleToLLVMIR(*module, lowering.llvmContext, lowering.symbol);
+  if (!lowering.module)
     return failure("translation");
-  emitter.optimize(*lowered);
-  dump(kernel, level, ".ll", [&](llvm::raw_ostream &os) { lowered->print(os, nullptr); });
-  return lowered;
+  lowering.emitter.optimize(*lowering.module);
+  dump(lowering, ".ll", [&](llvm::raw_ostream &os) { lowering.module->print(os, nullptr); });
+  return {};
 }
 
-tl::expected<CompiledKernel, std::string> KernelCompiler::compile(const NamedKernelSpec &kernel,
-                                                                  const CpuLevel &level) {
-  llvm::LLVMContext llvmContext;
-  ObjectEmitter emitter(level);
-  CompiledKernel result;
-  auto module = lower(kernel, level, llvmContext, emitter, result.scratchBytes);
-  if (!module)
-    return tl::unexpected(module.error());
-  if (!dumpDir.empty()) {
-    std::unique_ptr<llvm::Module> copy = llvm::CloneModule(**module);
-    dump(kernel, level, ".s", [&](llvm::raw_ostream &os) { os << emitter.assembly(*copy); });
-  }
-  result.object = emitter.object(**module);
+tl::expected<CompiledKernel, std::string>
+KernelCompiler::compile(const std::string &symbol, const CpuLevel &level, Generator generate) {
+  Lowering lowering(symbol, level);
+  if (auto lowered = lower(lowering, generate); !lowered)
+    return tl::unexpected(lowered.error());
+  dump(lowering, ".s", [&](llvm::raw_ostream &os) {
+    os << lowering.emitter.assembly(*llvm::CloneModule(*lowering.module));
+  });
+  CompiledKernel result{lowering.emitter.object(*lowering.module), lowering.scratchBytes};
   std::vector<std::string> imports =
       importsOf(llvm::StringRef(result.object.data(), result.object.size()));
   if (!imports.empty())
-    return tl::unexpected(title(kernel, level) + ": needs '" + imports.front() +
+    return tl::unexpected(title(symbol, level) + ": needs '" + imports.front() +
                           "', but kernels may not import anything");
   return result;
 }
 
+// Generates from a specification.
+static int64_t generate(const KernelSpec &spec, const CpuLevel &level, mlir::ModuleOp module,
+                        llvm::StringRef symbol) {
+  return generateKernel(module, symbol, spec, level.tiles);
+}
+
+tl::expected<CompiledKernel, std::string> KernelCompiler::compile(const NamedKernelSpec &kernel,
+                                                                  const CpuLevel &level) {
+  return compile(kernel.symbol, level, [&](mlir::ModuleOp module, llvm::StringRef symbol) {
+    return generate(kernel.spec, level, module, symbol);
+  });
+}
+
 tl::expected<std::string, std::string> KernelCompiler::assemble(const NamedKernelSpec &kernel,
                                                                 const CpuLevel &level) {
-  llvm::LLVMContext llvmContext;
-  ObjectEmitter emitter(level);
-  int64_t scratchBytes = 0;
-  auto module = lower(kernel, level, llvmContext, emitter, scratchBytes);
-  if (!module)
-    return tl::unexpected(module.error());
-  return emitter.assembly(**module);
+  Lowering lowering(kernel.symbol, level);
+  auto lowered = lower(lowering, [&](mlir::ModuleOp module, llvm::StringRef symbol) {
+    return generate(kernel.spec, level, module, symbol);
+  });
+  if (!lowered)
+    return tl::unexpected(lowered.error());
+  return lowering.emitter.assembly(*lowering.module);
 }
 
 } // namespace grok::compiler

@@ -4,7 +4,9 @@
 
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "compiler/targets/cpu/KernelCache.h"
+#include "compiler/targets/cpu/ObjectEmitter.h"
 
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/MLIRContext.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
@@ -15,19 +17,33 @@ namespace grok::compiler {
 /// Owns an MLIR context, so each thread needs its own.
 class KernelCompiler {
 public:
+  /// Adds one exported function to the module; returns its scratch bytes.
+  using Generator = llvm::function_ref<int64_t(mlir::ModuleOp, llvm::StringRef symbol)>;
+
   explicit KernelCompiler(std::string dumpDir);
 
   tl::expected<CompiledKernel, std::string> compile(const NamedKernelSpec &kernel,
                                                     const CpuLevel &level);
+  tl::expected<CompiledKernel, std::string> compile(const std::string &symbol,
+                                                    const CpuLevel &level, Generator generate);
   tl::expected<std::string, std::string> assemble(const NamedKernelSpec &kernel,
                                                   const CpuLevel &level);
 
 private:
-  // Optimised LLVM IR of `kernel`, living in `llvmContext`.
-  tl::expected<std::unique_ptr<llvm::Module>, std::string>
-  lower(const NamedKernelSpec &kernel, const CpuLevel &level, llvm::LLVMContext &llvmContext,
-        class ObjectEmitter &emitter, int64_t &scratchBytes);
-  void dump(const NamedKernelSpec &kernel, const CpuLevel &level, const char *extension,
+  // One function on its way down.
+  struct Lowering {
+    std::string symbol;
+    const CpuLevel &level;
+    llvm::LLVMContext llvmContext;
+    ObjectEmitter emitter;
+    std::unique_ptr<llvm::Module> module; // optimised
+    int64_t scratchBytes = 0;
+
+    Lowering(const std::string &symbol, const CpuLevel &level)
+        : symbol(symbol), level(level), emitter(level) {}
+  };
+  tl::expected<void, std::string> lower(Lowering &lowering, Generator generate);
+  void dump(const Lowering &lowering, const char *extension,
             llvm::function_ref<void(llvm::raw_ostream &)> print);
 
   std::string dumpDir;

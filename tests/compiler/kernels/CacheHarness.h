@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// A page pool for the tests of the kernels that write and read the cache.
+#pragma once
+
+#include "compiler/kernels/PageShape.h"
+#include "tests/compiler/kernels/KernelHarness.h"
+
+namespace grok::compiler::testing {
+
+/// Pages of several sequences, in shuffled order, seen through one layer.
+class CachePool {
+public:
+  CachePool(const KernelSpec &spec, int64_t sequences, int64_t layer)
+      : spec(spec), shape(PageShape::of(spec)), layer(layer),
+        pagesPerSequence((spec.maxContext + spec.pageTokens - 1) / spec.pageTokens),
+        pool(sequences * pagesPerSequence * shape.pageBytes) {
+    for (int64_t page = 0; page < sequences * pagesPerSequence; ++page)
+      pageTable.push_back(static_cast<int32_t>(page));
+    std::mt19937 random(99);
+    std::shuffle(pageTable.begin(), pageTable.end(), random);
+  }
+
+  /// The launch operand.
+  void *operand() const { return pool.byteData() + layer * shape.layerBytes; }
+
+  float key(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
+    return read(keyAt(sequence, head, position, dimension));
+  }
+  float value(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
+    return read(valueAt(sequence, head, position, dimension));
+  }
+  void setKey(int64_t sequence, int64_t head, int64_t position, int64_t dimension, float to) {
+    write(keyAt(sequence, head, position, dimension), to);
+  }
+  void setValue(int64_t sequence, int64_t head, int64_t position, int64_t dimension, float to) {
+    write(valueAt(sequence, head, position, dimension), to);
+  }
+  float &keep(int64_t sequence, int64_t position) const {
+    return reinterpret_cast<float *>(pageOf(sequence, position) +
+                                     shape.keepOffset)[position % spec.pageTokens];
+  }
+  void describe(Step &step) const {
+    step.pageTable = pageTable;
+    step.pageTableStride = pagesPerSequence;
+  }
+
+  KernelSpec spec;
+  PageShape shape;
+  int64_t layer, pagesPerSequence;
+  Buffer pool;
+  std::vector<int32_t> pageTable;
+
+private:
+  int64_t elementBytes() const { return spec.kvBf16 ? 2 : 4; }
+  uint8_t *pageOf(int64_t sequence, int64_t position) const {
+    int64_t page = pageTable[sequence * pagesPerSequence + position / spec.pageTokens];
+    return static_cast<uint8_t *>(operand()) + page * shape.pageBytes;
+  }
+  uint8_t *keyAt(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
+    int64_t slot = position % spec.pageTokens;
+    int64_t element = (head * spec.headDim + dimension) * spec.pageTokens + slot;
+    return pageOf(sequence, position) + shape.keyOffset + element * elementBytes();
+  }
+  uint8_t *valueAt(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
+    int64_t row = head * spec.pageTokens + position % spec.pageTokens;
+    int64_t element = row * paddedTo16(spec.headDim) + dimension;
+    return pageOf(sequence, position) + shape.valueOffset + element * elementBytes();
+  }
+  float read(const uint8_t *from) const {
+    return spec.kvBf16 ? fromBf16(*reinterpret_cast<const uint16_t *>(from))
+                       : *reinterpret_cast<const float *>(from);
+  }
+  void write(uint8_t *to, float value) {
+    if (spec.kvBf16)
+      *reinterpret_cast<uint16_t *>(to) = bf16Bits(value);
+    else
+      *reinterpret_cast<float *>(to) = value;
+  }
+};
+
+} // namespace grok::compiler::testing

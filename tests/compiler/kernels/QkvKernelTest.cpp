@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tests/compiler/kernels/CacheHarness.h"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace grok::compiler::testing {
+
+using Element = WeightFormat::Element;
+
+struct QkvCase {
+  int64_t emb, qHeads, kvHeads, headDim;
+  Element element;
+  Numerics numerics;
+  bool kvBf16;
+};
+
+class QkvKernel : public ::testing::TestWithParam<std::string> {
+protected:
+  struct Setup {
+    QkvCase c;
+    KernelSpec spec;
+    TestMatrix wq, wk, wv;
+    Buffer rope;
+  };
+  static Setup setUpCase(const QkvCase &c);
+  static void run(const LoadedKernels &kernels, const std::string &symbol, const Setup &s,
+                  const float *x, float *q, const CachePool &cache, const Step &step,
+                  bool oneTileAtATime);
+  static void compareRow(const Setup &s, const Step &step, int64_t row, const Buffer &x,
+                         const Buffer &q, const CachePool &cache);
+  void check(const QkvCase &c);
+};
+
+QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
+  KernelSpec spec;
+  spec.op = KernelOp::qkv;
+  spec.numerics = c.numerics;
+  spec.kvBf16 = c.kvBf16;
+  spec.emb = c.emb;
+  spec.qHeads = c.qHeads;
+  spec.kvHeads = c.kvHeads;
+  spec.headDim = c.headDim;
+  spec.layers = 2;
+  spec.pageTokens = 16;
+  spec.maxContext = 64;
+  spec.weight = WeightFormat::forContraction(c.element, c.emb);
+  std::mt19937 random(41);
+  auto matrix = [&](int64_t heads) {
+    return randomMatrix(random, c.emb, heads * c.headDim, spec.weight, c.numerics, c.headDim);
+  };
+  Setup s{c,
+          spec,
+          matrix(c.qHeads),
+          matrix(c.kvHeads),
+          matrix(c.kvHeads),
+          Buffer(spec.maxContext * c.headDim * 4)};
+  for (int64_t position = 0; position < spec.maxContext; ++position)
+    for (int64_t j = 0; j < c.headDim / 2; ++j) {
+      double angle = position / std::pow(10000.0, 2.0 * j / c.headDim);
+      float *row = s.rope.floats() + position * c.headDim;
+      row[j] = static_cast<float>(std::cos(angle));
+      row[c.headDim / 2 + j] = static_cast<float>(std::sin(angle));
+    }
+  return s;
+}
+
+void QkvKernel::run(const LoadedKernels &kernels, const std::string &symbol, const Setup &s,
+                    const float *x, float *q, const CachePool &cache, const Step &step,
+                    bool oneTileAtATime) {
+  std::vector<const void *> buffers = {x,
+                                       s.wq.packed.data(),
+                                       s.wq.scales.data(),
+                                       s.wk.packed.data(),
+                                       s.wk.scales.data(),
+                                       s.wv.packed.data(),
+                                       s.wv.scales.data(),
+                                       s.rope.data(),
+                                       q,
+                                       cache.operand()};
+  int64_t tiles = s.c.qHeads + 2 * s.c.kvHeads;
+  if (!oneTileAtATime)
+    return kernels.run(symbol, buffers, step, 0, tiles);
+  for (int64_t tile = tiles; tile-- > 0;)
+    kernels.run(symbol, buffers, step, tile, tile + 1);
+}
+
+// One head of one projection, with the bound of its rounding error.
+struct ExpectedHead {
+  std::vector<double> values, bounds;
+
+  ExpectedHead(const QkvCase &c, const TestMatrix &matrix, const float *x, int64_t head) {
+    for (int64_t d = 0; d < c.headDim; ++d) {
+      double sum = 0, magnitude = 0;
+      for (int64_t k = 0; k < c.emb; ++k) {
+        double product = x[k] * matrix.at(k, head * c.headDim + d);
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      values.push_back(sum);
+      bounds.push_back(dotTolerance(matrix.format, c.emb, magnitude));
+      round(c.numerics == Numerics::bf16, d);
+    }
+  }
+  void round(bool isBf16, int64_t d) {
+    if (isBf16)
+      bounds[d] += std::ldexp(std::fabs(values[d]) + bounds[d], -8);
+  }
+  // Two products and a sum, each rounded.
+  void rotate(const QkvCase &c, const float *rope) {
+    int64_t half = c.headDim / 2;
+    for (int64_t j = 0; j < half; ++j) {
+      double a = values[j], b = values[j + half], cosine = rope[j], sine = rope[half + j];
+      double bound =
+          bounds[j] + bounds[j + half] + 3 * std::ldexp(std::fabs(a) + std::fabs(b), -24);
+      values[j] = a * cosine - b * sine;
+      values[j + half] = b * cosine + a * sine;
+      for (int64_t d : {j, j + half}) {
+        bounds[d] = bound;
+        round(c.numerics == Numerics::bf16, d);
+      }
+    }
+  }
+};
+
+void QkvKernel::compareRow(const Setup &s, const Step &step, int64_t row, const Buffer &x,
+                           const Buffer &q, const CachePool &cache) {
+  const QkvCase &c = s.c;
+  const float *input = x.floats() + row * paddedTo16(c.emb);
+  const int64_t position = step.positions[row], sequence = step.sequences[row];
+  const float *rope = s.rope.floats() + position * c.headDim;
+  for (int64_t head = 0; head < c.qHeads; ++head) {
+    ExpectedHead expected(c, s.wq, input, head);
+    expected.rotate(c, rope);
+    const float *actual = q.floats() + (row * c.qHeads + head) * paddedTo16(c.headDim);
+    for (int64_t d = 0; d < paddedTo16(c.headDim); ++d)
+      ASSERT_NEAR(actual[d], d < c.headDim ? expected.values[d] : 0.0,
+                  d < c.headDim ? expected.bounds[d] : 0.0);
+  }
+  for (int64_t head = 0; head < c.kvHeads; ++head) {
+    ExpectedHead key(c, s.wk, input, head), value(c, s.wv, input, head);
+    key.rotate(c, rope);
+    for (int64_t d = 0; d < c.headDim; ++d) {
+      key.round(c.kvBf16, d);
+      value.round(c.kvBf16, d);
+      ASSERT_NEAR(cache.key(sequence, head, position, d), key.values[d], key.bounds[d]);
+      ASSERT_NEAR(cache.value(sequence, head, position, d), value.values[d], value.bounds[d]);
+    }
+  }
+  ASSERT_EQ(cache.keep(sequence, position), step.tokens[row] > 0 ? 1.0f : 0.0f);
+}
+
+void QkvKernel::check(const QkvCase &c) {
+  Setup s = setUpCase(c);
+  KernelSpec gemm = s.spec;
+  gemm.maxRows = 512;
+  LoadedKernels kernels({{"gemv", s.spec}, {"gemm", gemm}}, GetParam());
+  // Rows of two sequences, across pages, one of them a pad token.
+  Step step = Step::ofRows(7);
+  step.sequences = {0, 0, 0, 1, 1, 1, 1};
+  step.positions = {15, 16, 17, 0, 1, 40, 63};
+  step.tokens = {3, 0, 9, 1, 2, 7, 1};
+  CachePool together(s.spec, 2, 1), alone(s.spec, 2, 1), split(s.spec, 2, 1);
+  together.describe(step);
+  std::mt19937 random(42);
+  Buffer x = randomRows(random, 7, c.emb, c.numerics == Numerics::bf16);
+  int64_t qRow = c.qHeads * paddedTo16(c.headDim);
+  Buffer q(7 * qRow * 4), qAlone(7 * qRow * 4), qSplit(7 * qRow * 4);
+  run(kernels, "gemm", s, x.floats(), q.floats(), together, step, false);
+  for (int64_t row = 0; row < 7; ++row)
+    ASSERT_NO_FATAL_FAILURE(compareRow(s, step, row, x, q, together)) << "row " << row;
+  run(kernels, "gemm", s, x.floats(), qSplit.floats(), split, step, true);
+  EXPECT_TRUE(qSplit == q && split.pool == together.pool);
+  for (int64_t row = 0; row < 7; ++row) {
+    Step one = Step::ofRows(1);
+    one.sequences = {step.sequences[row]};
+    one.positions = {step.positions[row]};
+    one.tokens = {step.tokens[row]};
+    alone.describe(one);
+    run(kernels, "gemv", s, x.floats() + row * paddedTo16(c.emb), qAlone.floats() + row * qRow,
+        alone, one, false);
+  }
+  EXPECT_TRUE(qAlone == q && alone.pool == together.pool) << "GEMV differs from GEMM";
+  EXPECT_TRUE(q.isGuardIntact() && together.pool.isGuardIntact());
+}
+
+TEST_P(QkvKernel, int8) { check({192, 6, 2, 32, Element::i8, Numerics::f32, false}); }
+TEST_P(QkvKernel, wideHeads) { check({64, 2, 1, 128, Element::i8, Numerics::f32, false}); }
+TEST_P(QkvKernel, smallHeads) { check({96, 6, 1, 16, Element::f32, Numerics::f32, false}); }
+TEST_P(QkvKernel, oddShapes) { check({90, 3, 3, 24, Element::i8, Numerics::f32, false}); }
+TEST_P(QkvKernel, oddPairs) { check({32, 2, 1, 90, Element::bf16, Numerics::f32, false}); }
+TEST_P(QkvKernel, bf16Cache) { check({64, 4, 2, 32, Element::i8, Numerics::f32, true}); }
+TEST_P(QkvKernel, bf16Numerics) { check({64, 4, 2, 32, Element::i8, Numerics::bf16, true}); }
+
+INSTANTIATE_TEST_SUITE_P(Levels, QkvKernel, ::testing::ValuesIn(hostLevels()),
+                         [](const auto &info) { return shortName(info.param); });
+
+} // namespace grok::compiler::testing
