@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The packed form of every weight that the step reads.
+#pragma once
+
+#include "dialects/grok/GrokDialect.h"
+#include "dialects/plan/PlanDialect.h"
+
+#include "llvm/ADT/StringMap.h"
+
+namespace grok::plan {
+
+/// Columns of one panel: a panel row of float32 is a cache line.
+inline constexpr int64_t panelColumns = 16;
+
+int64_t padToPanel(int64_t columns);
+
+/// A tensor of the layout and what a launch must know to name it.
+struct PackedTensor {
+  mlir::SymbolRefAttr symbol;
+  mlir::RankedTensorType type;
+};
+
+/// A matrix, or one for each expert.
+struct PackedMatrix {
+  PackedTensor values, scales; // without quantisation `scales` is `values`
+  mlir::DictionaryAttr format; // element, groups, unit, slices
+  int64_t inputs = 0, columns = 0, panels = 0;
+  int64_t experts = 0; // 0 = no expert axis
+};
+
+/// How a matrix is to be packed beyond what its type says.
+struct MatrixOrder {
+  int64_t columnGroup = 0; // columns padded to a panel together; 0 = all
+  bool transposed = false; // stored [columns, inputs]
+};
+
+/// The value's `grok.weight`, or an error at `user`.
+mlir::FailureOr<grok::WeightOp> findWeight(mlir::Operation *user, mlir::Value value);
+
+/// The layer in a checkpoint path, if it names one.
+std::optional<int64_t> layerOf(llvm::StringRef path);
+
+/// Makes `plan.tensor` ops inside a layout. A tensor asked for twice is made
+/// once; asked for in two orders is an error.
+class LayoutBuilder {
+public:
+  explicit LayoutBuilder(LayoutOp layout);
+
+  mlir::FailureOr<PackedMatrix> packMatrix(mlir::Operation *user, mlir::Value weight,
+                                           MatrixOrder order = {});
+  mlir::FailureOr<PackedTensor> packVector(mlir::Operation *user, mlir::Value weight);
+  /// The rotation table: a row of cosines and one of sines for each position.
+  mlir::FailureOr<PackedTensor> packRope(mlir::Operation *user, int64_t positions, int64_t headDim,
+                                         double base);
+
+  int64_t size() const { return tensors.size(); }
+
+private:
+  /// The attributes of a `plan.tensor` but its name.
+  struct Record {
+    std::string packing;
+    llvm::SmallVector<int64_t> logical;
+    mlir::RankedTensorType type;
+    int64_t rowGroups = 1, unit = 0, slices = 1;
+    MatrixOrder order;
+    mlir::FloatAttr ropeBase;
+
+    bool operator==(const Record &other) const;
+  };
+
+  mlir::FailureOr<PackedTensor> add(mlir::Operation *user, llvm::StringRef source, Record record);
+  mlir::FailureOr<PackedTensor> packScales(mlir::Operation *user, grok::WeightOp weight,
+                                           const Record &values, int64_t panels);
+
+  LayoutOp layout;
+  mlir::OpBuilder builder;
+  llvm::StringMap<Record> tensors;
+};
+
+} // namespace grok::plan

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The walk over the step, and the ops outside attention and experts.
+#include "passes/outlining/StepOutliner.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace grok;
+using namespace grok::plan;
+
+static double toDouble(const APFloat &value) { return value.convertToDouble(); }
+
+static int64_t lengthOf(Value vector) {
+  return cast<RankedTensorType>(vector.getType()).getDimSize(0);
+}
+
+/// What a linear layer is called in dumps and timings.
+static StringRef nameOfLinear(StringRef path) {
+  return path.contains("/multi_head_attention/linear/") ? "attention_output" : "linear";
+}
+
+FailureOr<Value> StepOutliner::bufferOf(Operation *user, Value value) {
+  if (Value buffer = buffers.lookup(value))
+    return buffer;
+  return user->emitOpError("reads a value of type ")
+         << value.getType() << " that no earlier launch of the step writes";
+}
+
+KernelParams StepOutliner::makeParams() {
+  KernelParams params(bucket.getContext());
+  params.addText("numerics", settings.numerics);
+  return params;
+}
+
+double StepOutliner::roundConstant(const APFloat &value) const {
+  APFloat rounded = value;
+  bool losesInfo;
+  if (settings.isLiteral())
+    rounded.convert(APFloat::BFloat(), APFloat::rmNearestTiesToEven, &losesInfo);
+  return rounded.convertToDouble();
+}
+
+int64_t StepOutliner::countTiles(int64_t panels) const {
+  return llvm::divideCeil(panels, settings.tilePanels);
+}
+
+/// Tied embeddings are one tensor, packed with tokens as columns for both uses.
+FailureOr<PackedMatrix> StepOutliner::packTable(Operation *user, Value table) {
+  FailureOr<PackedMatrix> packed = layout.packMatrix(user, table, {.transposed = true});
+  if (succeeded(packed) && packed->scales.symbol != packed->values.symbol)
+    return user->emitOpError("expects a table of f32 or bf16; its kernels read no scales");
+  return packed;
+}
+
+LogicalResult StepOutliner::outline(EmbedOp op) {
+  FailureOr<PackedMatrix> table = packTable(op, op.getTable());
+  if (failed(table))
+    return failure();
+  Value h = bucket.addRows(op.getLoc(), std::nullopt, "h", {table->inputs});
+  buffers[op.getResult()] = h;
+  KernelParams params = makeParams();
+  params.add("emb", table->inputs).add("vocab", table->columns).add("weight", table->format);
+  params.addNumber("multiplier", roundConstant(op.getMultiplier()));
+  bucket.addLaunch(op.getLoc(), {.op = "embed", .tiles = bucket.countRows()}, params,
+                   {readWhole(bucket.addWeight(op.getLoc(), table->values)), writeRows(h)});
+  return success();
+}
+
+LogicalResult StepOutliner::launchNorm(Operation *op, Value x, Value scale, double eps,
+                                       std::optional<int64_t> layer, Value &normed) {
+  FailureOr<Value> source = bufferOf(op, x);
+  FailureOr<PackedTensor> packed = layout.packVector(op, scale);
+  if (failed(source) || failed(packed))
+    return failure();
+  normed = bucket.addRows(op->getLoc(), layer, "x", {lengthOf(scale)});
+  KernelParams params = makeParams();
+  params.add("emb", lengthOf(scale)).addNumber("eps", eps);
+  bucket.addLaunch(
+      op->getLoc(), {.op = "rms_norm", .layer = layer, .tiles = bucket.countRows()}, params,
+      {readRows(*source), readWhole(bucket.addWeight(op->getLoc(), *packed)), writeRows(normed)});
+  return success();
+}
+
+LogicalResult StepOutliner::outline(RMSNormOp op) {
+  FailureOr<grok::WeightOp> scale = findWeight(op, op.getScale());
+  if (failed(scale))
+    return failure();
+  if (chosen.contains(op.getX()))
+    chosen.insert(op.getResult());
+  Value normed;
+  if (failed(launchNorm(op, op.getX(), op.getScale(), toDouble(op.getEps()),
+                        layerOf(scale->getPath()), normed)))
+    return failure();
+  buffers[op.getResult()] = normed;
+  return success();
+}
+
+LogicalResult StepOutliner::outline(LinearOp op) {
+  FailureOr<Value> x = bufferOf(op, op.getX());
+  FailureOr<PackedMatrix> weight = layout.packMatrix(op, op.getWeight());
+  if (failed(x) || failed(weight))
+    return failure();
+  StringRef path = op.getWeight().getDefiningOp<grok::WeightOp>().getPath();
+  std::optional<int64_t> layer = layerOf(path);
+  StringRef name = nameOfLinear(path);
+  Value y = bucket.addRows(op.getLoc(), layer, name, {weight->columns});
+  buffers[op.getResult()] = y;
+  KernelParams params = makeParams();
+  params.add("max_rows", bucket.getMaxRows()).add("in", weight->inputs).add("out", weight->columns);
+  params.add("tile_panels", settings.tilePanels).add("weight", weight->format);
+  bucket.addLaunch(op.getLoc(),
+                   {.op = "linear",
+                    .name = name,
+                    .layer = layer,
+                    .tiles = bucket.countTiles(countTiles(weight->panels))},
+                   params,
+                   {readWhole(*x), readPanels(bucket.addWeight(op.getLoc(), weight->values)),
+                    readPanels(bucket.addWeight(op.getLoc(), weight->scales)), writePanels(y)});
+  return success();
+}
+
+/// The residual is updated in place: nothing may read it afterwards.
+static LogicalResult checkLastUse(FusedResidualNormOp op) {
+  for (Operation *user : op.getResidual().getUsers()) {
+    if (user == op || (user->isBeforeInBlock(op) && !isa<LogitRowsOp>(user)))
+      continue;
+    auto diagnostic = op.emitOpError(
+        "expects to be the last op that reads the residual, which it updates in place");
+    diagnostic.attachNote(user->getLoc()) << "the other reader";
+    return diagnostic;
+  }
+  return success();
+}
+
+LogicalResult StepOutliner::outline(FusedResidualNormOp op) {
+  FailureOr<Value> h = bufferOf(op, op.getResidual()), a = bufferOf(op, op.getX());
+  FailureOr<PackedTensor> post = layout.packVector(op, op.getPost());
+  FailureOr<PackedTensor> next = layout.packVector(op, op.getNext());
+  if (failed(h) || failed(a) || failed(post) || failed(next) || failed(checkLastUse(op)))
+    return failure();
+  std::optional<int64_t> layer = layerOf(op.getPost().getDefiningOp<grok::WeightOp>().getPath());
+  Location loc = op.getLoc();
+  Value x = bucket.addRows(loc, layer, "x", {lengthOf(op.getPost())});
+  buffers[op.getSum()] = *h;
+  buffers[op.getNormed()] = x;
+  KernelParams params = makeParams();
+  params.add("emb", lengthOf(op.getPost())).addNumber("eps", toDouble(op.getEps()));
+  bucket.addLaunch(loc, {.op = "residual_norm", .layer = layer, .tiles = bucket.countRows()},
+                   params,
+                   {updateRows(*h), readRows(*a), readWhole(bucket.addWeight(loc, *post)),
+                    readWhole(bucket.addWeight(loc, *next)), writeRows(x)});
+  return success();
+}
+
+/// No launch: the norm works on every row, unembed picks rows by the step.
+LogicalResult StepOutliner::outline(LogitRowsOp op) {
+  FailureOr<Value> x = bufferOf(op, op.getX());
+  if (failed(x))
+    return failure();
+  for (Operation *user : op->getUsers())
+    if (!isa<RMSNormOp, UnembedOp>(user))
+      return user->emitOpError(
+          "reads chosen rows; expects only grok.rms_norm and grok.unembed after grok.logit_rows");
+  buffers[op.getResult()] = *x;
+  chosen.insert(op.getResult());
+  return success();
+}
+
+LogicalResult StepOutliner::outline(UnembedOp op) {
+  FailureOr<Value> x = bufferOf(op, op.getX());
+  FailureOr<PackedMatrix> table = packTable(op, op.getTable());
+  if (failed(x) || failed(table))
+    return failure();
+  if (!chosen.contains(op.getX()))
+    return op.emitOpError(
+        "expects rows chosen by grok.logit_rows; its kernel reads the step's logit rows");
+  Location loc = op.getLoc();
+  Value logits = bucket.addLogits(loc, table->columns);
+  KernelParams params = makeParams();
+  params.add("max_rows", bucket.getMaxRows())
+      .add("emb", table->inputs)
+      .add("vocab", table->columns);
+  params.add("tile_panels", settings.tilePanels).add("weight", table->format);
+  params.addNumber("multiplier", roundConstant(op.getMultiplier()));
+  bucket.addLaunch(
+      loc, {.op = "unembed", .tiles = bucket.countTiles(countTiles(table->panels))}, params,
+      {readWhole(*x), readPanels(bucket.addWeight(loc, table->values)), writePanels(logits)});
+  return success();
+}
+
+LogicalResult StepOutliner::outline(func::ReturnOp op) {
+  for (Value value : op.getOperands())
+    if (!isa<CacheType>(value.getType()) && !value.getDefiningOp<UnembedOp>())
+      return op.emitOpError("expects to return logits and the cache, found a value of type ")
+             << value.getType();
+  return success();
+}
+
+/// Rounding is part of a result's type; it must be the one kernels are made for.
+static LogicalResult checkRounding(Operation &op, bool isLiteral) {
+  if (isa<RouteOp, FusedGateUpOp>(op)) // float32 in both modes
+    return success();
+  for (Type type : op.getResultTypes())
+    if (auto tensor = dyn_cast<RankedTensorType>(type))
+      if (tensor.getElementType().isBF16() != isLiteral)
+        return op.emitOpError("has a result of type ")
+               << type << " under grok.numerics = \"" << (isLiteral ? "bf16" : "f32") << "\"";
+  return success();
+}
+
+LogicalResult StepOutliner::outlineOp(Operation &op) {
+  if (isa<grok::WeightOp>(op))
+    return success();
+  if (failed(checkRounding(op, settings.isLiteral())))
+    return failure();
+  return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+      .Case<EmbedOp, RMSNormOp, LinearOp, FusedResidualNormOp, LogitRowsOp, UnembedOp, FusedQKVOp,
+            FlashAttentionOp, AttentionOp, RouteOp, FusedGateUpOp, FusedDownCombineOp,
+            func::ReturnOp>([&](auto typed) { return outline(typed); })
+      .Default([](Operation *other) {
+        return other->emitOpError(
+            "has no kernel; expects the fused form of the step (grok-fusion)");
+      });
+}
+
+LogicalResult StepOutliner::outline(func::FuncOp step) {
+  for (BlockArgument argument : step.getArguments())
+    if (isa<CacheType>(argument.getType()))
+      cache = argument;
+  for (Operation &op : step.getBody().front())
+    if (failed(outlineOp(op)))
+      return failure();
+  return success();
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// One walk over the fused step, for one bucket.
+#pragma once
+
+#include "passes/outlining/BucketBuilder.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+namespace grok::plan {
+
+/// What holds for the whole plan; the numbers are checked.
+struct StepSettings {
+  llvm::StringRef numerics; // "f32" or "bf16"
+  llvm::StringRef kv;       // "f32" or "bf16"
+  int64_t pageTokens, maxContext, tilePanels;
+  grok::CacheType cache;
+  int64_t layerBytes; // of one layer in a page
+
+  bool isLiteral() const { return numerics == "bf16"; }
+};
+
+/// The expert matmuls of one layer.
+struct ExpertShape {
+  int64_t ffn, experts, selected;
+  std::optional<int64_t> layer;
+};
+
+/// Emits the launches of a step into a bucket. Each `outline` returns failure
+/// after an error at the op.
+class StepOutliner {
+public:
+  StepOutliner(const StepSettings &settings, LayoutBuilder &layout, BucketBuilder &bucket)
+      : settings(settings), layout(layout), bucket(bucket) {}
+
+  mlir::LogicalResult outline(mlir::func::FuncOp step);
+
+private:
+  mlir::LogicalResult outlineOp(mlir::Operation &op);
+  mlir::LogicalResult outline(EmbedOp op);
+  mlir::LogicalResult outline(RMSNormOp op);
+  mlir::LogicalResult outline(LinearOp op);
+  mlir::LogicalResult outline(FusedResidualNormOp op);
+  mlir::LogicalResult outline(LogitRowsOp op);
+  mlir::LogicalResult outline(UnembedOp op);
+  mlir::LogicalResult outline(mlir::func::ReturnOp op);
+  // AttentionLaunches.cpp
+  mlir::LogicalResult outline(FusedQKVOp op);
+  mlir::LogicalResult outline(FlashAttentionOp op);
+  mlir::LogicalResult outline(AttentionOp op);
+  // ExpertLaunches.cpp
+  mlir::LogicalResult outline(RouteOp op);
+  mlir::LogicalResult outline(FusedGateUpOp op);
+  mlir::LogicalResult outline(FusedDownCombineOp op);
+
+  mlir::LogicalResult launchNorm(mlir::Operation *op, mlir::Value x, mlir::Value scale, double eps,
+                                 std::optional<int64_t> layer, mlir::Value &normed);
+  mlir::LogicalResult launchAttention(mlir::Operation *op, mlir::Value query, mlir::Value result,
+                                      int64_t layer, KernelParams params);
+  mlir::FailureOr<mlir::Value> groupRows(mlir::Operation *op, mlir::Value experts,
+                                         const ExpertShape &shape);
+  mlir::LogicalResult checkCache(mlir::Operation *op, mlir::Value used);
+
+  /// The buffer that holds `value`, or an error at `user`.
+  mlir::FailureOr<mlir::Value> bufferOf(mlir::Operation *user, mlir::Value value);
+  mlir::FailureOr<PackedMatrix> packTable(mlir::Operation *user, mlir::Value table);
+  KernelParams makeParams();
+  KernelParams makeCacheParams(int64_t queryHeads);
+  KernelParams makeExpertParams(const ExpertShape &shape, int64_t emb, mlir::DictionaryAttr format);
+  /// Constants that the literal mode rounds before use.
+  double roundConstant(const llvm::APFloat &value) const;
+  int64_t countTiles(int64_t panels) const;
+
+  const StepSettings &settings;
+  LayoutBuilder &layout;
+  BucketBuilder &bucket;
+  llvm::DenseMap<mlir::Value, mlir::Value> buffers;
+  llvm::DenseMap<std::pair<mlir::Value, int64_t>, mlir::Value> groupings; // by experts and ffn
+  llvm::DenseSet<mlir::Value> chosen; // rows that logits are wanted of
+  mlir::Value cache;                  // as last written
+};
+
+} // namespace grok::plan
