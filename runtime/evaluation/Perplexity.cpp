@@ -18,7 +18,7 @@ double negativeLogLikelihood(std::span<const float> logits, int32_t target) {
   double sum = 0;
   for (float logit : logits)
     sum += std::exp(logit - top);
-  return std::log(sum) + top - logits[static_cast<size_t>(target)];
+  return std::log(sum) + (top - logits[static_cast<size_t>(target)]);
 }
 
 int64_t countWindows(size_t ids, int64_t window) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/generation/Generation.h"
+#include <functional>
 
 namespace grok::runtime {
 

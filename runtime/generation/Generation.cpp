@@ -33,7 +33,7 @@ Result<void> checkPrompt(std::span<const int32_t> prompt, const GenerationOption
   const int64_t pages = pagesOf(positionsOf(tokens, options.maxNewTokens), limits.pageTokens);
   if (pages > limits.pages)
     return fail("needs ", pages, " key/value pages, the key/value memory holds ", limits.pages,
-                ", raise --kv-memory");
+                ", raise --kv-memory to ", static_cast<uint64_t>(pages) * limits.pageBytes);
   return {};
 }
 

@@ -25,11 +25,12 @@ struct EngineLimits {
   int64_t maxStepRows = 0; // rows of one step
   int64_t pageTokens = 1;  // positions of one key/value page
   int64_t pages = 0;       // key/value pages in all
+  uint64_t pageBytes = 0;  // of one page, for messages
 };
 
 struct GenerationOptions {
-  int64_t maxNewTokens = 0; // 0 only feeds the prompt
-  SamplingOptions sampling; // each prompt draws as if it were alone
+  int64_t maxNewTokens = 0;      // 0 only feeds the prompt
+  SamplingOptions sampling = {}; // each prompt draws as if it were alone
   std::optional<int32_t> stopToken = std::nullopt;
   int64_t prefillChunk = 0;   // prompt rows of one sequence in a step; 0 = no limit
   bool wantAllLogits = false; // else only of rows that a token is drawn from

@@ -25,7 +25,8 @@ inline EngineLimits limitsOf(const ModelInfo &model, uint64_t kvBytes) {
           .maxContext = model.maxContext,
           .maxStepRows = model.maxStepRows,
           .pageTokens = model.pageTokens,
-          .pages = static_cast<int64_t>(kvBytes / model.pageBytes)};
+          .pages = static_cast<int64_t>(kvBytes / model.pageBytes),
+          .pageBytes = model.pageBytes};
 }
 
 } // namespace grok::runtime

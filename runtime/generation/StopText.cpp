@@ -18,14 +18,20 @@ std::string StopText::push(std::string_view text) {
   if (found)
     return "";
   held += text;
-  size_t first = std::string::npos;
-  size_t mayStop = 0;
+  // The stop that is complete first wins, so that the pieces do not matter.
+  size_t firstEnd = std::string::npos;
+  size_t shown = held.size();
   for (const std::string &stop : stops) {
-    first = std::min(first, held.find(stop));
-    mayStop = std::max(mayStop, overlap(held, stop));
+    const size_t start = held.find(stop);
+    const size_t end = start == std::string::npos ? start : start + stop.size();
+    if (end < firstEnd || (end == firstEnd && start < shown))
+      shown = start;
+    firstEnd = std::min(firstEnd, end);
   }
-  found = first != std::string::npos;
-  const size_t shown = found ? first : held.size() - mayStop;
+  found = firstEnd != std::string::npos;
+  for (const std::string &stop : stops)
+    if (!found)
+      shown = std::min(shown, held.size() - overlap(held, stop));
   std::string result = held.substr(0, shown);
   held.erase(0, found ? held.size() : shown);
   return result;

@@ -58,7 +58,7 @@ double measureRead(const std::byte *buffer, size_t bytes, int threads, int runs)
 }
 
 /// Larger than any cache, but no burden on a small machine.
-static size_t bufferBytes() {
+static size_t chooseBufferBytes() {
   constexpr size_t mebibyte = size_t(1) << 20;
   const auto cache = static_cast<size_t>(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L));
   const auto memory =
@@ -79,8 +79,7 @@ static void touchPages(std::byte *buffer, size_t bytes, int threads) {
 
 /// The measuring process: answers each number of threads with a rate (0 = no
 /// memory) until the other end is closed.
-[[noreturn]] static void serveSamples(int channel) {
-  const size_t bytes = bufferBytes();
+[[noreturn]] static void serveSamples(int channel, size_t bytes) {
   void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   auto *buffer = static_cast<std::byte *>(memory);
   bool isTouched = false;
@@ -99,7 +98,7 @@ static void touchPages(std::byte *buffer, size_t bytes, int threads) {
   _exit(0);
 }
 
-Result<ReadLimit> ReadLimit::start() {
+Result<ReadLimit> ReadLimit::start(size_t bufferBytes) {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
     return fail("read limit, no channel to the measuring process: ", std::strerror(errno));
@@ -111,7 +110,7 @@ Result<ReadLimit> ReadLimit::start() {
   if (process == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     close(mine.release());
-    serveSamples(its.get());
+    serveSamples(its.get(), bufferBytes > 0 ? bufferBytes : chooseBufferBytes());
   }
   return ReadLimit(std::move(mine), process);
 }

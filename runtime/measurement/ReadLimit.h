@@ -17,8 +17,9 @@ namespace grok::runtime {
 /// in the peak memory of this one.
 class ReadLimit {
 public:
-  /// Starts the process. Call it while this one has a single thread.
-  static Result<ReadLimit> start();
+  /// Starts the process. Call it while this one has a single thread. A buffer of
+  /// 0 bytes is chosen by the machine's caches.
+  static Result<ReadLimit> start(size_t bufferBytes = 0);
   ReadLimit(ReadLimit &&other) noexcept;
   ~ReadLimit();
 

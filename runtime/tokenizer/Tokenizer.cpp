@@ -34,6 +34,13 @@ Tokenizer::Tokenizer(std::unique_ptr<sentencepiece::SentencePieceProcessor> proc
 Tokenizer::Tokenizer(Tokenizer &&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+/// SentencePiece's reason in brackets, unless it only names its own source line.
+static std::string reasonOf(std::string_view message) {
+  return message.empty() || message.find(".cc(") != message.npos
+             ? ""
+             : " (" + std::string(message) + ")";
+}
+
 Result<Tokenizer> Tokenizer::load(std::span<const std::byte> model, int64_t vocabSize) {
   if (model.empty())
     return fail("tokenizer, the plan holds none, compile with tokenizer.model in the model folder");
@@ -41,8 +48,8 @@ Result<Tokenizer> Tokenizer::load(std::span<const std::byte> model, int64_t voca
   const auto status = processor->LoadFromSerializedProto(
       {reinterpret_cast<const char *>(model.data()), model.size()});
   if (!status.ok())
-    return fail("tokenizer, its bytes are not a SentencePiece model (", status.message(),
-                "), compile again with an intact tokenizer.model");
+    return fail("tokenizer, its bytes are not a SentencePiece model", reasonOf(status.message()),
+                ", compile again with an intact tokenizer.model");
   if (processor->GetPieceSize() != vocabSize)
     return fail("tokenizer, it has ", processor->GetPieceSize(),
                 " pieces and the model's vocabulary ", vocabSize,
@@ -97,7 +104,7 @@ Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text) const {
     return fail("text, byte ", broken, " is not UTF-8, convert the text");
   std::vector<int32_t> ids;
   if (const auto status = processor->Encode(text, &ids); !status.ok())
-    return fail("text, SentencePiece cannot encode it (", status.message(), ")");
+    return fail("text, SentencePiece cannot encode it", reasonOf(status.message()));
   return ids;
 }
 

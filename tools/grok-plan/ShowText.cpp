@@ -103,8 +103,8 @@ static std::string showPrograms(const plan::Plan &plan) {
   std::string text;
   for (const plan::Program *program : *plan.programs())
     for (const plan::Bucket *bucket : *program->buckets()) {
-      text += "\nprogram " + string(program->name()) + ", steps of up to " +
-              std::to_string(bucket->max_rows()) +
+      text += "\nprogram" + (textOf(program->name()).empty() ? "" : " " + string(program->name())) +
+              ", steps of up to " + std::to_string(bucket->max_rows()) +
               " rows: " + std::to_string(bucket->launches()->size()) + " launches, arena " +
               showSize(bucket->arena_bytes()) + "\n";
       for (const LaunchGroup &group : runtime::summarizeLaunches(plan, *bucket))
