@@ -24,9 +24,14 @@ uint64_t roundUp(uint64_t value, uint64_t multiple) {
   return sum == largest ? largest : sum / multiple * multiple;
 }
 
+// FlatBuffers 2 verifies where a vector starts for its 4-byte length only.
+static bool isAligned(const flatbuffers::Vector<int64_t> &numbers) {
+  return reinterpret_cast<uintptr_t>(numbers.Data()) % alignof(int64_t) == 0;
+}
+
 uint64_t elementsOf(const flatbuffers::Vector<int64_t> *shape) {
   uint64_t elements = 1;
-  if (shape && shape->size() > maxShapeRank)
+  if (shape && (shape->size() > maxShapeRank || !isAligned(*shape)))
     return largest;
   for (size_t i = 0; shape && i < shape->size(); ++i) {
     int64_t dimension = shape->Get(i);

@@ -41,7 +41,7 @@ uint64_t saturatingAdd(uint64_t left, uint64_t right);
 uint64_t roundUp(uint64_t value, uint64_t multiple);
 
 /// Product of the dimensions; the largest value if one is below 1, there are too
-/// many, or the product overflows. 1 for no dimensions.
+/// many, they are not aligned, or the product overflows. 1 for no dimensions.
 uint64_t elementsOf(const flatbuffers::Vector<int64_t> *shape);
 
 } // namespace grok::runtime

@@ -65,7 +65,7 @@ TEST(PlanReader, NoFlippedByteChangesThePlan) {
 TEST(PlanReader, SurvivesEveryFlippedByteUnderAFreshSignature) {
   std::vector<std::byte> body = toy::bodyOf(smallPlan());
   size_t refused = 0;
-  for (int pattern : {0x01, 0x80, 0xff})
+  for (int pattern : {0x01, 0x04, 0x80, 0xff})
     for (size_t i = 0; i < body.size(); ++i) {
       body[i] ^= std::byte(pattern);
       auto plan = parsePlanBody(body, "toy.plan");
