@@ -115,7 +115,7 @@ static FailureOr<PackedTensor> readTensor(plan::TensorOp op) {
   tensor.rowGroups = op.getRowGroups();
   tensor.unit = op.getUnit();
   tensor.slices = op.getSlices();
-  if (auto base = op->getAttrOfType<FloatAttr>("base"))
+  if (auto base = op.getRopeBaseAttr())
     tensor.ropeBase = base.getValueAsDouble();
   return tensor;
 }

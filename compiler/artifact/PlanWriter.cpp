@@ -146,6 +146,8 @@ std::unique_ptr<plan::BufferT> PlanBuilder::buffer(Operation *op, int64_t maxRow
         buffer->kind = plan::BufferKind::arena;
         buffer->name = arena.getName().str();
         buffer->offset = arena.getOffset().value_or(0);
+        if (auto logical = arena.getLogical())
+          buffer->logical_row_shape = *logical;
       })
       .Case([&](plan::WeightOp weight) {
         buffer->kind = plan::BufferKind::weight;

@@ -43,7 +43,7 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     return;
   }
   case Phase::memory:
-    passes.addPass(plan::createAssignMemory());
+    passes.addPass(createAssignMemory());
     return;
   case Phase::import:
   case Phase::kernels:

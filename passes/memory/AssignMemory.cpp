@@ -70,10 +70,10 @@ void AssignMemory::report(BucketOp bucket, const BufferLifetimes &lifetimes) {
   bufferBytes += sum;
   numInPlace += inPlace;
   remark::analysis(bucket.getLoc(), remark::RemarkOpts::name("arena").category("memory"))
-      << "arena of " << std::to_string(*bucket.getArenaBytes()) << " bytes for "
-      << std::to_string(lifetimes.get().size()) << " buffers of " << std::to_string(sum)
-      << " bytes, " << std::to_string(inPlace) << " in place; at most "
-      << std::to_string(lifetimes.getLargestLiveBytes()) << " are alive at once";
+      << remark::add("arena of {0} bytes for {1} buffers of {2} bytes, {3} in place; "
+                     "at most {4} bytes are alive at once",
+                     *bucket.getArenaBytes(), lifetimes.get().size(), sum, inPlace,
+                     lifetimes.getLargestLiveBytes());
 }
 
 void AssignMemory::assign(BucketOp bucket) {
