@@ -67,8 +67,9 @@ public:
   /// Tells the kernel that bytes [begin, end) of the weight are not needed
   /// again, so that streaming a large tensor keeps a small resident set.
   virtual void release(int64_t begin, int64_t end) const = 0;
-  /// Fails if the file was written since it was opened. A caller that streams
-  /// asks this after the last byte, before it trusts what it read.
+  /// Fails if the file was written since it was opened or could not be read.
+  /// Bytes that vanish under a reader appear as zeros, not as a signal, so
+  /// whoever streams asks this after the last byte, before trusting any.
   virtual Result<void> checkUnchanged() const = 0;
 };
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Opening, recognising and mapping files with the POSIX calls.
+// Opening and recognising files with the POSIX calls.
 #include "frontends/checkpoint/RegularFile.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -91,36 +89,6 @@ Result<void> RegularFile::checkUnchanged(const FileIdentity &identity) const {
                           " bytes while in use; run again when nobody writes it");
   return tl::unexpected(name + ": was written or replaced while in use; run again when nobody "
                                "writes it");
-}
-
-Result<FileMapping> FileMapping::map(const RegularFile &file) {
-  if (file.size() == 0)
-    return FileMapping(std::span<const std::byte>());
-  size_t size = static_cast<size_t>(file.size());
-  void *base = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
-  if (base == MAP_FAILED)
-    return tl::unexpected(file.path() + ": cannot be mapped: " + lastError());
-  ::madvise(base, size, MADV_SEQUENTIAL);
-  return FileMapping({static_cast<const std::byte *>(base), size});
-}
-
-FileMapping::FileMapping(FileMapping &&other) noexcept
-    : mapped(std::exchange(other.mapped, std::span<const std::byte>())) {}
-
-FileMapping::~FileMapping() {
-  if (!mapped.empty())
-    ::munmap(const_cast<std::byte *>(mapped.data()), mapped.size());
-}
-
-void FileMapping::release(int64_t begin, int64_t end) const {
-  int64_t page = ::sysconf(_SC_PAGESIZE);
-  int64_t size = static_cast<int64_t>(mapped.size());
-  begin = (std::max<int64_t>(begin, 0) + page - 1) / page * page;
-  // The last page may be partly past the end; it belongs to this file alone.
-  end = end >= size ? size : end / page * page;
-  if (begin < end)
-    ::madvise(const_cast<std::byte *>(mapped.data()) + begin, static_cast<size_t>(end - begin),
-              MADV_DONTNEED);
 }
 
 } // namespace grok::checkpoint

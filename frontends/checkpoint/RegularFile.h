@@ -44,22 +44,4 @@ private:
   FileIdentity opened;
 };
 
-/// A whole file, read-only, in memory that the kernel fills when it is touched.
-class FileMapping {
-public:
-  static Result<FileMapping> map(const RegularFile &file);
-  FileMapping(FileMapping &&other) noexcept;
-  FileMapping &operator=(FileMapping &&) = delete;
-  ~FileMapping();
-
-  std::span<const std::byte> bytes() const { return mapped; }
-  /// Drops the whole pages in [begin, end) from memory; they can be read again.
-  void release(int64_t begin, int64_t end) const;
-
-private:
-  explicit FileMapping(std::span<const std::byte> bytes) : mapped(bytes) {}
-
-  std::span<const std::byte> mapped;
-};
-
 } // namespace grok::checkpoint

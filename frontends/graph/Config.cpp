@@ -7,9 +7,9 @@
 #include "frontends/graph/FlatJson.h"
 #include "frontends/graph/Nearest.h"
 
+#include <algorithm>
 #include <array>
 #include <cfloat>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
@@ -68,6 +68,7 @@ static constexpr std::array<std::string_view, 2> ignoredKeys = {"model_shards_of
 
 static std::vector<std::string> knownKeys() {
   std::vector<std::string> keys;
+  keys.reserve(integerKeys.size() + numberKeys.size() + ignoredKeys.size() + 2);
   for (const IntegerKey &known : integerKeys)
     keys.emplace_back(known.key);
   for (const NumberKey &known : numberKeys)

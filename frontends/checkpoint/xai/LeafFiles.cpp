@@ -121,11 +121,13 @@ static Result<void> checkLeaves(const std::string &folder, const Leaves &leaves,
   int count = static_cast<int>(names.size());
   std::string model = "the model has " + std::to_string(count) + " tensors, the folder " +
                       std::to_string(leaves.size());
-  for (int leaf = 0; leaf < count; ++leaf)
-    if (!leaves.contains(leaf))
-      return tl::unexpected(folder + "/" + fileName(leaf, 0) + ": missing; it holds " +
-                            names[static_cast<size_t>(leaf)] + " (" + model +
-                            "); finish the download or check num_layers");
+  int missing = 0;
+  while (missing < count && leaves.contains(missing))
+    ++missing;
+  if (missing < count)
+    return tl::unexpected(folder + "/" + fileName(missing, 0) + ": missing; it holds " +
+                          names[static_cast<size_t>(missing)] + " (" + model +
+                          "); finish the download or check num_layers");
   auto extra = leaves.lower_bound(count);
   if (extra == leaves.end())
     return {};
@@ -146,6 +148,7 @@ Result<std::vector<std::string>> findLeafFiles(const std::string &folder,
   if (!checked)
     return tl::unexpected(checked.error());
   std::vector<std::string> paths;
+  paths.reserve(names.size());
   for (size_t leaf = 0; leaf < names.size(); ++leaf)
     paths.push_back(*found + "/" + fileName(static_cast<int>(leaf), 0));
   return paths;

@@ -176,7 +176,7 @@ static Result<Value> buildPair(const Heap &heap, const PairObject &object, Ref s
   }
   if (!weight || !scales || !weight->record || !scales->record)
     return error("the weight and the scales of a QuantizedWeight8bit are two arrays");
-  return PairObject{TensorRecord{*weight->record, *scales->record}};
+  return PairObject{TensorRecord{*weight->record, scales->record}};
 }
 
 Result<Value> build(const Heap &heap, Ref object, Ref state) {

@@ -27,7 +27,7 @@ private:
   // Each returns false after fail(); the message is in `problem`.
   bool step(Opcode code);
   bool stepData(Opcode code);
-  bool fail(std::string what);
+  bool fail(const std::string &what);
   bool readUnsigned(int width, uint64_t &value);
   bool push(Value value);
   bool pop(Ref &ref);
@@ -61,7 +61,7 @@ private:
   std::string problem;
 };
 
-bool Machine::fail(std::string what) {
+bool Machine::fail(const std::string &what) {
   problem = describeOpcode(opcode) + " at byte " + std::to_string(opcodeOffset) + ": " + what;
   return false;
 }

@@ -2,6 +2,7 @@
 // Reads headers, and hands out mapped tensors after looking at their values.
 #include "frontends/checkpoint/xai/XaiCheckpoint.h"
 
+#include "frontends/checkpoint/FileMapping.h"
 #include "frontends/checkpoint/ValueChecks.h"
 #include "frontends/checkpoint/xai/Agreement.h"
 #include "frontends/checkpoint/xai/LeafFiles.h"
@@ -34,7 +35,11 @@ public:
   void release(int64_t begin, int64_t end) const override {
     mapping.release(leaf.record.weight.offset + begin, leaf.record.weight.offset + end);
   }
-  Result<void> checkUnchanged() const override { return file.checkUnchanged(leaf.identity); }
+  Result<void> checkUnchanged() const override {
+    if (Result<void> same = file.checkUnchanged(leaf.identity); !same || !mapping.isTorn())
+      return same;
+    return tl::unexpected(file.path() + ": cannot be read to its end; check the disk");
+  }
 
 private:
   std::span<const std::byte> bytesOf(const ArrayRecord &array) const {
@@ -109,14 +114,16 @@ Result<std::unique_ptr<TensorData>> XaiCheckpoint::read(std::string_view name) c
   Result<RegularFile> file = RegularFile::open(tensor.file);
   if (!file)
     return tl::unexpected(file.error());
-  // Mapped bytes past the end of a shorter file would be a SIGBUS.
+  // The recorded places of the arrays hold for that very file only.
   if (Result<void> same = file->checkUnchanged(leaf.identity); !same)
     return tl::unexpected(same.error());
   Result<FileMapping> mapping = FileMapping::map(*file);
   if (!mapping)
     return tl::unexpected(mapping.error());
   auto data = std::make_unique<XaiTensorData>(std::move(*file), std::move(*mapping), leaf);
-  if (Result<void> checked = checkValues(tensor, *data); !checked)
+  Result<void> checked =
+      checkValues(tensor, *data).and_then([&] { return data->checkUnchanged(); });
+  if (!checked)
     return tl::unexpected(checked.error());
   return data;
 }
@@ -136,6 +143,7 @@ Result<std::unique_ptr<Checkpoint>> openXai(const std::string &folder,
   assert(!accepted.empty() && "a model is stored in some form");
   std::vector<size_t> order = leafOrder(accepted.front());
   std::vector<std::string> names;
+  names.reserve(order.size());
   for (size_t index : order)
     names.push_back(accepted.front()[index].name);
   Result<std::vector<std::string>> paths = findLeafFiles(folder, names);

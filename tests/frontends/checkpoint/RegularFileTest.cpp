@@ -53,21 +53,3 @@ TEST(RegularFile, NoticesChanges) {
   ASSERT_FALSE(shrunk);
   EXPECT_THAT(shrunk.error(), HasSubstr("changed from 10 to 3 bytes"));
 }
-
-TEST(RegularFile, MapsAndReleases) {
-  TemporaryFolder folder;
-  std::string bytes(20000, 'a');
-  folder.write("data", bytes + "z");
-  Result<RegularFile> file = RegularFile::open(folder / "data");
-  ASSERT_TRUE(file);
-  Result<FileMapping> mapping = FileMapping::map(*file);
-  ASSERT_TRUE(mapping) << mapping.error();
-  ASSERT_EQ(mapping->bytes().size(), 20001u);
-  for (int64_t begin : {-5, 0, 4095, 4096, 20000})
-    mapping->release(begin, begin + 9000);
-  EXPECT_EQ(mapping->bytes()[20000], std::byte('z'));
-  folder.write("empty", "");
-  Result<RegularFile> empty = RegularFile::open(folder / "empty");
-  ASSERT_TRUE(empty);
-  EXPECT_TRUE(FileMapping::map(*empty)->bytes().empty());
-}

@@ -255,6 +255,19 @@ TEST_F(XaiCheckpointTest, NoticesFilesThatChangeAfterOpening) {
   EXPECT_THAT((*opened)->read(name).error(), HasSubstr("cannot be opened"));
 }
 
+TEST_F(XaiCheckpointTest, SurvivesFilesThatShrinkWhileRead) {
+  TemporaryFolder large;
+  const TensorList list = {plain("table/embeddings", {100, 1000})};
+  large.write(fileName(0), tensorPickle(list[0]));
+  Result<std::unique_ptr<Checkpoint>> opened = openXai(large.string(), {list});
+  ASSERT_TRUE(opened) << opened.error();
+  Result<std::unique_ptr<TensorData>> data = (*opened)->read(list[0].name);
+  ASSERT_TRUE(data) << data.error();
+  std::filesystem::resize_file(large / fileName(0), 1000);
+  EXPECT_EQ((*data)->weight()[200000], std::byte(0));
+  EXPECT_THAT((*data)->checkUnchanged().error(), HasSubstr("to 1000 bytes while in use"));
+}
+
 TEST_F(XaiCheckpointTest, NoticesReplacedFiles) {
   Result<std::unique_ptr<Checkpoint>> opened = open();
   ASSERT_TRUE(opened);
