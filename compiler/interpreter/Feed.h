@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// One sequence through a model's step function.
+#pragma once
+
+#include "compiler/interpreter/Interpreter.h"
+
+namespace grok::interpreter {
+
+/// Feeds `tokens` to `step` (the function that frontends/graph builds, at any
+/// level of fusion), `chunk` of them per step, from position 0 of an empty
+/// cache. Gives the logits after every position: [tokens, vocabulary].
+Result<Tensor> feed(mlir::func::FuncOp step, llvm::ArrayRef<int32_t> tokens, int64_t chunk,
+                    const WeightSource &weights, const Observer &observer = {});
+
+} // namespace grok::interpreter
