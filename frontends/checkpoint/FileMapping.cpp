@@ -14,10 +14,10 @@
 
 namespace grok::checkpoint {
 
-/// One mapping, as the handler sees it. Free while `end` is zero.
+/// One mapping, as the handler sees it. Free while `end` is null.
 struct FileMapping::Guard {
-  std::atomic<uintptr_t> begin = 0;
-  std::atomic<uintptr_t> end = 0;
+  std::atomic<std::byte *> begin = nullptr;
+  std::atomic<std::byte *> end = nullptr;
   std::atomic<bool> torn = false;
   std::atomic<bool> used = false;
 
@@ -35,16 +35,15 @@ uintptr_t FileMapping::Guard::pageBytes;
 /// Only calls that are safe in a signal handler: mmap is a bare system call.
 void FileMapping::handleBusError(int signal, siginfo_t *info, void *) {
   const int savedError = errno;
-  const uintptr_t address = reinterpret_cast<uintptr_t>(info->si_addr);
+  std::byte *address = static_cast<std::byte *>(info->si_addr);
   for (Guard &guard : Guard::all) {
-    const uintptr_t end = guard.end.load();
+    const std::byte *end = guard.end.load();
     if (info->si_code <= 0 || address < guard.begin.load() || address >= end)
       continue;
     // If this page is gone, so is the rest: zeros from here on.
-    const uintptr_t page = address / Guard::pageBytes * Guard::pageBytes;
-    void *zeros = ::mmap(reinterpret_cast<void *>(page), end - page, PROT_READ,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    if (zeros == MAP_FAILED)
+    std::byte *page = address - reinterpret_cast<uintptr_t>(address) % Guard::pageBytes;
+    if (::mmap(page, static_cast<size_t>(end - page), PROT_READ,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
       break;
     guard.torn.store(true);
     errno = savedError;
@@ -82,9 +81,10 @@ Result<FileMapping> FileMapping::map(const RegularFile &file) {
     if (guard.used.exchange(true))
       continue;
     guard.torn.store(false);
-    guard.begin.store(reinterpret_cast<uintptr_t>(base));
-    guard.end.store(reinterpret_cast<uintptr_t>(base) + size);
-    return FileMapping({static_cast<const std::byte *>(base), size}, &guard);
+    std::byte *begin = static_cast<std::byte *>(base);
+    guard.begin.store(begin);
+    guard.end.store(begin + size);
+    return FileMapping({begin, size}, &guard);
   }
   ::munmap(base, size);
   return tl::unexpected(file.path() + ": cannot be mapped: too many files are mapped already");
@@ -97,7 +97,7 @@ FileMapping::FileMapping(FileMapping &&other) noexcept
 FileMapping::~FileMapping() {
   if (!guard)
     return;
-  guard->end.store(0);
+  guard->end.store(nullptr);
   guard->used.store(false);
   ::munmap(const_cast<std::byte *>(mapped.data()), mapped.size());
 }
