@@ -17,20 +17,33 @@ static LogicalResult expectFused(Operation *op, StringRef fused, StringRef pass)
                            << ": no kernel computes it alone, and " << pass << " did not take it";
 }
 
-/// The kernel walks the rows that want logits: it is the pair of both ops.
-static LogicalResult verifyLogitRows(LogitRowsOp op) {
+/// Whether `value` holds the rows that want logits, as chosen or normed.
+static bool areChosenRows(Value value) {
+  if (auto norm = value.getDefiningOp<RMSNormOp>())
+    return areChosenRows(norm.getX());
+  return value.getDefiningOp<LogitRowsOp>() != nullptr;
+}
+
+/// No kernel stores chosen rows: norms work on every row, and that of unembed
+/// walks the rows that the step names.
+static LogicalResult verifyChosenRows(Operation *op) {
   for (Operation *user : op->getUsers())
-    if (!isa<UnembedOp>(user)) {
+    if (!isa<RMSNormOp, UnembedOp>(user)) {
       InFlightDiagnostic error = op->emitOpError(
-          "expects grok.unembed to be its only user: no kernel stores the chosen rows");
+          "expects only grok.rms_norm and grok.unembed after grok.logit_rows: no kernel stores "
+          "the chosen rows");
       error.attachNote(user->getLoc()) << "also used here";
       return error;
     }
   return success();
 }
 
+static LogicalResult verifyNorm(RMSNormOp op) {
+  return areChosenRows(op.getResult()) ? verifyChosenRows(op) : success();
+}
+
 static LogicalResult verifyUnembed(UnembedOp op) {
-  if (op.getX().getDefiningOp<LogitRowsOp>())
+  if (areChosenRows(op.getX()))
     return success();
   return op->emitOpError("expects grok.logit_rows before it: its kernel computes those rows alone");
 }
@@ -45,11 +58,12 @@ static LogicalResult verifyAttention(AttentionOp op) {
 /// `kernels` counts the ops that a kernel stands for.
 static LogicalResult verifyHasKernel(Operation *op, Pass::Statistic &kernels) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<EmbedOp, RMSNormOp, LinearOp, RouteOp>([&](auto) { return ++kernels, success(); })
+      .Case<EmbedOp, LinearOp, RouteOp>([&](auto) { return ++kernels, success(); })
       .Case<FusedInterface>([&](auto) { return ++kernels, success(); })
       .Case([&](AttentionOp attention) { return ++kernels, verifyAttention(attention); })
       .Case([&](UnembedOp unembed) { return ++kernels, verifyUnembed(unembed); })
-      .Case([](LogitRowsOp rows) { return verifyLogitRows(rows); })
+      .Case([&](RMSNormOp norm) { return ++kernels, verifyNorm(norm); })
+      .Case([](LogitRowsOp rows) { return verifyChosenRows(rows); })
       .Case([](WeightOp) { return success(); })
       .Case<RopeOp, CacheWriteOp>(
           [&](auto) { return expectFused(op, "grok.fused_qkv", "grok-fuse-attention"); })

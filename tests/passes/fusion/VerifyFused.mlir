@@ -68,12 +68,22 @@ func.func @names_dequantize(%w: tensor<96x96xi8, #grok.format<bits = 8, group_ro
 
 // -----
 
-func.func @names_logit_rows_with_another_user(%x: tensor<?x96xf32>, %s: tensor<96xf32>, %step: !grok.step) -> tensor<?x96xf32> {
-  // expected-error @below {{'grok.logit_rows' op expects grok.unembed to be its only user}}
+func.func @accepts_a_norm_of_chosen_rows(%x: tensor<?x96xf32>, %s: tensor<96xf32>, %table: tensor<512x96xf32>, %step: !grok.step) -> tensor<?x512xf32> {
   %r = grok.logit_rows %x, %step : tensor<?x96xf32>
-  // expected-note @below {{also used here}}
   %y = grok.rms_norm %r, %s {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
-  return %y : tensor<?x96xf32>
+  %l = grok.unembed %y, %table {multiplier = 1.0 : f64} : tensor<?x96xf32>, tensor<512x96xf32> -> tensor<?x512xf32>
+  return %l : tensor<?x512xf32>
+}
+
+// -----
+
+func.func @names_chosen_rows_with_another_user(%x: tensor<?x96xf32>, %s: tensor<96xf32>, %w: tensor<96x96xf32>, %step: !grok.step) -> tensor<?x96xf32> {
+  %r = grok.logit_rows %x, %step : tensor<?x96xf32>
+  // expected-error @below {{'grok.rms_norm' op expects only grok.rms_norm and grok.unembed after grok.logit_rows}}
+  %y = grok.rms_norm %r, %s {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
+  // expected-note @below {{also used here}}
+  %a = grok.linear %y, %w : tensor<?x96xf32>, tensor<96x96xf32> -> tensor<?x96xf32>
+  return %a : tensor<?x96xf32>
 }
 
 // -----
