@@ -40,16 +40,48 @@ static std::vector<Lifetime> lifetimesOf(const plan::Bucket &bucket) {
 
 // Buffers live now, by offset. They are disjoint at all times, so a new one can
 // only collide with its neighbours; this keeps the check fast on hostile plans.
-using LiveBuffers = std::map<uint64_t, const plan::Buffer *>;
+using LiveBuffers = std::map<uint64_t, Lifetime>;
 
-static const plan::Buffer *collision(const LiveBuffers &live, const plan::Buffer &buffer) {
+static const Lifetime *collision(const plan::Bucket &bucket, const LiveBuffers &live,
+                                 const plan::Buffer &buffer) {
   auto next = live.lower_bound(buffer.offset());
   if (next != live.end() && next->first < buffer.offset() + buffer.bytes())
-    return next->second;
+    return &next->second;
   if (next == live.begin())
     return nullptr;
-  const plan::Buffer *before = std::prev(next)->second;
-  return before->offset() + before->bytes() > buffer.offset() ? before : nullptr;
+  const Lifetime &before = std::prev(next)->second;
+  const plan::Buffer &other = *bucket.buffers()->Get(before.buffer);
+  return other.offset() + other.bytes() > buffer.offset() ? &before : nullptr;
+}
+
+/// Whether `launch` names `buffer` only with `access`, each tile its own rows.
+static bool usesRows(const plan::Launch &launch, uint32_t buffer, plan::OperandAccess access) {
+  return std::all_of(
+      launch.operands()->begin(), launch.operands()->end(), [&](const plan::Operand *operand) {
+        return static_cast<uint32_t>(operand->buffer()) != buffer ||
+               (operand->access() == access && operand->range() == plan::OperandRange::rows);
+      });
+}
+
+/// A buffer may be born in the bytes of one that dies at the same launch, if
+/// every tile reads a row of the old and writes the same row of the new.
+static bool takesOver(const plan::Bucket &bucket, const Lifetime &birth, const Lifetime &old) {
+  const plan::Buffer &to = *bucket.buffers()->Get(birth.buffer);
+  const plan::Buffer &from = *bucket.buffers()->Get(old.buffer);
+  const plan::Launch &launch = *bucket.launches()->Get(birth.first);
+  return old.last == birth.first && from.offset() == to.offset() && from.bytes() == to.bytes() &&
+         usesRows(launch, old.buffer, plan::OperandAccess::read) &&
+         usesRows(launch, birth.buffer, plan::OperandAccess::write);
+}
+
+/// Ends what is over before `launch`. A successor in the same bytes stays.
+static void removeDead(const plan::Bucket &bucket, LiveBuffers &live,
+                       std::vector<Lifetime>::const_iterator &death, uint32_t launch) {
+  for (; death->last < launch; ++death) {
+    auto entry = live.find(bucket.buffers()->Get(death->buffer)->offset());
+    if (entry != live.end() && entry->second.buffer == death->buffer)
+      live.erase(entry);
+  }
 }
 
 Result<void> checkLifetimes(const plan::Bucket &bucket, const std::string &where) {
@@ -60,15 +92,16 @@ Result<void> checkLifetimes(const plan::Bucket &bucket, const std::string &where
   std::sort(deaths.begin(), deaths.end(),
             [](const Lifetime &left, const Lifetime &right) { return left.last < right.last; });
   LiveBuffers live;
-  auto death = deaths.begin();
+  std::vector<Lifetime>::const_iterator death = deaths.begin();
   for (const Lifetime &birth : births) {
-    for (; death->last < birth.first; ++death)
-      live.erase(bucket.buffers()->Get(death->buffer)->offset());
+    removeDead(bucket, live, death, birth.first);
     const plan::Buffer &buffer = *bucket.buffers()->Get(birth.buffer);
-    if (const plan::Buffer *other = collision(live, buffer))
-      return fail(where, ": buffers '", textOf(buffer.name()), "' and '", textOf(other->name()),
+    const Lifetime *other = collision(bucket, live, buffer);
+    if (other && !takesOver(bucket, birth, *other))
+      return fail(where, ": buffers '", textOf(buffer.name()), "' and '",
+                  textOf(bucket.buffers()->Get(other->buffer)->name()),
                   "' overlap in the arena at launch ", birth.first);
-    live.emplace(buffer.offset(), &buffer);
+    live.insert_or_assign(buffer.offset(), birth);
   }
   return {};
 }
