@@ -12,6 +12,9 @@
 using namespace mlir;
 using namespace grok::plan;
 
+/// Above every machine's memory.
+static constexpr int64_t mostBytes = int64_t(1) << 47;
+
 namespace {
 
 /// First and last op that names a buffer, as positions in the bucket.
@@ -94,11 +97,14 @@ LogicalResult BucketVerifier::verifyWrittenFirst(Operation *op) {
 }
 
 LogicalResult BucketVerifier::verifyOffset(BufferOp buffer) {
+  int64_t size = bytes[buffer] = buffer.getResult().getType().getBytes(bucket.getMaxRows());
+  // Offsets are sums of sizes and must not overflow.
+  if (size > mostBytes)
+    return buffer.emitOpError("needs more than 2^47 bytes at ") << bucket.getMaxRows() << " rows";
   if (buffer.getOffset().has_value() != bucket.getArenaBytes().has_value())
     return buffer.emitOpError("expects an offset exactly in a bucket with an arena");
   if (!buffer.getOffset())
     return success();
-  int64_t size = bytes[buffer] = buffer.getResult().getType().getBytes(bucket.getMaxRows());
   auto arena = int64_t(*bucket.getArenaBytes());
   if (size > arena || int64_t(*buffer.getOffset()) > arena - size)
     return buffer.emitOpError("ends outside the arena of ")
