@@ -89,7 +89,8 @@ function(grok_add_fuzzer name)
 endfunction()
 
 function(grok_configure_target name mlir visibility)
-  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+  target_include_directories(${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}>)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unused-parameter)
   set(extra "")
   if(mlir)

@@ -39,6 +39,12 @@ class Portable(unittest.TestCase):
             do("script/check-portable", installed)
             carried = os.path.join(folder, "second")
             shutil.move(installed, carried)
+
+            example = os.path.join(folder, "example")
+            do("cmake", "-S", "examples/c", "-B", example, f"-DCMAKE_PREFIX_PATH={carried}")
+            do("cmake", "--build", example)
+            do(os.path.join(example, "examples", "generate-c"), models.nano(), "3", "1917", "667")
+
             text = subprocess.run([os.path.join(carried, "bin", "grok-run"), models.nano(),
                                    "--prompt", "Once upon a time", "--max-new-tokens", "5"],
                                   env={}, stdout=subprocess.PIPE, text=True, check=True).stdout

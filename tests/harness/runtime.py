@@ -2,8 +2,6 @@
 """The runtime's C interface (runtime/grok.h) from Python, for steps of any mix."""
 import ctypes
 import functools
-import glob
-import os
 
 import numpy
 
@@ -32,10 +30,7 @@ class Logits(ctypes.Structure):
 
 @functools.cache
 def library():
-    found = glob.glob(os.path.join(tools.BUILD, "**", "libgrok.so"), recursive=True)
-    if len(found) != 1:
-        raise AssertionError(f"expected one libgrok.so below {tools.BUILD}: {found}")
-    grok = ctypes.CDLL(found[0])
+    grok = ctypes.CDLL(tools.RUNTIME)
     for function in ("grokModelLoad", "grokSessionCreate"):
         getattr(grok, function).restype = ctypes.c_void_p
     grok.grokLastError.restype = ctypes.c_char_p

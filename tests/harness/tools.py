@@ -9,6 +9,7 @@ BUILD = os.environ.get("GROKC_BUILD") or os.path.join(ROOT, "build")
 INPUTS = os.path.join(ROOT, "tests", "inputs")
 NANO = os.path.join(ROOT, "examples", "grok-nano")
 SCRATCH = os.path.join(BUILD, "tests", "lit")
+RUNTIME = os.path.join(BUILD, "lib", "libgrok_runtime.so")
 SECONDS_PER_RUN = 600
 
 
