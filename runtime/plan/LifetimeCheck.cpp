@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Proof that the arena is planned soundly: buffers that are live at the same
-// launch do not share bytes. It shares no code with the compiler's planner.
+// launch do not share bytes, but for one that replaces another row by row. It shares no code with
+// the compiler's planner.
 #include "runtime/plan/PlanCheck.h"
 #include <algorithm>
 #include <map>
@@ -70,6 +71,7 @@ static bool takesOver(const plan::Bucket &bucket, const Lifetime &birth, const L
   const plan::Buffer &from = *bucket.buffers()->Get(old.buffer);
   const plan::Launch &launch = *bucket.launches()->Get(birth.first);
   return old.last == birth.first && from.offset() == to.offset() && from.bytes() == to.bytes() &&
+         from.per_row() && to.per_row() &&
          usesRows(launch, old.buffer, plan::OperandAccess::read) &&
          usesRows(launch, birth.buffer, plan::OperandAccess::write);
 }

@@ -168,24 +168,49 @@ TEST_P(PlanCheck, RefusesAndNamesIt) {
 INSTANTIATE_TEST_SUITE_P(Rules, PlanCheck, testing::ValuesIn(cases),
                          [](const auto &info) { return info.param.name; });
 
-// A buffer may take the place of one that is dead.
-TEST(PlanCheckAccepts, ReuseOfDeadBuffers) {
-  PlanT plan = toy::makePlan();
-  buffer(plan, 5).offset = 0; // groups where h was: h is dead from append to scale
-  buffer(plan, 5).name = "groups";
-  launch(plan, 4).operands[2]->buffer = 3;
-  auto fresh = std::make_unique<plan::BufferT>(buffer(plan, 3));
-  fresh->name = "h2";
-  fresh->offset = 64;
-  bucket(plan).buffers.push_back(std::move(fresh));
-  bucket(plan).arena_bytes += 1 << 20;
-  buffer(plan, 7).offset = 1 << 16;
-  for (size_t i = 4; i < bucket(plan).launches.size(); ++i)
-    for (auto &operand : launch(plan, i).operands)
-      operand->buffer = operand->buffer == 3 ? 7 : operand->buffer;
-  launch(plan, 8).operands[1]->buffer = 5;
+static std::string errorOf(const PlanT &plan) {
   auto checked = parsePlan(toy::fileOf(plan), "toy.plan");
-  EXPECT_TRUE(checked) << checked.error();
+  return checked ? "" : checked.error();
+}
+
+// Gives the second layer's scale a buffer of its own, `next`, at `offset`; the
+// first layer's h is then dead after its append (launch 5).
+static PlanT planWithNext(uint64_t offset) {
+  PlanT plan = toy::makePlan();
+  auto next = std::make_unique<plan::BufferT>(buffer(plan, 3));
+  next->name = "next";
+  next->offset = offset;
+  bucket(plan).buffers.push_back(std::move(next));
+  launch(plan, 8).operands[2]->buffer = 7;
+  launch(plan, 9).operands[0]->buffer = 7;
+  return plan;
+}
+
+TEST(PlanCheckAccepts, ReuseOfDeadBuffers) {
+  EXPECT_EQ(errorOf(planWithNext(0)), "") << "in the place of h";
+  EXPECT_THAT(errorOf(planWithNext(64)), testing::HasSubstr("'next' and 'o' overlap"));
+}
+
+// Launch 8 reads o for the last time and writes next: by rows, in one place.
+TEST(PlanCheckAccepts, TakingOverRowByRow) {
+  PlanT toy = toy::makePlan();
+  uint64_t placeOfO = buffer(toy, 4).offset;
+  EXPECT_EQ(errorOf(planWithNext(placeOfO)), "");
+
+  using testing::HasSubstr;
+  EXPECT_THAT(errorOf(planWithNext(placeOfO - 64)), HasSubstr("'next' and 'o' overlap"));
+  for (int operand : {0, 2}) {
+    PlanT plan = planWithNext(placeOfO);
+    launch(plan, 8).operands[operand]->range = plan::OperandRange::whole;
+    EXPECT_THAT(errorOf(plan), HasSubstr("'next' and 'o' overlap")) << operand;
+  }
+  PlanT readLater = planWithNext(placeOfO);
+  launch(readLater, 9).operands[1]->buffer = 4;
+  EXPECT_THAT(errorOf(readLater), HasSubstr("'next' and 'o' overlap"));
+  PlanT otherSize = planWithNext(placeOfO);
+  buffer(otherSize, 7).row_shape = {8};
+  buffer(otherSize, 7).bytes /= 2;
+  EXPECT_THAT(errorOf(otherSize), HasSubstr("'next' and 'o' overlap"));
 }
 
 TEST(PlanCheckAccepts, NoWeightFile) {

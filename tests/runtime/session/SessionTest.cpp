@@ -64,6 +64,22 @@ TEST(Model, WithoutWeightsRunsOnZerosOnly) {
   EXPECT_EQ(session->step(std::vector<StepRow>{{5, sequence}})->row(0)[3], 0.f);
 }
 
+// A changed and signed plan that passes all checks still loads or says why not;
+// damaged code never reaches the loader.
+TEST(Model, SurvivesChangedAndSignedPlans) {
+  toy::Artifact artifact;
+  std::vector<std::byte> body = toy::bodyOf(toy::makePlan());
+  for (size_t i = 0; i < body.size(); i += 131) {
+    body[i] ^= std::byte(0x04);
+    toy::writeFile(artifact.path + "/model.plan", toy::seal(body));
+    if (auto model = Model::load(artifact.path, {.threads = 1}); !model)
+      ASSERT_EQ(model.error().find('\n'), std::string::npos) << model.error();
+    else
+      ASSERT_TRUE(Session::create(*model, {.kvMemory = 1 << 20}));
+    body[i] ^= std::byte(0x04);
+  }
+}
+
 TEST(Session, ChunksAndThreadsGiveTheSameBits) {
   toy::Artifact artifact;
   std::vector<int32_t> prompt = tokensFrom(3, 50);
