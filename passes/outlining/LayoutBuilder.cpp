@@ -112,6 +112,7 @@ FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, 
   RankedTensorType type = weight->getType();
   ArrayRef<int64_t> logical = type.getShape();
   assert((logical.size() == 2 || logical.size() == 3) && "checked by grok's verifiers");
+  assert(!(order.transposed && type.getEncoding()) && "row groups do not run over columns");
   PackedMatrix matrix;
   matrix.inputs = order.transposed ? logical.back() : logical[logical.size() - 2];
   matrix.columns = order.transposed ? logical[logical.size() - 2] : logical.back();

@@ -76,7 +76,7 @@ FailureOr<StepSettings> OutlineKernels::readSettings(ModuleOp module, func::Func
     return failure();
   if (pageTokens < 16 || pageTokens > 256 || !llvm::isPowerOf2_64(pageTokens))
     return module.emitError("expects option page-tokens to be a power of two of 16..256, got ")
-           << pageTokens;
+           << int64_t(pageTokens);
   if (kv != "f32" && kv != "bf16")
     return module.emitError("expects option kv to be f32 or bf16, got '") << kv << "'";
   FailureOr<CacheType> cache = findCache(step);

@@ -45,11 +45,11 @@ int64_t StepOutliner::countTiles(int64_t panels) const {
 }
 
 /// Tied embeddings are one tensor, packed with tokens as columns for both uses.
+/// Row groups of its format would run over tokens, not over the contraction.
 FailureOr<PackedMatrix> StepOutliner::packTable(Operation *user, Value table) {
-  FailureOr<PackedMatrix> packed = layout.packMatrix(user, table, {.transposed = true});
-  if (succeeded(packed) && packed->scales.symbol != packed->values.symbol)
+  if (cast<RankedTensorType>(table.getType()).getEncoding())
     return user->emitOpError("expects a table of f32 or bf16; its kernels read no scales");
-  return packed;
+  return layout.packMatrix(user, table, {.columnGroup = 0, .transposed = true});
 }
 
 LogicalResult StepOutliner::outline(EmbedOp op) {
