@@ -23,7 +23,8 @@ public:
   ReadLimit(ReadLimit &&other) noexcept;
   ~ReadLimit();
 
-  /// Reads the buffer once with each number of runs; the better bytes/second.
+  /// Bytes per second of reading the buffer once, along 4 runs per thread the
+  /// first time, then 8, and so on in turn.
   Result<double> sample(int threads);
 
 private:

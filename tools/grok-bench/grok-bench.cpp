@@ -177,7 +177,20 @@ Result<Report> Bench::run() {
   return report;
 }
 
+/// Opened before the work, so that a bad name is found at once.
+static Result<std::optional<runtime::PendingFile>> openJson(const BenchOptions &options) {
+  if (options.jsonFile.empty())
+    return std::nullopt;
+  Result<runtime::PendingFile> file = runtime::PendingFile::create(options.jsonFile);
+  if (!file)
+    return fail("--json: ", file.error());
+  return std::optional<runtime::PendingFile>(std::move(*file));
+}
+
 static Result<void> bench(const BenchOptions &options) {
+  Result<std::optional<runtime::PendingFile>> json = openJson(options);
+  if (!json)
+    return fail(json.error());
   // Before the model's threads exist: a fork copies only the calling one.
   Result<ReadLimit> limit = ReadLimit::start();
   if (!limit)
@@ -191,8 +204,10 @@ static Result<void> bench(const BenchOptions &options) {
   const Result<Report> report = Bench(options, std::move(*limit), *model).run();
   if (!report)
     return fail(report.error());
-  if (!options.jsonFile.empty())
-    if (Result<void> written = runtime::writeFile(options.jsonFile, toJson(*report).dump(2) + '\n');
+  if (*json)
+    if (Result<void> written = (*json)->append(toJson(*report).dump(2) + '\n').and_then([&] {
+          return (*json)->commit();
+        });
         !written)
       return fail("--json: ", written.error());
   return writeOut(toTable(*report));

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grok-bench on the hand-made model of tests/runtime/plan.
+#include "tests/runtime/plan/ToyPlan.h"
+#include "tests/tools/commandline/ToolRun.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+using namespace grok::runtime;
+using namespace grok::tools;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+/// Without the launch that fails on one token: a benchmark feeds all tokens.
+static grok::plan::PlanT makePlan() {
+  grok::plan::PlanT plan = toy::makePlan();
+  for (auto &bucket : plan.programs[0]->buckets)
+    std::erase_if(bucket->launches, [](const auto &launch) {
+      return launch->name == "layer0.scale" || launch->name == "layer1.scale";
+    });
+  return plan;
+}
+
+class GrokBench : public testing::Test {
+protected:
+  ToolResult run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), artifact.path);
+    return runTool("grok-bench", arguments);
+  }
+  std::string path(const std::string &name) const { return folder.path + "/" + name; }
+
+  toy::Artifact artifact{makePlan()};
+  toy::TemporaryFolder folder;
+};
+
+TEST_F(GrokBench, WritesTheContractsKeys) {
+  const ToolResult result = run({"--prompt-tokens=8", "--new-tokens=4", "--batch=1,3", "--depth=5",
+                                 "--threads=2", "--json", path("x.json")});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  std::ifstream file(path("x.json"));
+  const json report = json::parse(file);
+  EXPECT_THAT(report["machine"]["cpu"].get<std::string>(), testing::Not(""));
+  EXPECT_EQ(report["notes"], json::array());
+  ASSERT_THAT(report["runs"], SizeIs(2));
+  for (const json &run : report["runs"]) {
+    EXPECT_EQ(run["threads"], 2);
+    for (const char *key :
+         {"prefill_tokens_per_second", "decode_tokens_per_second", "weight_bytes_per_token",
+          "read_limit_bytes_per_second", "share_of_read_limit", "load_seconds", "peak_rss_bytes"})
+      EXPECT_GT(run[key].get<double>(), 0) << key;
+    EXPECT_NEAR(run["share_of_read_limit"].get<double>() *
+                    run["read_limit_bytes_per_second"].get<double>() /
+                    (run["weight_bytes_per_token"].get<double>() *
+                     run["decode_tokens_per_second"].get<double>()),
+                1, 1e-9);
+    EXPECT_LT(run["peak_rss_bytes"].get<double>(), 256 << 20)
+        << "the buffer of the read limit does not count";
+  }
+  EXPECT_EQ(report["runs"][1]["batch"], 3);
+  EXPECT_EQ(report["runs"][1]["depth"], 5);
+}
+
+TEST_F(GrokBench, ClipsToTheContextWithANote) {
+  const ToolResult result =
+      run({"--prompt-tokens=50", "--new-tokens=4", "--batch=2", "--depth=100"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out,
+              HasSubstr("note: batch 2, depth 100: the context holds 64 tokens, measured depth 60 "
+                        "with 4 prompt and 4 new tokens"));
+}
+
+TEST_F(GrokBench, LeavesOutWhatIsNotAsked) {
+  const ToolResult result = run(
+      {"--prompt-tokens=0", "--new-tokens=2", "--batch=1", "--depth=0", "--json", path("x.json")});
+  EXPECT_EQ(result.status, 0) << result.err;
+  std::ifstream file(path("x.json"));
+  EXPECT_TRUE(json::parse(file)["runs"][0]["prefill_tokens_per_second"].is_null());
+}
+
+TEST_F(GrokBench, Errors) {
+  expectError("grok-bench", runTool("grok-bench", {}), 2, "ARTIFACT is required");
+  expectError("grok-bench", run({"--explain"}), 2, "--explain is not in this version");
+  expectError("grok-bench", run({"--batch=0"}), 2, "--batch");
+  expectError("grok-bench", run({"--batch=1,x"}), 2, "--batch");
+  expectError("grok-bench", run({"--depth=-1"}), 2, "--depth");
+  expectError("grok-bench", run({"--threads=0"}), 2, "--threads");
+  expectError("grok-bench", run({"--prompt-tokens=0", "--new-tokens=0"}), 2, "nothing to measure");
+  expectError("grok-bench", run({"--batch=65"}), 1, "65 is more than the 64 rows of a step");
+  expectError("grok-bench", run({"--json", path("no/x.json")}), 1, "--json: ");
+  expectError("grok-bench", runTool("grok-bench", {path("none")}), 1, "none/model.plan");
+}

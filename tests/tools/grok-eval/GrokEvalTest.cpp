@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grok-eval on the hand-made model of tests/runtime/plan.
+#include "runtime/evaluation/Perplexity.h"
+#include "tests/runtime/plan/ToyPlan.h"
+#include "tests/tools/commandline/ToolRun.h"
+
+#include <cmath>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+using namespace grok::runtime;
+using namespace grok::tools;
+using nlohmann::json;
+using testing::HasSubstr;
+
+// 1 space (the dummy prefix) and 16 letters; the toy model knows a to e best.
+static const std::string text = "abcdeedcbaabcdec";
+
+class GrokEval : public testing::Test {
+protected:
+  GrokEval() {
+    grok::plan::PlanT plan = toy::makePlan();
+    const std::string tokenizer = makeTinyTokenizer();
+    plan.tokenizer.assign(tokenizer.begin(), tokenizer.end());
+    artifact = std::make_unique<toy::Artifact>(plan);
+    write("text", text);
+  }
+  std::string write(const std::string &name, const std::string &content) const {
+    std::ofstream(path(name), std::ios::binary) << content;
+    return path(name);
+  }
+  std::string path(const std::string &name) const { return folder.path + "/" + name; }
+  ToolResult run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), artifact->path);
+    return runTool("grok-eval", arguments);
+  }
+
+  /// The protocol, by the formulas of the toy model.
+  static double expectedNll(size_t window, size_t windows) {
+    std::vector<int32_t> ids = {5};
+    for (char letter : text)
+      ids.push_back(letter - 'a');
+    double sum = 0;
+    for (size_t w = 0; w < windows; ++w)
+      for (size_t i = 1; i <= window; ++i)
+        sum += negativeLogLikelihood(toy::expectedLogits(std::span(ids).subspan(w * window, i)),
+                                     ids[w * window + i]);
+    return sum / static_cast<double>(window * windows);
+  }
+
+  std::unique_ptr<toy::Artifact> artifact;
+  toy::TemporaryFolder folder;
+};
+
+TEST_F(GrokEval, FollowsTheProtocol) {
+  const ToolResult result = run({"--text", path("text"), "--window=4", "--json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.err, "");
+  const json report = json::parse(result.out);
+  EXPECT_EQ(report["tokens"], 16);
+  EXPECT_EQ(report["windows"], 4);
+  EXPECT_EQ(report["bytes"], 16) << "every target is one letter";
+  const double nll = expectedNll(4, 4);
+  EXPECT_NEAR(report["mean_nll"].get<double>(), nll, 1e-12 * nll);
+  EXPECT_TRUE(report.contains("perplexity"));
+  EXPECT_NEAR(report["bits_per_byte"].get<double>(), nll / std::log(2.0), 1e-9 * nll);
+}
+
+TEST_F(GrokEval, DropsTheRestThatFillsNoWindow) {
+  const json report =
+      json::parse(run({"--text", path("text"), "--window=5", "--threads=2", "--json"}).out);
+  EXPECT_EQ(report["tokens"], 15);
+  EXPECT_NEAR(report["mean_nll"].get<double>() / expectedNll(5, 3), 1, 1e-12);
+}
+
+TEST_F(GrokEval, PrintsLinesWithoutJson) {
+  const std::string out = run({"--text", path("text"), "--window=4"}).out;
+  EXPECT_THAT(out, HasSubstr("tokens         16 (4 windows of 4)\nperplexity     "));
+}
+
+TEST_F(GrokEval, Errors) {
+  expectError("grok-eval", runTool("grok-eval", {}), 2, "is required");
+  expectError("grok-eval", run({}), 2, "--text is required");
+  expectError("grok-eval", run({"--text", path("text"), "--window=0"}), 2, "--window");
+  expectError("grok-eval", run({"--text", path("text"), "--window=x"}), 2, "--window");
+  expectError("grok-eval", run({"--text", path("text"), "--frob"}), 2, "--frob");
+  expectError("grok-eval", run({"--text", path("text")}), 1, "more than the context of 64");
+  expectError("grok-eval", run({"--text", path("none"), "--window=4"}), 1, "none");
+  expectError("grok-eval", run({"--text", write("short", "abc"), "--window=4"}), 1,
+              "has 4 tokens and a window takes 5");
+  expectError("grok-eval", run({"--text", write("empty", ""), "--window=4"}), 1, "has 0 tokens");
+  expectError("grok-eval", run({"--text", write("bad", "ab\xffgh"), "--window=4"}), 1,
+              "byte 2 is not UTF-8");
+  grok::plan::PlanT plan = toy::makePlan();
+  plan.tokenizer.clear();
+  const toy::Artifact mute(plan);
+  expectError("grok-eval", runTool("grok-eval", {mute.path, "--text", path("text"), "--window=4"}),
+              1, "the plan holds none");
+}

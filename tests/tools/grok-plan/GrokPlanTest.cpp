@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// grok-plan on the hand-made model of tests/runtime/plan.
+#include "runtime/plan/Sha256.h"
+#include "tests/runtime/plan/ToyPlan.h"
+#include "tests/tools/commandline/ToolRun.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+using namespace grok::runtime;
+using namespace grok::tools;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+
+class GrokPlan : public testing::Test {
+protected:
+  toy::Artifact artifact;
+  toy::TemporaryFolder folder;
+};
+
+TEST_F(GrokPlan, ShowsEveryPartOnce) {
+  const ToolResult result = runTool("grok-plan", {"show", artifact.path});
+  ASSERT_EQ(result.status, 0) << result.err;
+  for (const char *part :
+       {"toy: 2 layers, width 16", "numerics      f32", "context       64 positions",
+        "weights cpu: model-cpu-00000-of-00001.weights.safetensors", "key/value page: 16 positions",
+        "steps of up to 64 rows: 10 launches", "each of the layers 0 to 1", "groups[1] <= 64",
+        "kernels: 6", "x86-64-v2"})
+    EXPECT_THAT(result.out, HasSubstr(part));
+  EXPECT_THAT(result.out, HasSubstr(hex(sha256(toy::bodyOf(toy::makePlan())))));
+}
+
+TEST_F(GrokPlan, ShowsJson) {
+  const ToolResult result = runTool("grok-plan", {"show", "--json", artifact.path});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const json shown = json::parse(result.out);
+  EXPECT_EQ(shown["model"]["vocab_size"], 20);
+  EXPECT_EQ(shown["layouts"][0]["weights"][0]["bytes"], 1280);
+  EXPECT_THAT(shown["programs"][0]["buckets"], SizeIs(2));
+  const json &bucket = shown["programs"][0]["buckets"][1];
+  EXPECT_EQ(bucket["launches"], 10);
+  ASSERT_THAT(bucket["groups"], SizeIs(3)) << "before, both layers, after";
+  EXPECT_EQ(bucket["groups"][1]["last_layer"], 1);
+  EXPECT_EQ(bucket["groups"][1]["launches"][1]["writes"], "o");
+  EXPECT_THAT(shown["kernels"], SizeIs(6));
+  EXPECT_EQ(shown["code"][1]["features"], json({"sse4.2", "telepathy"}));
+}
+
+TEST_F(GrokPlan, ExtractsCodeOfEveryLevel) {
+  const std::string target = folder.path + "/new/folder";
+  const ToolResult result = runTool("grok-plan", {"extract", artifact.path, target});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.out, target + "/cpu-x86-64-v2.so\n" + target + "/cpu-future.so\n");
+  std::ifstream file(target + "/cpu-x86-64-v2.so", std::ios::binary);
+  const std::string image{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_TRUE(std::ranges::equal(image, toy::makePlan().code[0]->image,
+                                 [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; }));
+}
+
+TEST_F(GrokPlan, NamesOfLevelsCannotLeaveTheFolder) {
+  grok::plan::PlanT plan = toy::makePlan();
+  plan.code[0]->target = ".x";
+  plan.code[0]->level = "../../evil";
+  const toy::Artifact evil(plan);
+  const ToolResult result = runTool("grok-plan", {"extract", evil.path, folder.path});
+  if (result.status == 0) // or the plan's check has refused the name
+    EXPECT_TRUE(std::filesystem::exists(folder.path + "/_.x-.._.._evil.so")) << result.out;
+}
+
+TEST_F(GrokPlan, Errors) {
+  expectError("grok-plan", runTool("grok-plan", {}), 2, "subcommand is required");
+  for (const char *later : {"diff", "search", "fit"})
+    expectError("grok-plan", runTool("grok-plan", {later, "a", "b", "--x=1"}), 2,
+                std::string(later) + " is not in this version");
+  expectError("grok-plan", runTool("grok-plan", {"show"}), 2, "ARTIFACT is required");
+  expectError("grok-plan", runTool("grok-plan", {"show", artifact.path, "--frob"}), 2, "--frob");
+  expectError("grok-plan", runTool("grok-plan", {"extract", artifact.path}), 2, "DIR is required");
+  expectError("grok-plan", runTool("grok-plan", {"frob"}), 2, "subcommand is required");
+  expectError("grok-plan", runTool("grok-plan", {"show", folder.path}), 1, "model.plan");
+  expectError("grok-plan", runTool("grok-plan", {"extract", artifact.path, "/dev/null"}), 1,
+              "/dev/null");
+  toy::writeFile(folder.path + "/model.plan", std::as_bytes(std::span("no plan at all")));
+  expectError("grok-plan", runTool("grok-plan", {"show", folder.path}), 1, "not a plan file");
+}
+
+TEST(GrokPlanHelp, ShowsWhatWorks) {
+  const ToolResult help = runTool("grok-plan", {"--help"});
+  EXPECT_EQ(help.status, 0);
+  EXPECT_THAT(help.out, HasSubstr("show"));
+  EXPECT_THAT(help.out, HasSubstr("extract"));
+  EXPECT_THAT(help.out, Not(HasSubstr("search")));
+}
