@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+using namespace grok;
 using namespace grok::compiler;
 namespace fs = std::filesystem;
 
@@ -59,6 +60,49 @@ Result<void> OutputFile::close() {
   int error = errno;
   ::unlink(path.c_str());
   return failure(path, "cannot write", error);
+}
+
+static Result<void> writeToDevice(const std::string &path, std::span<const std::byte> bytes) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0)
+    return failure(path, "cannot open", errno);
+  int error = 0;
+  while (!bytes.empty() && error == 0) {
+    ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count >= 0)
+      bytes = bytes.subspan(count);
+    else if (errno != EINTR)
+      error = errno;
+  }
+  if (::close(fd) != 0 && error == 0)
+    error = errno;
+  if (error)
+    return failure(path, "cannot write", error);
+  return {};
+}
+
+Result<void> compiler::writeWholeFile(const std::string &path, std::span<const std::byte> bytes) {
+  std::error_code error;
+  // A link is followed, so that it stays one.
+  fs::path place = fs::is_symlink(path, error) ? fs::weakly_canonical(path, error) : fs::path(path);
+  fs::file_status status = fs::status(place, error);
+  if (fs::is_directory(status))
+    return failure(path, "cannot write", EISDIR);
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    return writeToDevice(path, bytes);
+  std::string temporary = place.string() + ".partial-" + std::to_string(::getpid());
+  auto file = OutputFile::create(temporary, 0);
+  if (!file)
+    return tl::unexpected(file.error());
+  if (auto written = file->writeAt(0, bytes); !written)
+    return written;
+  if (auto closed = file->close(); !closed)
+    return closed;
+  fs::rename(temporary, place, error);
+  if (!error)
+    return {};
+  fs::remove(temporary);
+  return tl::unexpected(path + ": cannot write: " + error.message());
 }
 
 Result<OutputFolder> OutputFolder::create(const std::string &target) {

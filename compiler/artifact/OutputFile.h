@@ -26,6 +26,10 @@ private:
   int fd;
 };
 
+/// Writes a whole file: a regular one (or a new one) by a temporary name and a
+/// rename; a device or pipe, such as /dev/null, directly.
+Result<void> writeWholeFile(const std::string &path, std::span<const std::byte> bytes);
+
 /// A folder being written beside its final place. `commit` renames it there,
 /// replacing an older artifact; without it the folder is removed.
 class OutputFolder {

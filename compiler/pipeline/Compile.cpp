@@ -17,7 +17,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <unistd.h>
 
 using namespace mlir;
 using namespace grok;
@@ -193,24 +192,16 @@ Result<void> Compilation::writeModule(const std::string &path) {
   llvm::raw_string_ostream stream(text);
   OpPrintingFlags flags;
   module->print(stream, flags.elideLargeElementsAttrs(64));
-  if (path == "-") {
-    llvm::outs() << text;
-    llvm::outs().flush();
+  stream << '\n';
+  if (path != "-")
+    return writeWholeFile(path, std::as_bytes(std::span(text)));
+  llvm::outs() << text;
+  llvm::outs().flush();
+  if (!llvm::outs().has_error())
     return {};
-  }
-  std::string temporary = path + ".partial-" + std::to_string(::getpid());
-  auto file = OutputFile::create(temporary, 0);
-  if (!file)
-    return tl::unexpected(file.error());
-  auto bytes = std::as_bytes(std::span(text));
-  if (auto written = file->writeAt(0, bytes).and_then([&] { return file->close(); }); !written)
-    return written;
-  std::error_code error;
-  fs::rename(temporary, path, error);
-  if (!error)
-    return {};
-  fs::remove(temporary);
-  return tl::unexpected(path + ": cannot write: " + error.message());
+  std::string why = llvm::outs().error().message();
+  llvm::outs().clear_error(); // or its destructor would abort
+  return tl::unexpected("standard output: cannot write: " + why);
 }
 
 Result<void> Compilation::runPhase(Phase phase) {

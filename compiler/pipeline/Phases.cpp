@@ -69,12 +69,12 @@ void compiler::registerPipelines() {
   registerFusionPasses();
   registerOutliningPasses();
   registerMemoryPasses();
-  PassPipelineRegistration<ToPlanOptions>(
-      "grok-to-plan", "Fuse, outline kernels and assign memory",
-      [](OpPassManager &passes, const ToPlanOptions &chosen) {
-        PhaseOptions options{chosen.maxContext, chosen.maxStepRows, chosen.pageTokens,
-                             chosen.kv == "bf16"};
-        for (Phase phase : allPhases)
-          addPhase(passes, phase, options);
-      });
+  PassPipelineRegistration<ToPlanOptions>("grok-to-plan", "Fuse, outline kernels and assign memory",
+                                          [](OpPassManager &passes, const ToPlanOptions &chosen) {
+                                            PhaseOptions options{
+                                                chosen.maxContext, chosen.maxStepRows,
+                                                chosen.pageTokens, chosen.kv == "bf16"};
+                                            for (Phase phase : allPhases)
+                                              addPhase(passes, phase, options);
+                                          });
 }

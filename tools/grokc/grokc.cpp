@@ -9,8 +9,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/raw_ostream.h"
 
-#include <csignal>
 #include <cstdio>
 
 using namespace grok;
@@ -33,15 +33,21 @@ static int list(const std::string &what) {
   return 0;
 }
 
-/// MLIR's flags have their own registry and parser.
-static bool parseMlirFlags(const std::vector<std::string> &flags) {
+/// MLIR's flags have their own registry and parser. Returns an error or nothing.
+static std::string parseMlirFlags(const std::vector<std::string> &flags) {
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();
   mlir::registerAsmPrinterCLOptions();
   std::vector<const char *> arguments = {"grokc"};
   for (const std::string &flag : flags)
     arguments.push_back(flag.c_str());
-  return llvm::cl::ParseCommandLineOptions(arguments.size(), arguments.data());
+  std::string errors;
+  llvm::raw_string_ostream stream(errors);
+  if (llvm::cl::ParseCommandLineOptions(arguments.size(), arguments.data(), "", &stream))
+    return "";
+  llvm::StringRef first = llvm::StringRef(errors).split('\n').first;
+  first.consume_front("grokc: ");
+  return first.str();
 }
 
 int main(int argc, char **argv) {
@@ -50,8 +56,11 @@ int main(int argc, char **argv) {
     return flags.error();
   if (!flags->list.empty())
     return list(flags->list);
-  if (!flags->mlirFlags.empty() && !parseMlirFlags(flags->mlirFlags))
-    return 2;
+  if (!flags->mlirFlags.empty())
+    if (std::string error = parseMlirFlags(flags->mlirFlags); !error.empty()) {
+      std::fprintf(stderr, "grokc: %s\n", error.c_str());
+      return 2;
+    }
   Progress progress;
   CompileHooks hooks = progress.hooks();
   hooks.configurePasses = [](mlir::PassManager &passes) {
