@@ -8,6 +8,7 @@
 #include "mlir/IR/AsmState.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Support/Timing.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -35,6 +36,8 @@ static int list(const std::string &what) {
 
 /// MLIR's flags have their own registry and parser. Returns an error or nothing.
 static std::string parseMlirFlags(const std::vector<std::string> &flags) {
+  registerPipelines();
+  mlir::registerTransformsPasses();
   mlir::registerPassManagerCLOptions();
   mlir::registerDefaultTimingManagerCLOptions();
   mlir::registerAsmPrinterCLOptions();
