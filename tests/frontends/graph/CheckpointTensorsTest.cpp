@@ -12,8 +12,6 @@ using namespace grok::checkpoint;
 using testing::AllOf;
 using testing::HasSubstr;
 
-static const std::string source = GROKC_SOURCE_DIR;
-
 static ModelConfig configIn(const std::string &folder) {
   Result<ModelSource> model = findModel(folder);
   EXPECT_TRUE(model) << model.error();
@@ -56,19 +54,19 @@ static void expectAsIndexed(const std::string &folder, const std::string &checkp
 
 TEST(CheckpointTensors, OpensGoldens) {
   for (const char *set : {"a6x1", "b4x2"}) {
-    std::string folder = source + "/tests/inputs/" + set;
+    std::string folder = std::string(GROKC_SOURCE_DIR "/tests/inputs/") + set;
     expectAsIndexed(folder, folder + "/float", WeightForm::floating);
     expectAsIndexed(folder, folder + "/int8", WeightForm::int8);
   }
 }
 
 TEST(CheckpointTensors, OpensGrokNano) {
-  std::string folder = source + "/examples/grok-nano";
+  std::string folder = GROKC_SOURCE_DIR "/examples/grok-nano";
   expectAsIndexed(folder, folder, WeightForm::int8);
 }
 
 TEST(CheckpointTensors, RefusesOtherModelsCheckpoint) {
-  std::string inputs = source + "/tests/inputs/";
+  std::string inputs = GROKC_SOURCE_DIR "/tests/inputs/";
   EXPECT_THAT(openCheckpoint(inputs + "a6x1/int8", configIn(inputs + "b4x2")).error(),
               HasSubstr("the model has 38 tensors, the folder 26"));
   ModelConfig config = configIn(inputs + "a6x1");
@@ -117,7 +115,7 @@ TEST(CheckpointTensors, DescribesGrok1) {
 class DeepCheckpoint : public testing::Test {
 protected:
   void SetUp() override {
-    config = configIn(source + "/tests/inputs/b4x2");
+    config = configIn(GROKC_SOURCE_DIR "/tests/inputs/b4x2");
     config.numLayers = 64;
     config.vocabSize = config.embSize = 4;
     config.numQHeads = config.numKvHeads = 1;

@@ -12,10 +12,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-static const std::string inputs = GROKC_SOURCE_DIR "/tests/inputs/";
-
 static nlohmann::json goodConfig() {
-  std::ifstream in(inputs + "b4x2/config.json");
+  std::ifstream in(GROKC_SOURCE_DIR "/tests/inputs/b4x2/config.json");
   return nlohmann::json::parse(in);
 }
 
@@ -36,10 +34,10 @@ static std::string refusal(const std::string &key, const nlohmann::json &value) 
 }
 
 TEST(Config, ReadsGoldens) {
-  Result<ModelSource> model = findModel(inputs + "b4x2");
+  Result<ModelSource> model = findModel(GROKC_SOURCE_DIR "/tests/inputs/b4x2");
   ASSERT_TRUE(model) << model.error();
   const ModelConfig &config = model->config;
-  EXPECT_EQ(model->folder, inputs + "b4x2");
+  EXPECT_EQ(model->folder, GROKC_SOURCE_DIR "/tests/inputs/b4x2");
   EXPECT_EQ(config.name, "b4x2");
   EXPECT_EQ(config.vocabSize, 768);
   EXPECT_EQ(config.embSize, 64);
@@ -62,8 +60,8 @@ TEST(Config, ReadsGoldens) {
   EXPECT_EQ(config.attnLogitSoftcap, 30);
   EXPECT_EQ(config.modelShardsOfInt8Scales, 2);
   EXPECT_EQ(config.floatCheckpointMatrixDtype, DType::bf16);
-  EXPECT_TRUE(findModel(inputs + "a6x1/"));
-  EXPECT_EQ(findModel(inputs + "a6x1/")->config.name, "a6x1");
+  EXPECT_TRUE(findModel(GROKC_SOURCE_DIR "/tests/inputs/a6x1/"));
+  EXPECT_EQ(findModel(GROKC_SOURCE_DIR "/tests/inputs/a6x1/")->config.name, "a6x1");
   EXPECT_TRUE(findModel(GROKC_SOURCE_DIR "/examples/grok-nano"));
 }
 
@@ -142,8 +140,8 @@ TEST(Config, RefusesDuplicateKeys) {
 
 TEST(Config, RefusesOtherTypes) {
   for (const char *key : {"vocab_size", "num_selected_experts", "model_shards_of_int8_scales"})
-    for (nlohmann::json value : {nlohmann::json("64"), nlohmann::json(64.0), nlohmann::json(true),
-                                 nlohmann::json(nullptr)})
+    for (const nlohmann::json &value : {nlohmann::json("64"), nlohmann::json(64.0),
+                                        nlohmann::json(true), nlohmann::json(nullptr)})
       EXPECT_THAT(refusal(key, value), HasSubstr("expected an integer"));
   for (const char *key : {"widening_factor", "rope_base"})
     EXPECT_THAT(refusal(key, "1"), HasSubstr("expected a number"));
