@@ -87,6 +87,26 @@ plan.program @main {
   }
 }
 
+// A launch by whole rows may store what it has read: into the same buffer, or
+// into one that takes the bytes of a buffer it reads for the last time.
+// CHECK-LABEL: plan.program @in_place
+plan.program @in_place {
+  // CHECK-NEXT: plan.bucket rows 2 arena 128
+  plan.bucket rows 2 arena 128 {
+    %a = plan.buffer "a" at 0 : <tensor<?x16xf32>>
+    %b = plan.buffer "b" at 0 : <tensor<?x16xf32>>
+    %table = plan.weight @cpu::@table : <tensor<32x96x16x1xf32>>
+    plan.launch @embed_0 "first" (%table, %a) tiles <per_row = 1, max = 2> uses [<read, whole>, <write, rows>]
+        : !plan.buffer<tensor<32x96x16x1xf32>>, !plan.buffer<tensor<?x16xf32>>
+    // CHECK: plan.launch @embed_0 "same_buffer"(%[[A:.*]], %[[A]])
+    plan.launch @embed_0 "same_buffer" (%a, %a) tiles <per_row = 1, max = 2> uses [<read, rows>, <write, rows>]
+        : !plan.buffer<tensor<?x16xf32>>, !plan.buffer<tensor<?x16xf32>>
+    // CHECK: plan.launch @embed_0 "same_bytes"(%[[A]], %[[B:.*]])
+    plan.launch @embed_0 "same_bytes" (%a, %b) tiles <per_row = 1, max = 2> uses [<read, rows>, <write, rows>]
+        : !plan.buffer<tensor<?x16xf32>>, !plan.buffer<tensor<?x16xf32>>
+  }
+}
+
 // CHECK-LABEL: @machine
 // CHECK-SAME: #plan.machine<"host", devices = 1, memory = 25769803776, read = 2.000000e+10 : f64, peak = {f32 = 2.000000e+11 : f64}, link_latency = 0.000000e+00 : f64, link_rate = 0.000000e+00 : f64>
 func.func private @machine() attributes {machine = #plan.machine<"host", devices = 1, memory = 25769803776, read = 2.0e10 : f64,
