@@ -2,6 +2,8 @@
 // Names, canonical text and limits of kernel specifications.
 #include "compiler/kernels/KernelSpec.h"
 
+#include "dialects/plan/SumOrder.h"
+
 #include <array>
 #include <cstdio>
 
@@ -49,31 +51,12 @@ const char *nameOf(WeightFormat::Element element) {
   return "";
 }
 
-// The largest power of two in [1, limit] that divides both numbers.
-static int64_t largestPowerOfTwoDividing(int64_t a, int64_t b, int64_t limit) {
-  int64_t power = limit;
-  while (power > 1 && (a % power != 0 || b % power != 0))
-    power /= 2;
-  return power;
-}
-
 WeightFormat WeightFormat::forContraction(Element element, int64_t contraction, int64_t groups) {
-  int64_t groupInputs = contraction / groups;
-  int64_t minUnit = largestPowerOfTwoDividing(groupInputs, groupInputs, 64);
-  int64_t slices = 16;
-  while (slices > 1 && (contraction % slices != 0 || contraction / slices % minUnit != 0))
-    slices /= 2;
-  int64_t unit = largestPowerOfTwoDividing(contraction / slices, groupInputs, 512);
-  return {element, groups, unit, slices};
+  plan::SumOrder order = plan::chooseSumOrder(contraction, groups);
+  return {element, groups, order.unit, order.slices};
 }
 
-int64_t WeightFormat::kPack() const {
-  if (element == Element::i8)
-    return unit % 4 == 0 ? 4 : 1;
-  if (element == Element::bf16)
-    return unit % 2 == 0 ? 2 : 1;
-  return 1;
-}
+int64_t WeightFormat::kPack() const { return plan::choosePackedInputs(8 * elementBytes(), unit); }
 
 int64_t WeightFormat::elementBytes() const {
   return element == Element::f32 ? 4 : element == Element::bf16 ? 2 : 1;

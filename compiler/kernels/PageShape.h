@@ -4,6 +4,7 @@
 #pragma once
 
 #include "compiler/kernels/KernelSpec.h"
+#include "dialects/plan/PageShape.h"
 
 namespace grok::compiler {
 
@@ -16,15 +17,10 @@ struct PageShape {
   int64_t layerBytes = 0, pageBytes = 0;
 
   static PageShape of(const KernelSpec &spec) {
-    auto padded = [](int64_t value, int64_t to) { return (value + to - 1) / to * to; };
-    int64_t element = spec.kvBf16 ? 2 : 4, slots = spec.kvHeads * spec.pageTokens;
-    PageShape page;
-    page.valueOffset = padded(slots * spec.headDim * element, 64);
-    page.keepOffset =
-        page.valueOffset + padded(slots * padded(spec.headDim, panelColumns) * element, 64);
-    page.layerBytes = page.keepOffset + padded(spec.pageTokens * 4, 64);
-    page.pageBytes = page.layerBytes * spec.layers;
-    return page;
+    auto layer = plan::PageShape::of(spec.kvHeads, spec.headDim, spec.pageTokens,
+                                     /*elementBytes=*/spec.kvBf16 ? 2 : 4);
+    return {0, layer.valueOffset, layer.keepOffset, layer.layerBytes,
+            layer.layerBytes * spec.layers};
   }
 };
 
