@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grok-opt: reads IR of any level, runs passes and pipelines, prints IR.
+#include "compiler/pipeline/Phases.h"
 #include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
-#include "passes/fusion/Passes.h"
-#include "passes/memory/Passes.h"
-#include "passes/outlining/Passes.h"
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"
@@ -17,9 +15,7 @@ int main(int argc, char **argv) {
   mlir::registerAllExtensions(registry);
   registry.insert<grok::GrokDialect, grok::plan::PlanDialect>();
   mlir::registerAllPasses();
-  grok::registerFusionPasses();
-  grok::registerOutliningPasses();
-  grok::registerMemoryPasses();
+  grok::compiler::registerPipelines();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "Grok-1 compiler IR: passes and pipelines\n", registry));
 }
