@@ -20,7 +20,7 @@ struct LoadOptions {
   /// checked, which finds files of another plan but not flipped weight bits.
   bool fullCheck = false;
   /// Code level to use, e.g. "x86-64-v3"; empty = the best this CPU can run.
-  std::string cpuLevel = {};
+  std::string cpuLevel;
   /// Run a plan that was compiled without weights on zeros (for timing only).
   bool zeroWeights = false;
 };

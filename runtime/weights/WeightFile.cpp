@@ -46,7 +46,7 @@ Result<WeightFile> WeightFile::map(const std::string &directory, const plan::Lay
     return fail(file.path, ": ", fileBytes, " bytes, the plan expects ", file.size,
                 "; the file is damaged or belongs to another plan");
   // The plan's check has shown that header and tensors fill exactly file.size.
-  void *address = mmap(nullptr, file.size, PROT_READ, MAP_SHARED, handle->get(), 0);
+  const void *address = mmap(nullptr, file.size, PROT_READ, MAP_SHARED, handle->get(), 0);
   if (address == MAP_FAILED)
     return fail(file.path, ": cannot map ", file.size, " bytes: ", std::strerror(errno));
   file.mapping = static_cast<const std::byte *>(address);

@@ -101,8 +101,10 @@ static Result<void *> loadThrough(const std::string &parent, const plan::CodeBlo
   if (!file.isOpen() || !writeAll(file.get(), imageOf(blob)))
     problem = path + ": " + std::strerror(errno);
   file = FileHandle();
-  if (problem.empty() && !(handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)))
-    problem = loaderError();
+  if (problem.empty()) {
+    handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    problem = handle ? "" : loaderError();
+  }
   unlink(path.c_str());
   rmdir(folder.c_str());
   if (!handle)

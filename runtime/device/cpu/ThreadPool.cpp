@@ -73,7 +73,7 @@ ThreadPool::~ThreadPool() {
 }
 
 void *ThreadPool::workerMain(void *worker) {
-  auto &self = *static_cast<Worker *>(worker);
+  const auto &self = *static_cast<const Worker *>(worker);
   self.pool->work(self.number);
   return nullptr;
 }

@@ -22,7 +22,9 @@ namespace grok::runtime {
 
 TEST(Session, StepsWithoutAllocating) {
   toy::Artifact artifact;
-  auto model = Model::load(artifact.path, {.threads = 2}).value();
+  LoadOptions options;
+  options.threads = 2;
+  auto model = Model::load(artifact.path, options).value();
   auto session = Session::create(model, {.sequences = 2}).value();
   std::vector<StepRow> both = {{3, session->createSequence().value()},
                                {4, session->createSequence().value()}};

@@ -19,8 +19,14 @@ static std::vector<int32_t> tokensFrom(int first, int count) {
   return tokens;
 }
 
+static LoadOptions withThreads(int threads) {
+  LoadOptions options;
+  options.threads = threads;
+  return options;
+}
+
 static std::shared_ptr<const Model> loadModel(const toy::Artifact &artifact, int threads = 1) {
-  return Model::load(artifact.path, {.threads = threads}).value();
+  return Model::load(artifact.path, withThreads(threads)).value();
 }
 
 static auto isExpectedAfter(std::span<const int32_t> tokens, int factor = 2) {
@@ -29,7 +35,9 @@ static auto isExpectedAfter(std::span<const int32_t> tokens, int factor = 2) {
 
 TEST(Model, TellsWhatItIs) {
   toy::Artifact artifact;
-  auto model = Model::load(artifact.path, {.threads = 2, .fullCheck = true});
+  LoadOptions options = withThreads(2);
+  options.fullCheck = true;
+  auto model = Model::load(artifact.path, options);
   ASSERT_TRUE(model) << model.error();
   const ModelInfo &info = (*model)->info();
   EXPECT_EQ(info.name, "toy");
@@ -49,7 +57,9 @@ TEST(Model, NamesWhatItCannotLoad) {
   plan.ranks.push_back(std::make_unique<plan::RankT>());
   EXPECT_THAT(Model::load(toy::Artifact(plan).path).error(), HasSubstr("2 ranks"));
   toy::Artifact artifact;
-  EXPECT_THAT(Model::load(artifact.path, {.cpuLevel = "future"}).error(), HasSubstr("telepathy"));
+  LoadOptions options;
+  options.cpuLevel = "future";
+  EXPECT_THAT(Model::load(artifact.path, options).error(), HasSubstr("telepathy"));
 }
 
 TEST(Model, WithoutWeightsRunsOnZerosOnly) {
@@ -57,7 +67,9 @@ TEST(Model, WithoutWeightsRunsOnZerosOnly) {
   plan.layouts[0]->file.clear();
   toy::Artifact artifact(plan);
   EXPECT_THAT(Model::load(artifact.path).error(), HasSubstr("--weights-from=none"));
-  auto model = Model::load(artifact.path, {.threads = 1, .zeroWeights = true});
+  LoadOptions options = withThreads(1);
+  options.zeroWeights = true;
+  auto model = Model::load(artifact.path, options);
   ASSERT_TRUE(model);
   auto session = Session::create(*model).value();
   int32_t sequence = session->createSequence().value();
@@ -72,7 +84,7 @@ TEST(Model, SurvivesChangedAndSignedPlans) {
   for (size_t i = 0; i < body.size(); i += 131) {
     body[i] ^= std::byte(0x04);
     toy::writeFile(artifact.path + "/model.plan", toy::seal(body));
-    if (auto model = Model::load(artifact.path, {.threads = 1}); !model)
+    if (auto model = Model::load(artifact.path, withThreads(1)); !model)
       ASSERT_EQ(model.error().find('\n'), std::string::npos) << model.error();
     else
       ASSERT_TRUE(Session::create(*model, {.kvMemory = 1 << 20}));
