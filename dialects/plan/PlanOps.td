@@ -64,7 +64,7 @@ def Plan_TensorOp : Plan_Op<"tensor", [Symbol, HasParent<"LayoutOp">]> {
 
     ```mlir
     plan.tensor @"transformer/decoder_layer_0/router/w" source "transformer/decoder_layer_0/router/w" packing "panel16.k1"
-        logical [96, 8] {slices = 16 : i64, unit = 2 : i64} : tensor<1x96x16x1xf32>
+        logical [96, 8] {unit = 32 : i64} : tensor<1x96x16x1xf32>
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$source, StrAttr:$packing,

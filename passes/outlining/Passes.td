@@ -23,23 +23,23 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
 
     Before (`tests/passes/outlining/OutlineKernels.mlir`):
     ```mlir
-    func.func @step(%x: tensor<?x96xf32>) -> tensor<?x64xf32> {
-      %w = grok.weight "transformer/decoder_layer_0/multi_head_attention/linear/w" : tensor<96x64xf32>
-      %y = grok.linear %x, %w : tensor<?x96xf32>, tensor<96x64xf32> -> tensor<?x64xf32>
+    %wo = grok.weight "transformer/decoder_layer_0/multi_head_attention/linear/w" : !grouped
+    %a = grok.linear %o, %wo : tensor<?x96xf32>, !grouped -> tensor<?x96xf32>
     ```
     After:
     ```mlir
     plan.layout @cpu {
       plan.tensor @"transformer/decoder_layer_0/multi_head_attention/linear/w" source "transformer/decoder_layer_0/multi_head_attention/linear/w"
-          packing "panel16.k1" logical [96, 64] {slices = 16 : i64, unit = 2 : i64} : tensor<4x96x16x1xf32>
+          packing "panel16.k4" logical [96, 96] {row_groups = 2 : i64, slices = 2 : i64, unit = 16 : i64} : tensor<6x24x16x4xi8>
+      plan.tensor @"transformer/decoder_layer_0/multi_head_attention/linear/w.scales" source "transformer/decoder_layer_0/multi_head_attention/linear/w.scales"
+          packing "scales16" logical [2, 96] : tensor<2x96xbf16>
     }
-    plan.kernel @linear_0 "linear" {in = 96 : i64, max_rows = 1 : i64, numerics = "f32", out = 64 : i64, tile_panels = 4 : i64,
-        weight = {element = "f32", groups = 1 : i64, slices = 16 : i64, unit = 2 : i64}} operands 4
+    plan.kernel @linear_0 "linear" {in = 96 : i64, max_rows = 1 : i64, numerics = "f32", out = 96 : i64, tile_panels = 4 : i64,
+        weight = {element = "i8", groups = 2 : i64, slices = 2 : i64, unit = 16 : i64}} operands 4
     plan.program @main {
       plan.bucket rows 1 {
-        %w = plan.weight @cpu::@"transformer/decoder_layer_0/multi_head_attention/linear/w" : !plan.buffer<tensor<4x96x16x1xf32>>
-        %y = plan.buffer "layer0.attention_output" : !plan.buffer<tensor<?x64xf32>>
-        plan.launch @linear_0 "layer0.attention_output" (%x, %w, %w, %y) tiles <constant = 1, max = 1>
+        %a = plan.buffer "layer0.attention_output" : <tensor<?x96xf32>>
+        plan.launch @linear_0 "layer0.attention_output"(%o, %linear_w, %linear_w.scales, %a) tiles <constant = 2, max = 2>
             uses [<read, whole>, <read, panels>, <read, panels>, <write, panels>] {layer = 0 : i64} : ...
     ```
   }];
