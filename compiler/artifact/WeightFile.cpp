@@ -130,12 +130,14 @@ Result<void> compiler::writeWeightFile(const std::string &directory, WeightFile 
     return tl::unexpected(out.error());
   uint64_t done = 0, total = file.bytes - file.headerBytes;
   for (PackedTensor &tensor : tensors) {
-    progress(tensor.name, done, total);
+    if (progress)
+      progress(tensor.name, done, total);
     if (auto written = writeTensor(*out, tensor, source, threads); !written)
       return written;
     done += tensor.bytes;
   }
-  progress("", done, total);
+  if (progress)
+    progress("", done, total);
   std::string header = headerText(tensors, file.headerBytes);
   auto bytes = std::as_bytes(std::span(header));
   file.headerSha256 = runtime::sha256(bytes);
