@@ -98,6 +98,9 @@ Result<std::string> Compilation::import() {
   source = std::move(*opened);
   if (auto checked = checkOptions(); !checked)
     return tl::unexpected(checked.error());
+  if (hooks.checkTokenizer && !source.tokenizer.empty())
+    if (auto wrong = hooks.checkTokenizer(source.tokenizer, source.config.vocabSize))
+      return tl::unexpected(source.tokenizerPath + ": " + *wrong);
   graph::GraphOptions graphOptions;
   if (options.numerics == Numerics::bf16)
     graphOptions.numerics = graph::Numerics::bf16;

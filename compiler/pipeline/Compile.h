@@ -7,6 +7,7 @@
 #include "compiler/pipeline/Phases.h"
 
 #include <functional>
+#include <span>
 
 namespace grok::compiler {
 
@@ -44,6 +45,9 @@ struct CompileHooks {
   std::function<void(std::string_view phase)> phaseStarted;
   std::function<void(const PhaseTime &)> phaseEnded;
   PackProgress packing;
+  /// Says what is wrong with a tokenizer for a vocabulary of this size, or
+  /// nothing. The runtime knows; the compiler only carries the bytes.
+  std::function<std::optional<std::string>(std::span<const std::byte>, int64_t)> checkTokenizer;
   /// Called on every pass manager before it runs (timing, IR printing).
   std::function<void(mlir::PassManager &)> configurePasses;
 };

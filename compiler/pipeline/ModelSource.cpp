@@ -25,7 +25,8 @@ static Result<void> readTokenizer(const std::vector<fs::path> &folders, OpenedMo
     fs::path path = folder / "tokenizer.model";
     if (!fs::exists(path, error))
       continue;
-    if (!fs::is_regular_file(path, error) || fs::file_size(path, error) > maxTokenizerBytes)
+    const uintmax_t size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
+    if (size == 0 || size > maxTokenizerBytes)
       return tl::unexpected(path.string() + ": not a tokenizer: no regular file of a sane size");
     std::ifstream in(path, std::ios::binary);
     std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});

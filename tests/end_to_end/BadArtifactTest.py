@@ -254,7 +254,7 @@ class BadRequest(unittest.TestCase):
         return tools.refusal("grok-run", models.nano(), *arguments)
 
     def test_tokens_outside_the_vocabulary(self):
-        for token in (2048, -1, 2**31, 2**64):
+        for token in (2048, 2**31 - 1, -1):
             with self.subTest(token):
                 self.refuse("--tokens", f"5,{token}", "--max-new-tokens", 1)
 

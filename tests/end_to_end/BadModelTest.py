@@ -235,7 +235,7 @@ class BadFolder(Refused):
 
     def test_output_that_cannot_be_made(self):
         line = tools.refusal("grokc", self.model, "-o", "/proc/no/such/folder")
-        self.assertIn("/proc/no/such/folder", line)
+        self.assertIn("/proc/no/such", line)
 
 
 @tools.needs_compiler

@@ -70,7 +70,7 @@ class Session:
         """rows: (index of the sequence, token). Logits [rows, vocabulary]."""
         array = (StepRow * len(rows))(*[StepRow(token, self.sequences[index], 1)
                                         for index, token in rows])
-        logits = Logits(0)
+        logits = Logits()
         status = library().grokStep(self.session, array, ctypes.c_size_t(len(rows)),
                                     ctypes.byref(logits))
         checked(status, status != 0)

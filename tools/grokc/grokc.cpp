@@ -2,6 +2,7 @@
 // grokc: a Grok-1 model in, an artifact out.
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "frontends/graph/Config.h"
+#include "runtime/tokenizer/Tokenizer.h"
 #include "tools/grokc/Flags.h"
 #include "tools/grokc/Progress.h"
 
@@ -53,6 +54,12 @@ static std::string parseMlirFlags(const std::vector<std::string> &flags) {
   return first.str();
 }
 
+static std::optional<std::string> checkTokenizer(std::span<const std::byte> model,
+                                                 int64_t vocabSize) {
+  auto tokenizer = runtime::Tokenizer::load(model, vocabSize);
+  return tokenizer ? std::nullopt : std::optional(tokenizer.error());
+}
+
 int main(int argc, char **argv) {
   auto flags = parseFlags(argc, argv);
   if (!flags)
@@ -70,6 +77,7 @@ int main(int argc, char **argv) {
     (void)mlir::applyPassManagerCLOptions(passes);
     mlir::applyDefaultTimingPassManagerCLOptions(passes);
   };
+  hooks.checkTokenizer = checkTokenizer;
   auto report = compileModel(flags->compile, hooks);
   if (!report)
     return fail(report.error());
