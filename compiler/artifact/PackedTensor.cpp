@@ -90,38 +90,75 @@ namespace {
 struct Strides {
   int64_t k, column;
 };
+
+/// The columns of one panel: where each lane's column starts, or none.
+struct PanelColumns {
+  int64_t of[lanes];
+  bool adjacent; // lane l is column of[0] + l
+
+  PanelColumns(const PackedTensor &tensor, int64_t panel) {
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      of[lane] = columnOf(tensor, panel, lane);
+    adjacent = !tensor.transposed && of[lanes - 1] >= 0;
+  }
+};
 } // namespace
+
+/// Interleaves KPack rows of 16 adjacent elements; vectorised by the compiler.
+template <typename Element, int64_t KPack>
+static void packAdjacent(const std::byte *source, int64_t rowStride, Element *line) {
+  Element rows[KPack][lanes];
+  for (int64_t part = 0; part < KPack; ++part)
+    std::memcpy(rows[part], source + part * rowStride * sizeof(Element), sizeof(rows[part]));
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    for (int64_t part = 0; part < KPack; ++part)
+      line[lane * KPack + part] = rows[part][lane];
+}
+
+template <typename Element, int64_t KPack>
+static void packScattered(const std::byte *source, Strides strides, const PanelColumns &columns,
+                          Element *line) {
+  for (int64_t part = 0; part < KPack; ++part)
+    for (int64_t lane = 0; lane < lanes; ++lane) {
+      Element value = 0;
+      if (columns.of[lane] >= 0)
+        std::memcpy(&value,
+                    source + (part * strides.k + columns.of[lane] * strides.column) *
+                                 static_cast<int64_t>(sizeof(Element)),
+                    sizeof(Element));
+      line[lane * KPack + part] = value;
+    }
+}
+
+template <typename Element, int64_t KPack>
+static void packRows(const PackedTensor &tensor, const std::byte *source, Strides strides,
+                     int64_t panel, int64_t firstRow, int64_t lastRow, std::byte *out) {
+  constexpr int64_t size = sizeof(Element);
+  const PanelColumns columns(tensor, panel);
+  for (int64_t k = firstRow; k < lastRow; k += KPack) {
+    Element line[lanes * KPack];
+    const std::byte *from = source + k * strides.k * size;
+    if (columns.adjacent)
+      packAdjacent<Element, KPack>(from + columns.of[0] * size, strides.k, line);
+    else
+      packScattered<Element, KPack>(from, strides, columns, line);
+    std::memcpy(out + k * lanes * size, line, sizeof(line));
+  }
+}
 
 template <typename Element, int64_t KPack>
 static void packPanels(const PackedTensor &tensor, const std::byte *source, std::byte *out,
                        int64_t origin, int64_t firstPanel, int64_t lastPanel) {
   const int64_t inputs = tensor.inputs();
   const Strides strides = tensor.transposed ? Strides{1, inputs} : Strides{tensor.outputs(), 1};
+  const int64_t panelBytes = inputs * lanes * static_cast<int64_t>(sizeof(Element));
   // Panels side by side share the source's cache lines, so they advance together.
   constexpr int64_t together = 16, rows = 64;
-  for (int64_t block = firstPanel; block < lastPanel; block += together) {
-    int64_t end = std::min(block + together, lastPanel);
+  for (int64_t block = firstPanel; block < lastPanel; block += together)
     for (int64_t row = 0; row < inputs; row += rows)
-      for (int64_t panel = block; panel < end; ++panel) {
-        int64_t columns[lanes];
-        for (int64_t lane = 0; lane < lanes; ++lane)
-          columns[lane] = columnOf(tensor, panel, lane);
-        int64_t lastRow = std::min(row + rows, inputs);
-        for (int64_t k = row; k < lastRow; k += KPack) {
-          Element line[lanes * KPack] = {};
-          for (int64_t part = 0; part < KPack; ++part) {
-            const std::byte *from = source + (k + part) * strides.k * sizeof(Element);
-            for (int64_t lane = 0; lane < lanes; ++lane)
-              if (columns[lane] >= 0)
-                std::memcpy(&line[lane * KPack + part],
-                            from + columns[lane] * strides.column * sizeof(Element),
-                            sizeof(Element));
-          }
-          std::memcpy(out + ((panel - origin) * inputs + k) * lanes * sizeof(Element), line,
-                      sizeof(line));
-        }
-      }
-  }
+      for (int64_t panel = block; panel < std::min(block + together, lastPanel); ++panel)
+        packRows<Element, KPack>(tensor, source, strides, panel, row, std::min(row + rows, inputs),
+                                 out + (panel - origin) * panelBytes);
 }
 
 static void packMatrix(const PackedTensor &tensor, const std::byte *source,
