@@ -147,7 +147,8 @@ def Grok_AttentionOp : Grok_Op<"attention", [AllTypesMatch<["query", "result"]>]
     Query head `h` reads kv head `h / (H / Kh)`. Scores are rounded to the
     activation type, multiplied, capped as `softcap * tanh(z / softcap)`, masked
     to -1e30 where the key is later than the row or a pad, softmaxed in float32,
-    rounded, and weigh the values.
+    rounded, and weigh the values. Keys are those of the row's sequence at the
+    positions up to the row's own; where all of them are pads, they weigh alike.
 
     ```mlir
     %o = grok.attention %q, %cache, %step {layer = 0 : i64, multiplier = 0.25 : f64, softcap = 30.0 : f64} : tensor<?x96xf32>, <2 x 1 x 16, f32>
@@ -231,6 +232,8 @@ def Grok_CombineOp : Grok_Op<"combine"> {
 def Grok_AddOp : Grok_Op<"add", [SameOperandsAndResultType, Commutative]> {
   let summary = "Residual addition (steps 9, 14)";
   let description = [{
+    `lhs + rhs` in float32, rounded once.
+
     ```mlir
     %h1 = grok.add %h, %a : tensor<?x96xf32>
     ```
@@ -243,6 +246,9 @@ def Grok_AddOp : Grok_Op<"add", [SameOperandsAndResultType, Commutative]> {
 def Grok_LogitRowsOp : Grok_Op<"logit_rows", [AllTypesMatch<["x", "result"]>]> {
   let summary = "The rows whose logits are wanted (step 15)";
   let description = [{
+    Row `i` of the result is row `r[i]` of `x`, where `r` are the rows that the
+    step wants logits of. The `?` of the result is their count, not that of `x`.
+
     ```mlir
     %y = grok.logit_rows %x, %step : tensor<?x96xf32>
     ```
