@@ -60,8 +60,8 @@ private:
   void openUnit(const MatrixOperand &matrix, const Walk &walk, Value k);
   void packInputs(Value rows, RowInput input, Value k);
   void emitBlocks(const MatrixOperand &matrix, const Walk &walk, Value rows, Value k, Value slice);
-  void emitBlock(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk, Value row,
-                 Value k, Value slice);
+  void emitBlockRows(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
+                     Value firstRow, Value endRow, Value k, Value sliceSums);
   Values multiplyBlock(RegisterBlock block, Value row, Value panel);
   RegisterBlock fitted(RegisterBlock block) const;
   Value filledRows(Value rows);

@@ -81,33 +81,33 @@ void PanelProduct::emitBlocks(const MatrixOperand &matrix, const Walk &walk, Val
                               Value sliceSums) {
   RegisterBlock block = fitted(kernel.tiles.block), rest = fitted(kernel.tiles.remainder);
   Value whole = kernel.mul(kernel.quotient(rows, block.rows), block.rows);
-  kernel.loop(kernel.index(0), whole, block.rows,
-              [&](Value row) { emitBlock(block, matrix, walk, row, k, sliceSums); });
-  kernel.loop(whole, rows, rest.rows,
-              [&](Value row) { emitBlock(rest, matrix, walk, row, k, sliceSums); });
+  emitBlockRows(block, matrix, walk, kernel.index(0), whole, k, sliceSums);
+  emitBlockRows(rest, matrix, walk, whole, rows, k, sliceSums);
 }
 
-void PanelProduct::emitBlock(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
-                             Value row, Value k, Value sliceSums) {
-  Value firstSum = kernel.rowAddress(sliceSums, row, walkPanels * vectorBytes);
+// All blocks of rows [firstRow, endRow). Rows are the inner loop: a few panels'
+// opened weights stay in the first-level cache while the inputs stream by.
+void PanelProduct::emitBlockRows(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
+                                 Value firstRow, Value endRow, Value k, Value sliceSums) {
   auto emitPanels = [&](Value panel) {
-    Values chains = multiplyBlock(block, row, panel);
-    Value target = kernel.rowAddress(firstSum, panel, vectorBytes);
-    for (int64_t j = 0; j < block.panels; ++j) {
-      Value scale;
-      if (reader.scalesSums()) {
-        Value first = walk.absolute[0];
-        Value absolute =
-            mayClamp ? kernel.minimum(kernel.add(first, kernel.add(panel, j)), walk.absolute.back())
-                     : kernel.add(first, kernel.add(panel, j));
-        scale = reader.scale(matrix, absolute, k);
-      }
-      for (int64_t i = 0; i < block.rows; ++i) {
-        Value at = kernel.offset(target, (i * walkPanels + j) * vectorBytes);
-        Value before = kernel.load(kernel.floats, at, 64);
-        kernel.store(addUnit(chains[i * block.panels + j], scale, before), at, 64);
-      }
+    Values scales(block.panels);
+    for (int64_t j = 0; j < block.panels && reader.scalesSums(); ++j) {
+      Value absolute = kernel.add(walk.absolute[0], kernel.add(panel, j));
+      if (mayClamp)
+        absolute = kernel.minimum(absolute, walk.absolute.back());
+      scales[j] = reader.scale(matrix, absolute, k);
     }
+    kernel.loop(firstRow, endRow, block.rows, [&](Value row) {
+      Values chains = multiplyBlock(block, row, panel);
+      Value first = kernel.add(kernel.mul(row, walkPanels), panel);
+      Value target = kernel.rowAddress(sliceSums, first, vectorBytes);
+      for (int64_t i = 0; i < block.rows; ++i)
+        for (int64_t j = 0; j < block.panels; ++j) {
+          Value at = kernel.offset(target, (i * walkPanels + j) * vectorBytes);
+          Value before = kernel.load(kernel.floats, at, 64);
+          kernel.store(addUnit(chains[i * block.panels + j], scales[j], before), at, 64);
+        }
+    });
   };
   if (block.panels == walkPanels)
     emitPanels(kernel.index(0));

@@ -55,12 +55,7 @@ GrokStepInfo Step::info() const {
 
 // ---- kernels
 
-LoadedKernels::LoadedKernels(const std::vector<NamedKernelSpec> &kernels,
-                             const std::string &level) {
-  auto code = compileCpuKernels(kernels, {level}, {});
-  if (!code)
-    throw std::runtime_error(code.error());
-  const std::vector<uint8_t> &image = code->levels[0].image;
+LoadedImage::LoadedImage(const std::vector<uint8_t> &image) {
   int file = memfd_create("kernels", MFD_CLOEXEC);
   if (write(file, image.data(), image.size()) != static_cast<ssize_t>(image.size()))
     throw std::runtime_error("cannot write the shared object");
@@ -68,23 +63,33 @@ LoadedKernels::LoadedKernels(const std::vector<NamedKernelSpec> &kernels,
   close(file);
   if (!library)
     throw std::runtime_error(dlerror());
-  for (size_t i = 0; i < kernels.size(); ++i) {
-    void *address = dlsym(library, kernels[i].symbol.c_str());
-    if (!address)
-      throw std::runtime_error("no symbol " + kernels[i].symbol);
-    functions[kernels[i].symbol] = reinterpret_cast<GrokKernel>(address);
-    scratchBytes[kernels[i].symbol] = code->scratchBytes[i];
-  }
 }
 
-LoadedKernels::~LoadedKernels() { dlclose(library); }
+LoadedImage::~LoadedImage() { dlclose(library); }
+
+GrokKernel LoadedImage::find(const std::string &symbol) const {
+  void *address = dlsym(library, symbol.c_str());
+  if (!address)
+    throw std::runtime_error("no symbol " + symbol);
+  return reinterpret_cast<GrokKernel>(address);
+}
+
+LoadedKernels::LoadedKernels(const std::vector<NamedKernelSpec> &kernels,
+                             const std::string &level) {
+  auto code = compileCpuKernels(kernels, {level}, {});
+  if (!code)
+    throw std::runtime_error(code.error());
+  image = std::make_unique<LoadedImage>(code->levels[0].image);
+  for (size_t i = 0; i < kernels.size(); ++i)
+    scratchBytes[kernels[i].symbol] = code->scratchBytes[i];
+}
 
 void LoadedKernels::run(const std::string &symbol, const std::vector<const void *> &buffers,
                         const Step &step, int64_t begin, int64_t end) const {
   Buffer scratch(scratchBytes.at(symbol));
   std::memset(scratch.data(), 0xff, scratch.size()); // NaN: nothing may rely on its contents
   GrokStepInfo info = step.info();
-  functions.at(symbol)(buffers.data(), &info, begin, end, scratch.data());
+  image->find(symbol)(buffers.data(), &info, begin, end, scratch.data());
   EXPECT_TRUE(scratch.isGuardIntact()) << symbol << " wrote past its scratch memory";
 }
 

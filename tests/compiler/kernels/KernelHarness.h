@@ -52,20 +52,29 @@ struct Step {
   GrokStepInfo info() const;
 };
 
-/// Kernels of one level, alive as long as this object.
+/// A shared object loaded from memory.
+class LoadedImage {
+public:
+  explicit LoadedImage(const std::vector<uint8_t> &image);
+  ~LoadedImage();
+  LoadedImage(const LoadedImage &) = delete;
+  GrokKernel find(const std::string &symbol) const;
+
+private:
+  void *library;
+};
+
+/// Kernels of one level.
 class LoadedKernels {
 public:
   LoadedKernels(const std::vector<NamedKernelSpec> &kernels, const std::string &level);
-  ~LoadedKernels();
-  LoadedKernels(const LoadedKernels &) = delete;
 
   /// Runs tiles [begin, end) and checks that scratch stays within its bounds.
   void run(const std::string &symbol, const std::vector<const void *> &buffers, const Step &step,
            int64_t begin, int64_t end) const;
 
 private:
-  void *library = nullptr;
-  std::map<std::string, GrokKernel> functions;
+  std::unique_ptr<LoadedImage> image;
   std::map<std::string, int64_t> scratchBytes;
 };
 

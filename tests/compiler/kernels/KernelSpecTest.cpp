@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/kernels/KernelSpec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace grok::compiler {
+
+using Element = WeightFormat::Element;
+
+TEST(WeightFormatTest, orderOfTheReleasesMatrices) {
+  WeightFormat gate = WeightFormat::forContraction(Element::i8, 6144);
+  EXPECT_EQ(gate.slices, 16);
+  EXPECT_EQ(gate.unit, 128);
+  WeightFormat down = WeightFormat::forContraction(Element::i8, 32768, 8);
+  EXPECT_EQ(down.slices, 16);
+  EXPECT_EQ(down.unit, 512);
+  EXPECT_EQ(down.groups, 8);
+}
+
+TEST(WeightFormatTest, oddContractionsHaveSmallUnits) {
+  WeightFormat even = WeightFormat::forContraction(Element::i8, 90);
+  EXPECT_EQ(even.unit, 2);
+  EXPECT_EQ(even.slices, 1);
+  EXPECT_EQ(even.kPack(), 1);
+  WeightFormat grouped = WeightFormat::forContraction(Element::i8, 344, 2);
+  EXPECT_EQ(grouped.unit, 4);
+  EXPECT_EQ(grouped.slices, 2);
+  EXPECT_EQ(grouped.kPack(), 4);
+}
+
+TEST(WeightFormatTest, kPackFollowsElementAndUnit) {
+  EXPECT_EQ(WeightFormat::forContraction(Element::i8, 64).kPack(), 4);
+  EXPECT_EQ(WeightFormat::forContraction(Element::bf16, 64).kPack(), 2);
+  EXPECT_EQ(WeightFormat::forContraction(Element::bf16, 45).kPack(), 1);
+  EXPECT_EQ(WeightFormat::forContraction(Element::f32, 64).kPack(), 1);
+}
+
+static KernelSpec linearSpec() {
+  KernelSpec spec;
+  spec.in = 384;
+  spec.out = 64;
+  spec.weight = WeightFormat::forContraction(Element::i8, 384);
+  return spec;
+}
+
+TEST(KernelSpecTest, textNamesWhatTheOpUses) {
+  EXPECT_EQ(canonicalText(linearSpec()),
+            "linear numerics=f32 in=384 out=64 tile_panels=4 element=i8 groups=1 unit=64 "
+            "slices=2 form=gemv");
+}
+
+TEST(KernelSpecTest, textIgnoresWhatTheOpDoesNotUse) {
+  KernelSpec a = linearSpec(), b = linearSpec();
+  b.vocab = 1000;
+  b.softcap = 30;
+  EXPECT_EQ(canonicalText(a), canonicalText(b));
+}
+
+TEST(KernelSpecTest, manyRowBucketsShareAKernel) {
+  KernelSpec a = linearSpec(), b = linearSpec();
+  a.maxRows = 64;
+  b.maxRows = 512;
+  EXPECT_EQ(canonicalText(a), canonicalText(b));
+  EXPECT_NE(canonicalText(a), canonicalText(linearSpec()));
+}
+
+TEST(KernelSpecTest, namesRoundTrip) {
+  for (int op = 0; op <= static_cast<int>(KernelOp::unembed); ++op)
+    EXPECT_EQ(kernelOpNamed(nameOf(static_cast<KernelOp>(op))), static_cast<KernelOp>(op));
+  EXPECT_EQ(kernelOpNamed("matmul"), std::nullopt);
+}
+
+TEST(KernelSpecTest, problemsAreNamed) {
+  EXPECT_EQ(problemIn(linearSpec()), std::nullopt);
+  KernelSpec broken = linearSpec();
+  broken.weight.unit = 100;
+  EXPECT_THAT(problemIn(broken).value_or(""), ::testing::HasSubstr("powers of two"));
+  broken = linearSpec();
+  broken.weight.slices = 16; // 24 inputs a slice, in units of 128
+  EXPECT_THAT(problemIn(broken).value_or(""), ::testing::HasSubstr("does not divide a slice"));
+  broken = linearSpec();
+  broken.out = 0;
+  EXPECT_THAT(problemIn(broken).value_or(""), ::testing::HasSubstr("out is 0"));
+  KernelSpec attention;
+  attention.op = KernelOp::attention;
+  attention.qHeads = 6;
+  attention.kvHeads = 4;
+  attention.headDim = 16;
+  attention.layers = 1;
+  attention.maxContext = 64;
+  attention.pageTokens = 16;
+  EXPECT_THAT(problemIn(attention).value_or(""), ::testing::HasSubstr("kv_heads"));
+  attention.kvHeads = 3;
+  attention.pageTokens = 24;
+  EXPECT_THAT(problemIn(attention).value_or(""), ::testing::HasSubstr("page_tokens"));
+}
+
+} // namespace grok::compiler

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Accuracy of the polynomials, run as kernels of one operation each.
+#include "compiler/kernels/VectorMath.h"
+#include "compiler/kernels/KernelBuilder.h"
+#include "compiler/targets/cpu/KernelCompiler.h"
+#include "compiler/targets/cpu/SharedObjectLinker.h"
+#include "tests/compiler/kernels/KernelHarness.h"
+
+#include <bit>
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+
+namespace grok::compiler::testing {
+
+using Function = Value (*)(VectorBuilder &, Value);
+
+class VectorMath : public ::testing::TestWithParam<std::string> {
+protected:
+  // y[i] = f(x[i]), 16 at a time; a tile is a vector.
+  static std::vector<float> apply(Function function, const std::vector<float> &x) {
+    const CpuLevel &level = *cpuLevelNamed(GetParam());
+    auto generate = [&](mlir::ModuleOp module, llvm::StringRef symbol) {
+      KernelSpec frame; // only its operand count matters: x and y
+      frame.op = KernelOp::embed;
+      KernelBuilder kernel(module, symbol, frame, level.tiles);
+      kernel.forTiles([&](Value tile) {
+        Value input = kernel.load(kernel.floats, kernel.rowAddress(kernel.operand(0), tile, 64));
+        kernel.store(function(kernel, input), kernel.rowAddress(kernel.operand(1), tile, 64));
+      });
+      return kernel.scratchBytes();
+    };
+    auto compiled = KernelCompiler("").compile("f", level, generate);
+    if (!compiled)
+      throw std::runtime_error(compiled.error());
+    auto image =
+        linkSharedObject({llvm::StringRef(compiled->object.data(), compiled->object.size())});
+    if (!image)
+      throw std::runtime_error(image.error());
+    LoadedImage library(*image);
+    Buffer in(paddedTo16(x.size()) * 4), out(in.size());
+    std::copy(x.begin(), x.end(), in.floats());
+    const void *buffers[] = {in.data(), out.data()};
+    GrokStepInfo step = Step::ofRows(1).info();
+    library.find("f")(buffers, &step, 0, in.size() / 64, nullptr);
+    return {out.floats(), out.floats() + x.size()};
+  }
+
+  // Distance from `exact` in units of the last place of a float32 result.
+  static double ulps(float actual, double exact) {
+    int exponent;
+    std::frexp(exact, &exponent);
+    return std::fabs(actual - exact) / std::ldexp(1.0, std::max(exponent, -125) - 24);
+  }
+  static double worst(Function function, double (*reference)(double), float low, float high) {
+    std::vector<float> x;
+    for (int i = 0; i <= 100000; ++i)
+      x.push_back(low + (high - low) * static_cast<float>(i) / 100000.0f);
+    std::vector<float> y = apply(function, x);
+    double largest = 0;
+    for (size_t i = 0; i < x.size(); ++i)
+      largest = std::max(largest, ulps(y[i], reference(x[i])));
+    return largest;
+  }
+};
+
+static double exactExp(double x) { return std::exp(x); }
+static double exactTanh(double x) { return std::tanh(x); }
+
+TEST_P(VectorMath, exponentialWithinTwoUlp) {
+  EXPECT_LE(worst(exponential, exactExp, -87.0f, 88.0f), 2);
+  EXPECT_LE(worst(exponential, exactExp, -1.0f, 1.0f), 2);
+}
+
+TEST_P(VectorMath, exponentialAtTheEnds) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  std::vector<float> y =
+      apply(exponential, {0.0f, -0.0f, -1e30f, -3e38f, -infinity, 1e30f, infinity, std::nanf("")});
+  EXPECT_EQ(y[0], 1.0f);
+  EXPECT_EQ(y[1], 1.0f);
+  EXPECT_EQ(y[2], 0.0f);
+  EXPECT_EQ(y[3], 0.0f);
+  EXPECT_EQ(y[4], 0.0f);
+  EXPECT_EQ(y[5], infinity);
+  EXPECT_EQ(y[6], infinity);
+  EXPECT_TRUE(std::isnan(y[7]));
+}
+
+TEST_P(VectorMath, tanhWithinThreeUlp) {
+  EXPECT_LE(worst(hyperbolicTangent, exactTanh, -10.0f, 10.0f), 3);
+  EXPECT_LE(worst(hyperbolicTangent, exactTanh, -0.7f, 0.7f), 3);
+}
+
+TEST_P(VectorMath, tanhAtTheEnds) {
+  std::vector<float> y = apply(hyperbolicTangent, {0.0f, -0.0f, 1e30f, -1e30f, std::nanf("")});
+  EXPECT_EQ(y[0], 0.0f);
+  EXPECT_EQ(y[1], 0.0f);
+  EXPECT_EQ(y[2], 1.0f);
+  EXPECT_EQ(y[3], -1.0f);
+  EXPECT_TRUE(std::isnan(y[4]));
+}
+
+TEST_P(VectorMath, geluHasNoNan) {
+  std::vector<float> y = apply(geluTanh, {0.0f, 1.0f, -1.0f, 1e20f, -1e20f, 10.0f, -10.0f});
+  EXPECT_EQ(y[0], 0.0f);
+  EXPECT_NEAR(y[1], 0.841191990607477, 4e-7);
+  EXPECT_NEAR(y[2], -0.158808009392523, 1e-7);
+  EXPECT_EQ(y[3], 1e20f);
+  EXPECT_EQ(y[4], 0.0f);
+  EXPECT_EQ(y[5], 10.0f);
+  EXPECT_NEAR(y[6], 0.0, 1e-10);
+}
+
+TEST_P(VectorMath, bf16TiesGoToEven) {
+  auto bits = [](uint32_t value) { return std::bit_cast<float>(value); };
+  std::vector<float> y =
+      apply(roundToBf16, {bits(0x3f808000), bits(0x3f818000), bits(0x3f808001), bits(0xbf807fff),
+                          bits(0x7f7fffff), std::nanf(""), bits(0x7fffffff), 0.0f});
+  EXPECT_EQ(y[0], bits(0x3f800000));
+  EXPECT_EQ(y[1], bits(0x3f820000));
+  EXPECT_EQ(y[2], bits(0x3f810000));
+  EXPECT_EQ(y[3], bits(0xbf800000));
+  EXPECT_TRUE(std::isinf(y[4]));
+  EXPECT_TRUE(std::isnan(y[5]) && std::isnan(y[6]));
+  EXPECT_EQ(y[7], 0.0f);
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, VectorMath, ::testing::ValuesIn(hostLevels()),
+                         [](const auto &info) { return shortName(info.param); });
+
+} // namespace grok::compiler::testing

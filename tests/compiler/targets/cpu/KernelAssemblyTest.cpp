@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What must be, and must not be, in the inner loops. Executed speed is measured
+// by bench-cpu-kernels; this also covers levels that the host lacks.
+#include "tests/compiler/targets/cpu/TestKernels.h"
+
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace grok::compiler::testing {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+static std::string assembly(const KernelSpec &spec, const char *level) {
+  auto text = assembleCpuKernel({"kernel", spec}, *cpuLevelNamed(level));
+  EXPECT_TRUE(text) << text.error();
+  return text ? *text : "";
+}
+
+// The basic block with the most multiply-adds (v3, v4) or products (v2).
+static std::string innerLoop(const std::string &text) {
+  std::string block, densest;
+  size_t most = 0;
+  llvm::SmallVector<llvm::StringRef> lines;
+  llvm::StringRef(text).split(lines, '\n');
+  for (llvm::StringRef line : lines) {
+    if (line.starts_with(".LBB"))
+      block.clear();
+    block += line.str() + '\n';
+    if (!line.starts_with("\tj"))
+      continue;
+    size_t count = llvm::StringRef(block).count("vfmadd") + llvm::StringRef(block).count("mulps");
+    if (count > most) {
+      most = count;
+      densest = block;
+    }
+    block.clear();
+  }
+  return densest;
+}
+
+TEST(KernelAssembly, gemvOnAvx512StaysInRegisters) {
+  std::string loop = innerLoop(assembly(int8Linear(6144, 6144, 1), "x86-64-v4"));
+  EXPECT_THAT(loop, HasSubstr("vfmadd231ps\t%zmm"));
+  EXPECT_THAT(loop, HasSubstr("vpshufb\t%zmm"));
+  EXPECT_THAT(loop, HasSubstr("prefetcht0"));
+  EXPECT_THAT(loop, Not(HasSubstr("(%rsp)")));
+}
+
+// Sixteen ymm registers do not hold four panels, four inputs and the shuffle
+// masks at once: a few spills, which cost less than walking fewer panels.
+TEST(KernelAssembly, gemvOnAvx2UsesItsVectors) {
+  std::string loop = innerLoop(assembly(int8Linear(6144, 6144, 1), "x86-64-v3"));
+  EXPECT_THAT(loop, HasSubstr("vfmadd231ps\t%ymm"));
+  EXPECT_THAT(loop, Not(HasSubstr("%zmm")));
+}
+
+TEST(KernelAssembly, gemmStaysInRegisters) {
+  for (const char *level : {"x86-64-v3", "x86-64-v4"}) {
+    std::string loop = innerLoop(assembly(int8Linear(6144, 6144, 512), level));
+    EXPECT_THAT(loop, HasSubstr("vbroadcastss")) << level;
+    EXPECT_THAT(loop, Not(HasSubstr("(%rsp)"))) << level;
+  }
+}
+
+// v2 has no FMA instruction, and a call of fmaf would be an import.
+TEST(KernelAssembly, sse4MultipliesThenAdds) {
+  std::string text = assembly(int8Linear(6144, 6144, 1), "x86-64-v2");
+  EXPECT_THAT(innerLoop(text), HasSubstr("mulps"));
+  EXPECT_THAT(text, Not(HasSubstr("fma")));
+  EXPECT_THAT(text, Not(HasSubstr("call")));
+}
+
+// rms_norm multiplies, then adds to the residual: never contracted.
+TEST(KernelAssembly, separateProductsAndSumsStaySeparate) {
+  KernelSpec spec = norm(6144);
+  spec.op = KernelOp::residualNorm;
+  std::string text = assembly(spec, "x86-64-v4");
+  llvm::StringRef rest = text;
+  size_t multiplyAdds = rest.count("vfmadd"), squares = 2 * 4; // two norms, four chains each
+  EXPECT_EQ(multiplyAdds, squares);
+}
+
+} // namespace grok::compiler::testing
