@@ -30,8 +30,8 @@ config.environment.update(
     XDG_CACHE_HOME=os.path.join(config.test_exec_root, "cache"),
     GROKC_ROOT=root,
     GROKC_BUILD=build,
-    # Containers cross the border to MLIR, which is built without sanitizers.
-    ASAN_OPTIONS="detect_container_overflow=0",
+    # Containers and arenas cross the border to MLIR, which is built without sanitizers.
+    ASAN_OPTIONS="detect_container_overflow=0:allow_user_poisoning=0",
     UBSAN_OPTIONS="print_stacktrace=1",
 )
 

@@ -11,7 +11,7 @@ programs = os.path.join(build, "tests", "unit")
 config.name = "grokc-unit"
 config.test_source_root = programs
 config.test_exec_root = programs
-config.environment["ASAN_OPTIONS"] = "detect_container_overflow=0"
+config.environment["ASAN_OPTIONS"] = "detect_container_overflow=0:allow_user_poisoning=0"
 config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
 
 with open(os.path.join(programs, "programs.txt")) as listed:
