@@ -105,7 +105,9 @@ static Result<Logits> runPlacedRows(SessionState &state, int64_t rows, int64_t n
                        .pageTableStride = state.table.pageTableStride(),
                        .logitRows = numLogits,
                        .logitRow = state.logitRow.data()};
-  std::lock_guard lock(state.model->state().running);
+  ModelState &shared = state.model->state();
+  std::lock_guard lock(shared.running);
+  ThreadPool::CallerPin pin(shared.device->threadPool());
   if (auto ran = state.executor->run(step); !ran)
     return fail("step: ", ran.error());
   return Logits{state.executor->logits(), numLogits, info.vocabSize,

@@ -48,9 +48,13 @@ static void pin(pthread_t thread, int processor) {
 }
 
 Result<void> ThreadPool::start() {
-  std::vector<int> processors = Topology::detect().processors;
+  Topology topology = Topology::detect();
+  const std::vector<int> &processors = topology.processors;
+  // More workers than processors must not spin in each other's way.
   bool fits = processors.size() >= static_cast<size_t>(numThreads);
+  bool pinned = fits && numThreads > 1 && numThreads >= topology.cores;
   spins = fits ? spinsBeforeSleep : 1;
+  callerProcessor = pinned ? processors[0] : -1;
   workers.reserve(static_cast<size_t>(numThreads)); // workers keep their address
   for (int number = 1; number < numThreads; ++number) {
     workers.push_back({this, number, {}});
@@ -58,10 +62,21 @@ Result<void> ThreadPool::start() {
       workers.pop_back();
       return fail("cannot start thread ", number, " of ", numThreads, ": ", std::strerror(error));
     }
-    if (fits)
+    if (pinned)
       pin(workers.back().thread, processors[static_cast<size_t>(number)]);
   }
   return {};
+}
+
+ThreadPool::CallerPin::CallerPin(const ThreadPool &pool)
+    : active(pool.callerProcessor >= 0 && sched_getaffinity(0, sizeof(before), &before) == 0) {
+  if (active)
+    pin(pthread_self(), pool.callerProcessor);
+}
+
+ThreadPool::CallerPin::~CallerPin() {
+  if (active)
+    sched_setaffinity(0, sizeof(before), &before);
 }
 
 ThreadPool::~ThreadPool() {

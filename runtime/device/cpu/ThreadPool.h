@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <pthread.h>
+#include <sched.h>
 #include <vector>
 
 namespace grok::runtime {
@@ -22,14 +23,30 @@ struct ParallelLoop {
 
 class ThreadPool {
 public:
-  /// `threads` counts the caller; 0 = one per core. Workers are pinned to their
-  /// own processor if there are enough; the caller is left where it is.
+  /// `threads` counts the caller; 0 = one per core. A pool of all cores pins its
+  /// workers, one per core. A smaller one leaves them to the scheduler: other
+  /// processes with small pools would be pinned to the same cores.
   static Result<std::unique_ptr<ThreadPool>> create(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
   ThreadPool &operator=(const ThreadPool &) = delete;
 
   int threads() const { return numThreads; }
+
+  /// Keeps the calling thread off the cores of pinned workers while it lives: a
+  /// spinning worker on the caller's core would halve its speed. Gives the
+  /// thread its old freedom back.
+  class CallerPin {
+  public:
+    explicit CallerPin(const ThreadPool &pool);
+    ~CallerPin();
+    CallerPin(const CallerPin &) = delete;
+    CallerPin &operator=(const CallerPin &) = delete;
+
+  private:
+    cpu_set_t before;
+    bool active;
+  };
 
   /// Runs the loop and returns when it is done. One caller at a time. A loop of
   /// one chunk runs in the caller without waking anybody.
@@ -52,7 +69,8 @@ private:
   void waitForChunks();
 
   int numThreads;
-  int spins = 0; // looks before sleeping
+  int spins = 0;            // looks before sleeping
+  int callerProcessor = -1; // if workers are pinned
   std::vector<Worker> workers;
   ParallelLoop current = {};
 

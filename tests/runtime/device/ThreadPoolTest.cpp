@@ -82,6 +82,35 @@ TEST(ThreadPool, SeveralPoolsAtOnce) {
   other.join();
 }
 
+static cpu_set_t currentAffinity() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  sched_getaffinity(0, sizeof(set), &set);
+  return set;
+}
+
+TEST(ThreadPool, PinsTheCallerForAWhile) {
+  auto pool = ThreadPool::create(0).value();
+  cpu_set_t before = currentAffinity();
+  if (pool->threads() == 1)
+    GTEST_SKIP() << "one core: nothing is pinned";
+  {
+    ThreadPool::CallerPin pin(*pool);
+    cpu_set_t during = currentAffinity();
+    EXPECT_EQ(CPU_COUNT(&during), 1);
+  }
+  cpu_set_t after = currentAffinity();
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
+}
+
+TEST(ThreadPool, ASmallPoolPinsNobody) {
+  auto pool = ThreadPool::create(1).value();
+  cpu_set_t before = currentAffinity();
+  ThreadPool::CallerPin pin(*pool);
+  cpu_set_t during = currentAffinity();
+  EXPECT_TRUE(CPU_EQUAL(&before, &during));
+}
+
 TEST(ThreadPool, RefusesAbsurdCounts) {
   EXPECT_THAT(ThreadPool::create(-1).error(), testing::HasSubstr("threads: -1"));
   EXPECT_THAT(ThreadPool::create(1 << 20).error(), testing::HasSubstr("expected 0..4096"));
