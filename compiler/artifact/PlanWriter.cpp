@@ -259,7 +259,15 @@ plan::PlanT PlanBuilder::build() {
   return std::move(result);
 }
 
-std::vector<std::byte> compiler::writePlan(ModuleOp module, const PlanInputs &inputs) {
+FailureOr<std::vector<std::byte>> compiler::writePlan(ModuleOp module, const PlanInputs &inputs) {
+  WalkResult held = module.walk([](Operation *op) -> WalkResult {
+    if (isa<plan::CopyOp, plan::CollectiveOp>(op))
+      return op->emitOpError("cannot be written: plans of format version ")
+             << planFormatVersion << " hold launches only";
+    return WalkResult::advance();
+  });
+  if (held.wasInterrupted())
+    return failure();
   plan::PlanT content = PlanBuilder(module, inputs).build();
   flatbuffers::FlatBufferBuilder body;
   body.Finish(plan::Plan::Pack(body, &content));
@@ -273,5 +281,5 @@ std::vector<std::byte> compiler::writePlan(ModuleOp module, const PlanInputs &in
   plan::FinishPlanFileBuffer(
       outer, plan::CreatePlanFile(outer, planFormatVersion, digestOffset, bodyOffset));
   auto *data = reinterpret_cast<const std::byte *>(outer.GetBufferPointer());
-  return {data, data + outer.GetSize()};
+  return std::vector<std::byte>(data, data + outer.GetSize());
 }

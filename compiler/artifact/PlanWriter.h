@@ -28,6 +28,7 @@ struct PlanInputs {
 };
 
 /// The bytes of the plan file. The module is verified and has memory assigned.
-std::vector<std::byte> writePlan(mlir::ModuleOp module, const PlanInputs &inputs);
+/// Fails, with a diagnostic, on an op that plan files of this version cannot hold.
+mlir::FailureOr<std::vector<std::byte>> writePlan(mlir::ModuleOp module, const PlanInputs &inputs);
 
 } // namespace grok::compiler

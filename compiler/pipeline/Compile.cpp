@@ -177,12 +177,14 @@ Result<std::string> Compilation::writeArtifact() {
     return tl::unexpected(folder.error());
   if (auto written = writeWeights(folder->path(), plan); !written)
     return tl::unexpected(written.error());
-  std::vector<std::byte> bytes = writePlan(*module, plan);
-  report.planBytes = bytes.size();
-  auto file = OutputFile::create(folder->path() + "/model.plan", bytes.size());
+  FailureOr<std::vector<std::byte>> bytes = writePlan(*module, plan);
+  if (failed(bytes))
+    return diagnosed("phase artifact");
+  report.planBytes = bytes->size();
+  auto file = OutputFile::create(folder->path() + "/model.plan", bytes->size());
   if (!file)
     return tl::unexpected(file.error());
-  if (auto written = file->writeAt(0, bytes).and_then([&] { return file->close(); }); !written)
+  if (auto written = file->writeAt(0, *bytes).and_then([&] { return file->close(); }); !written)
     return tl::unexpected(written.error());
   if (auto committed = folder->commit(); !committed)
     return tl::unexpected(committed.error());
