@@ -45,11 +45,12 @@ def compiled(name, *arguments):
     return folder
 
 
-def golden(model, weights, numerics="f32"):
+def golden(model, weights, numerics="f32", *options):
     """A golden set: model a6x1 or b4x2; weights float or int8."""
     source = os.path.join(tools.INPUTS, model)
-    return compiled(f"{model}-{weights}-{numerics}", source,
-                    f"--weights-from={os.path.join(source, weights)}", f"--numerics={numerics}")
+    name = "".join([f"{model}-{weights}-{numerics}", *options])
+    return compiled(name, source, f"--weights-from={os.path.join(source, weights)}",
+                    f"--numerics={numerics}", *options)
 
 
 def nano(numerics="f32"):
