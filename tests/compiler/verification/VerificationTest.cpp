@@ -12,6 +12,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 
 using namespace grok;
 using compiler::Numerics;
@@ -98,7 +99,6 @@ TEST_P(Verified, AgreesInEveryLaunch) {
   EXPECT_EQ(report->rows, 11);
   EXPECT_EQ(report->launches, 3 * (3 + 9 * layers));
   EXPECT_THAT(textOf(*report), HasSubstr("first difference: none\n"));
-  std::printf("%s", textOf(*report).c_str());
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -109,3 +109,109 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto &info) {
       return info.param.set + "_" + info.param.form + "_" + nameOf(info.param.numerics);
     });
+
+/// The one op of a kind in the layer.
+template <typename Op> static Op findInLayer(Subject &subject, int64_t layer) {
+  Op found;
+  subject.step().walk([&](Op op) {
+    if (static_cast<int64_t>(op.getLayer()) == layer)
+      found = op;
+  });
+  return found;
+}
+
+TEST(Verification, FindsAnotherSoftCapInItsLayer) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  auto op = findInLayer<FlashAttentionOp>(subject, 1);
+  op.setSoftcapAttr(mlir::Builder(op).getF64FloatAttr(29));
+  auto report = subject.verify();
+  ASSERT_TRUE(report) << report.error();
+  ASSERT_FALSE(report->passed());
+  EXPECT_EQ(report->first->launch, "layer1.attention");
+  EXPECT_EQ(report->first->op, "attention");
+  EXPECT_EQ(report->first->layer, 1);
+  EXPECT_EQ(report->first->step, 0);
+  EXPECT_EQ(report->worst->op, "attention");
+  EXPECT_THAT(textOf(*report), HasSubstr("not verified"));
+  // Every later launch is compared on what the program really had.
+  for (const verification::OpSummary &op : report->ops)
+    EXPECT_EQ(op.worstShare > 1, op.op == "attention") << op.op;
+}
+
+TEST(Verification, FindsAnotherEps) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  auto residuals = llvm::to_vector(subject.step().getOps<FusedResidualNormOp>());
+  residuals[1].setEpsAttr(mlir::Builder(&subject.context).getF64FloatAttr(1e-3));
+  auto report = subject.verify();
+  ASSERT_TRUE(report) << report.error();
+  ASSERT_FALSE(report->passed());
+  EXPECT_EQ(report->first->launch, "layer0.residual_norm_2");
+}
+
+TEST(Verification, FindsRoPEOfAnotherBaseInTheFirstRotatedRow) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  auto op = findInLayer<FusedQKVOp>(subject, 0);
+  op.setBaseAttr(mlir::Builder(op).getF64FloatAttr(9999));
+  auto report = subject.verify();
+  ASSERT_TRUE(report) << report.error();
+  ASSERT_FALSE(report->passed());
+  EXPECT_EQ(report->first->launch, "layer0.qkv");
+  EXPECT_THAT(report->first->what, HasSubstr("layer0.q row "));
+}
+
+TEST(Verification, FindsOtherWeights) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  subject.fuse(inputs + "a6x1/float");
+  auto report = subject.verify();
+  ASSERT_TRUE(report) << report.error();
+  ASSERT_FALSE(report->passed());
+  EXPECT_EQ(report->first->launch, "layer0.qkv"); // table and norms are float32 in both
+}
+
+TEST(Verification, RefusesTheArtifactOfAnotherModel) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  subject.options.model = inputs + "b4x2";
+  subject.fuse(inputs + "b4x2/int8");
+  auto report = subject.verify();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error(), "embed: h: has shape [8, 96], the interpreter's is [8, 64]; is the "
+                            "artifact made from this model?");
+}
+
+TEST(Verification, RefusesAModuleBeforeFusion) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  subject.module = graph::buildGraph(subject.context, subject.source.config, subject.source.tensors,
+                                     graph::GraphOptions());
+  auto report = subject.verify();
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.error(), "layer0/multi_head_attention/query/rope: 'grok.rope' is not computed "
+                            "by one kernel; expects the module after fusion");
+}
+
+TEST(Verification, NamesAnArtifactThatCannotBeLoaded) {
+  Subject subject("a6x1", "int8", Numerics::f32);
+  std::filesystem::remove(subject.options.output + "/model.plan");
+  auto report = subject.verify();
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error(), HasSubstr("model.plan"));
+}
+
+TEST(ChooseSteps, FeedsEveryBucketWithinTheLimits) {
+  GrokModelInfo info{};
+  info.vocabSize = 512;
+  for (int64_t maxContext : {1, 3, 5, 6, 7, 100})
+    for (int64_t maxStepRows : {1, 2, 8, 512}) {
+      info.maxContext = maxContext;
+      info.maxStepRows = maxStepRows;
+      std::map<int32_t, int64_t> lengths;
+      for (const auto &step : verification::chooseSteps(info)) {
+        EXPECT_FALSE(step.empty());
+        EXPECT_LE(step.size(), static_cast<size_t>(maxStepRows));
+        for (const verification::StepRow &row : step) {
+          EXPECT_TRUE(row.token >= 0 && row.token < info.vocabSize);
+          EXPECT_LE(++lengths[row.sequence], maxContext);
+        }
+      }
+      EXPECT_EQ(lengths.size(), 2u);
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// When a recorded buffer is what the interpreter says.
+#include "compiler/verification/Comparison.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace grok;
+using namespace grok::verification;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+RecordedBuffer numbers(std::vector<int64_t> shape, std::vector<float> values) {
+  return {"layer1.x", std::move(shape), std::move(values), {}, std::nullopt};
+}
+
+RecordedBuffer integers(std::vector<int64_t> shape, std::vector<int32_t> values) {
+  return {"layer1.experts", std::move(shape), {}, std::move(values), std::nullopt};
+}
+
+Known reference(std::vector<int64_t> shape, std::vector<float> values, Bound bound = {}) {
+  interpreter::Tensor tensor(std::move(shape));
+  tensor.values = std::move(values);
+  return {tensor, std::move(bound), nullptr, std::nullopt};
+}
+
+} // namespace
+
+TEST(CompareNumbers, GivesTheLargestShareAndItsPlace) {
+  auto mismatch = compareNumbers(numbers({2, 2}, {1, 2, 3.25f, 4}),
+                                 reference({2, 2}, {1, 2, 3, 4}, {1, 1, 0.5f, 1}));
+  ASSERT_TRUE(mismatch) << mismatch.error();
+  EXPECT_EQ(mismatch->share, 0.5);
+  EXPECT_EQ(mismatch->what,
+            "layer1.x row 1, element 0: compiled 3.25, reference 3, difference 0.25 "
+            "of at most 0.5");
+}
+
+TEST(CompareNumbers, AllowsNothingWhereTheReferenceIsExact) {
+  auto mismatch =
+      compareNumbers(numbers({1, 1}, {std::nextafter(1.0f, 2.0f)}), reference({1, 1}, {1}));
+  ASSERT_TRUE(mismatch) << mismatch.error();
+  EXPECT_EQ(mismatch->share, infinity);
+}
+
+TEST(CompareNumbers, TakesNoNumberForADifference) {
+  for (float wrong : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    auto mismatch = compareNumbers(numbers({1, 1}, {wrong}), reference({1, 1}, {1}, {10}));
+    ASSERT_TRUE(mismatch) << mismatch.error();
+    EXPECT_EQ(mismatch->share, infinity);
+  }
+}
+
+TEST(CompareNumbers, FindsPadding) {
+  RecordedBuffer buffer = numbers({2, 1}, {1, 2});
+  buffer.paddingRow = 1;
+  auto mismatch = compareNumbers(buffer, reference({2, 1}, {1, 2}));
+  ASSERT_TRUE(mismatch) << mismatch.error();
+  EXPECT_EQ(mismatch->share, infinity);
+  EXPECT_EQ(mismatch->what, "layer1.x row 1: padding is not zero");
+}
+
+TEST(CompareNumbers, RefusesAnotherShape) {
+  auto mismatch = compareNumbers(numbers({1, 2}, {1, 2}), reference({2, 1}, {1, 2}));
+  ASSERT_FALSE(mismatch);
+  EXPECT_THAT(mismatch.error(),
+              HasSubstr("layer1.x: has shape [1, 2], the interpreter's is [2, 1]"));
+}
+
+namespace {
+
+/// One row that chooses two of four experts; probabilities off by 1 % at most.
+class Routing : public testing::Test {
+protected:
+  Routing() {
+    RouterBound bound{{0.4, 0.1, 0.301, 0.3}, {0.01}};
+    known = {interpreter::Indices{{1, 2}, {0, 2}}, {}, nullptr, bound};
+  }
+
+  Mismatch compare(std::vector<float> gates, std::vector<int32_t> experts) {
+    auto mismatch = compareRouting(numbers({1, 2}, std::move(gates)),
+                                   integers({1, 2}, std::move(experts)), known);
+    EXPECT_TRUE(mismatch) << mismatch.error();
+    return *mismatch;
+  }
+
+  Known known;
+};
+
+} // namespace
+
+TEST_F(Routing, AcceptsGatesWithinTheBound) { EXPECT_LT(compare({0.403f, 0.3f}, {0, 2}).share, 1); }
+
+TEST_F(Routing, AcceptsAnExpertThatIsAsLikelyWithinRounding) {
+  EXPECT_LT(compare({0.4f, 0.3f}, {0, 3}).share, 1);
+}
+
+TEST_F(Routing, FindsAnExpertThatIsLessLikely) {
+  Mismatch mismatch = compare({0.4f, 0.1f}, {0, 1});
+  EXPECT_GT(mismatch.share, 1);
+  EXPECT_THAT(mismatch.what, HasSubstr("compiled chose expert 1 of probability 0.1, reference 2"));
+}
+
+TEST_F(Routing, FindsTheGateOfAnotherExpert) { EXPECT_GT(compare({0.4f, 0.4f}, {0, 2}).share, 1); }
+
+TEST_F(Routing, FindsAnExpertChosenTwiceOrNotThere) {
+  EXPECT_EQ(compare({0.4f, 0.4f}, {0, 0}).share, infinity);
+  EXPECT_EQ(compare({0.4f, 0.3f}, {0, 4}).share, infinity);
+  EXPECT_EQ(compare({0.4f, 0.3f}, {0, -1}).share, infinity);
+}
+
+namespace {
+
+// Rows 0 and 1 choose experts (3, 1) and (1, 0) of four: pairs 0..3.
+const interpreter::Indices choices{{2, 2}, {3, 1, 1, 0}};
+// Active, tiles, ids [4], offsets [5], pairs sorted by (expert, row).
+const std::vector<int32_t> rightGroups = {3, 9, 0, 1, 3, -7, 0, 1, 3, 4, -7, 3, 1, 2, 0};
+
+} // namespace
+
+TEST(CompareGroups, AcceptsPairsSortedByExpert) {
+  EXPECT_EQ(compareGroups(integers({15}, rightGroups), choices, 4).share, 0);
+}
+
+TEST(CompareGroups, FindsEachWrongEntry) {
+  for (size_t index : {0, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14}) {
+    std::vector<int32_t> wrong = rightGroups;
+    wrong[index] += 1;
+    EXPECT_EQ(compareGroups(integers({15}, wrong), choices, 4).share, infinity) << index;
+  }
+}
+
+TEST(SortByChoice, PutsRowsBackInTheOrderOfTokens) {
+  RecordedBuffer sorted =
+      sortByChoice(numbers({2, 2, 1}, {30, 10, 20, 0}), integers({15}, rightGroups), 4);
+  EXPECT_THAT(sorted.numbers, ElementsAre(0, 10, 20, 30));
+}
