@@ -12,6 +12,9 @@ static constexpr int64_t vectorBytes = panelColumns * 4;
 // several times, few enough that the opened unit stays near the core.
 static constexpr int64_t gemmWalkPanels = 4;
 
+// Inputs opened together: two panels of 8 KiB each fit the first-level cache.
+static constexpr int64_t gemmPieceInputs = 128;
+
 PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t contraction, int64_t width, bool isRagged)
     : kernel(kernel), reader(kernel, kernel.spec.weight, kernel.spec.numerics, contraction),
       unit(kernel.spec.weight.unit), slices(kernel.spec.weight.slices),
@@ -19,12 +22,15 @@ PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t contraction, int64_t w
       kPack(kernel.spec.weight.kPack()), width(width), isGemv(kernel.spec.maxRows == 1) {
   walkPanels = std::min(width, isGemv ? kernel.tiles.gemvPanels : gemmWalkPanels);
   mayClamp = isRagged || width % walkPanels != 0;
+  piece = std::min(unit, gemmPieceInputs);
   chunkRows = isGemv ? 1 : kernel.tiles.chunkRows;
   sums = kernel.scratch(slices * chunkRows * walkPanels * vectorBytes);
   if (isGemv)
     return;
-  opened = kernel.scratch(walkPanels * unit * vectorBytes);
-  inputs = kernel.scratch(chunkRows * unit * 4);
+  opened = kernel.scratch(walkPanels * piece * vectorBytes);
+  inputs = kernel.scratch(chunkRows * piece * 4);
+  if (piece < unit)
+    paused = kernel.scratch(chunkRows * walkPanels * vectorBytes);
 }
 
 Value PanelProduct::newResult() { return kernel.scratch(chunkRows * width * vectorBytes); }

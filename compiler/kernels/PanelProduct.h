@@ -57,12 +57,16 @@ private:
   // GEMM form
   void emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input,
                  Value result);
-  void openUnit(const MatrixOperand &matrix, const Walk &walk, Value k);
+  void emitPieces(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input,
+                  Value k, Value sliceSums);
+  void emitPiece(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input, Value k,
+                 Value target);
+  void openPiece(const MatrixOperand &matrix, const Walk &walk, Value k);
   void packInputs(Value rows, RowInput input, Value k);
-  void emitBlocks(const MatrixOperand &matrix, const Walk &walk, Value rows, Value k, Value slice);
-  void emitBlockRows(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
-                     Value firstRow, Value endRow, Value k, Value sliceSums);
-  Values multiplyBlock(RegisterBlock block, Value row, Value panel);
+  void emitBlocks(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
+                  Value firstRow, Value endRow, Value k, Value target);
+  Values multiplyBlock(RegisterBlock block, Value row, Value panel, ValueRange chains);
+  void clearRows(Value target, Value rows);
   RegisterBlock fitted(RegisterBlock block) const;
   Value filledRows(Value rows);
 
@@ -70,10 +74,12 @@ private:
   WeightReader reader;
   int64_t unit, slices, unitsPerSlice, elementBytes, kPack;
   int64_t width, walkPanels, chunkRows;
+  int64_t piece; // GEMM: inputs opened together, a part of a unit
   bool isGemv, mayClamp;
   Value sums;   // GEMV: [slice][walk panel][16]; GEMM: [slice][row][walk panel][16]
-  Value opened; // GEMM: [walk panel][unit][16] weights as float32
-  Value inputs; // GEMM: [row][unit]
+  Value opened; // GEMM: [walk panel][piece][16] weights as float32
+  Value inputs; // GEMM: [row][piece]
+  Value paused; // GEMM, units of several pieces: [row][walk panel][16] chains
 };
 
 } // namespace grok::compiler

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// The GEMM form of PanelProduct: per unit of the contraction, weights are opened
-// to float32 once and inputs are gathered densely, then register blocks run
-// over both.
+// The GEMM form of PanelProduct: per piece of a unit, weights are opened to
+// float32 once and inputs are gathered densely, then register blocks run over
+// both.
 #include "compiler/kernels/PanelProduct.h"
 
 #include <algorithm>
@@ -24,20 +24,26 @@ Value PanelProduct::filledRows(Value rows) {
   return kernel.mul(kernel.quotient(kernel.add(rows, fill - 1), fill), fill);
 }
 
+void PanelProduct::clearRows(Value target, Value rows) {
+  Value vectors = kernel.mul(filledRows(rows), walkPanels), none = kernel.splat(0.0f);
+  kernel.loop(kernel.index(0), vectors, 1, [&](Value vector) {
+    kernel.store(none, kernel.rowAddress(target, vector, vectorBytes), 64);
+  });
+}
+
 void PanelProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows,
                              RowInput input, Value result) {
   const int64_t rowStride = walkPanels * vectorBytes, sliceStride = chunkRows * rowStride;
-  Value zero = kernel.index(0), none = kernel.splat(0.0f);
+  Value zero = kernel.index(0);
   kernel.loop(zero, kernel.index(slices), 1, [&](Value slice) {
     Value sliceSums = kernel.rowAddress(sums, slice, sliceStride);
-    kernel.loop(zero, kernel.mul(filledRows(rows), walkPanels), 1, [&](Value vector) {
-      kernel.store(none, kernel.rowAddress(sliceSums, vector, vectorBytes), 64);
-    });
+    clearRows(sliceSums, rows);
     kernel.loop(zero, kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
       Value k = kernel.mul(kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice), unit);
-      openUnit(matrix, walk, k);
-      packInputs(rows, input, k);
-      emitBlocks(matrix, walk, rows, k, sliceSums);
+      if (piece == unit)
+        emitPiece(matrix, walk, rows, input, k, sliceSums);
+      else
+        emitPieces(matrix, walk, rows, input, k, sliceSums);
     });
   });
   kernel.loop(zero, rows, 1, [&](Value row) {
@@ -48,12 +54,44 @@ void PanelProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Valu
   });
 }
 
-void PanelProduct::openUnit(const MatrixOperand &matrix, const Walk &walk, Value k) {
+// A unit too long for the first-level cache: its chains pause in `paused`
+// between pieces, which changes no bit.
+void PanelProduct::emitPieces(const MatrixOperand &matrix, const Walk &walk, Value rows,
+                              RowInput input, Value k, Value sliceSums) {
+  clearRows(paused, rows);
+  kernel.loop(kernel.index(0), kernel.index(unit), piece, [&](Value start) {
+    emitPiece(matrix, walk, rows, input, kernel.add(k, start), paused);
+  });
+  Values scales = scalesAt(matrix, walk, k, reader.scalesSums());
+  kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
+    for (int64_t i = 0; i < walkPanels; ++i) {
+      auto at = [&](Value base) {
+        return kernel.offset(kernel.rowAddress(base, row, walkPanels * vectorBytes),
+                             i * vectorBytes);
+      };
+      Value chain = kernel.load(kernel.floats, at(paused), 64);
+      Value before = kernel.load(kernel.floats, at(sliceSums), 64);
+      kernel.store(addUnit(chain, scales[i], before), at(sliceSums), 64);
+    }
+  });
+}
+
+void PanelProduct::emitPiece(const MatrixOperand &matrix, const Walk &walk, Value rows,
+                             RowInput input, Value k, Value target) {
+  openPiece(matrix, walk, k);
+  packInputs(rows, input, k);
+  RegisterBlock block = fitted(kernel.tiles.block), rest = fitted(kernel.tiles.remainder);
+  Value whole = kernel.mul(kernel.quotient(rows, block.rows), block.rows);
+  emitBlocks(block, matrix, walk, kernel.index(0), whole, k, target);
+  emitBlocks(rest, matrix, walk, whole, rows, k, target);
+}
+
+void PanelProduct::openPiece(const MatrixOperand &matrix, const Walk &walk, Value k) {
   Values scales = scalesAt(matrix, walk, k, reader.scalesWeights());
   for (int64_t panel = 0; panel < walkPanels; ++panel) {
     Value from = kernel.rowAddress(walk.weights[panel], k, panelColumns * elementBytes);
-    Value to = kernel.offset(opened, panel * unit * vectorBytes);
-    kernel.loop(kernel.index(0), kernel.index(unit), kPack, [&](Value inner) {
+    Value to = kernel.offset(opened, panel * piece * vectorBytes);
+    kernel.loop(kernel.index(0), kernel.index(piece), kPack, [&](Value inner) {
       Value line = kernel.rowAddress(from, inner, panelColumns * elementBytes);
       Values weights = reader.readLine(line, scales[panel]);
       for (int64_t i = 0; i < kPack; ++i)
@@ -64,49 +102,55 @@ void PanelProduct::openUnit(const MatrixOperand &matrix, const Walk &walk, Value
 }
 
 void PanelProduct::packInputs(Value rows, RowInput input, Value k) {
-  const int64_t length = std::min(unit, panelColumns);
-  Type piece = length == 1 ? kernel.f32 : Type(kernel.vectorOf(kernel.f32, length));
+  const int64_t length = std::min(piece, panelColumns);
+  Type part = length == 1 ? kernel.f32 : Type(kernel.vectorOf(kernel.f32, length));
   kernel.loop(kernel.index(0), filledRows(rows), 1, [&](Value row) {
     Value real = kernel.minimum(row, kernel.add(rows, -1));
     Value from = kernel.rowAddress(input(real), k, 4),
-          to = kernel.rowAddress(inputs, row, unit * 4);
-    kernel.loop(kernel.index(0), kernel.index(unit), length, [&](Value inner) {
-      kernel.store(kernel.load(piece, kernel.rowAddress(from, inner, 4)),
+          to = kernel.rowAddress(inputs, row, piece * 4);
+    kernel.loop(kernel.index(0), kernel.index(piece), length, [&](Value inner) {
+      kernel.store(kernel.load(part, kernel.rowAddress(from, inner, 4)),
                    kernel.rowAddress(to, inner, 4));
     });
   });
 }
 
-void PanelProduct::emitBlocks(const MatrixOperand &matrix, const Walk &walk, Value rows, Value k,
-                              Value sliceSums) {
-  RegisterBlock block = fitted(kernel.tiles.block), rest = fitted(kernel.tiles.remainder);
-  Value whole = kernel.mul(kernel.quotient(rows, block.rows), block.rows);
-  emitBlockRows(block, matrix, walk, kernel.index(0), whole, k, sliceSums);
-  emitBlockRows(rest, matrix, walk, whole, rows, k, sliceSums);
-}
-
 // All blocks of rows [firstRow, endRow). Rows are the inner loop: a few panels'
 // opened weights stay in the first-level cache while the inputs stream by.
-void PanelProduct::emitBlockRows(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
-                                 Value firstRow, Value endRow, Value k, Value sliceSums) {
+void PanelProduct::emitBlocks(RegisterBlock block, const MatrixOperand &matrix, const Walk &walk,
+                              Value firstRow, Value endRow, Value k, Value target) {
+  const bool isWholeUnit = piece == unit;
   auto emitPanels = [&](Value panel) {
     Values scales(block.panels);
-    for (int64_t j = 0; j < block.panels && reader.scalesSums(); ++j) {
+    for (int64_t j = 0; j < block.panels && isWholeUnit && reader.scalesSums(); ++j) {
       Value absolute = kernel.add(walk.absolute[0], kernel.add(panel, j));
       if (mayClamp)
         absolute = kernel.minimum(absolute, walk.absolute.back());
       scales[j] = reader.scale(matrix, absolute, k);
     }
     kernel.loop(firstRow, endRow, block.rows, [&](Value row) {
-      Values chains = multiplyBlock(block, row, panel);
       Value first = kernel.add(kernel.mul(row, walkPanels), panel);
-      Value target = kernel.rowAddress(sliceSums, first, vectorBytes);
+      Value corner = kernel.rowAddress(target, first, vectorBytes);
+      Values before(block.rows * block.panels), addresses;
       for (int64_t i = 0; i < block.rows; ++i)
-        for (int64_t j = 0; j < block.panels; ++j) {
-          Value at = kernel.offset(target, (i * walkPanels + j) * vectorBytes);
-          Value before = kernel.load(kernel.floats, at, 64);
-          kernel.store(addUnit(chains[i * block.panels + j], scales[j], before), at, 64);
-        }
+        for (int64_t j = 0; j < block.panels; ++j)
+          addresses.push_back(kernel.offset(corner, (i * walkPanels + j) * vectorBytes));
+      auto loadBefore = [&] {
+        for (size_t i = 0; i < addresses.size(); ++i)
+          before[i] = kernel.load(kernel.floats, addresses[i], 64);
+      };
+      if (isWholeUnit) {
+        Values chains(block.rows * block.panels, kernel.splat(0.0f));
+        chains = multiplyBlock(block, row, panel, chains);
+        loadBefore();
+        for (size_t i = 0; i < addresses.size(); ++i)
+          kernel.store(addUnit(chains[i], scales[i % block.panels], before[i]), addresses[i], 64);
+        return;
+      }
+      loadBefore();
+      Values chains = multiplyBlock(block, row, panel, before);
+      for (size_t i = 0; i < addresses.size(); ++i)
+        kernel.store(chains[i], addresses[i], 64);
     });
   };
   if (block.panels == walkPanels)
@@ -116,10 +160,10 @@ void PanelProduct::emitBlockRows(RegisterBlock block, const MatrixOperand &matri
 }
 
 // One chain per row and panel of the block: [row][panel].
-Values PanelProduct::multiplyBlock(RegisterBlock block, Value row, Value panel) {
-  const int64_t step = std::min<int64_t>(unit, 4);
-  Value weights = kernel.rowAddress(opened, panel, unit * vectorBytes);
-  Value x = kernel.rowAddress(inputs, row, unit * 4);
+Values PanelProduct::multiplyBlock(RegisterBlock block, Value row, Value panel, ValueRange chains) {
+  const int64_t step = std::min<int64_t>(piece, 4);
+  Value weights = kernel.rowAddress(opened, panel, piece * vectorBytes);
+  Value x = kernel.rowAddress(inputs, row, piece * 4);
   auto body = [&](Value inner, ValueRange carried) {
     Values chains(carried);
     for (int64_t k = 0; k < step; ++k) {
@@ -127,10 +171,10 @@ Values PanelProduct::multiplyBlock(RegisterBlock block, Value row, Value panel) 
       Values columns;
       for (int64_t j = 0; j < block.panels; ++j)
         columns.push_back(
-            kernel.load(kernel.floats, kernel.offset(line, j * unit * vectorBytes), 64));
+            kernel.load(kernel.floats, kernel.offset(line, j * piece * vectorBytes), 64));
       Value input = kernel.offset(kernel.rowAddress(x, inner, 4), k * 4);
       for (int64_t i = 0; i < block.rows; ++i) {
-        Value scalar = kernel.load(kernel.f32, kernel.offset(input, i * unit * 4));
+        Value scalar = kernel.load(kernel.f32, kernel.offset(input, i * piece * 4));
         Value repeated = kernel.broadcast(scalar);
         for (int64_t j = 0; j < block.panels; ++j) {
           Value &chain = chains[i * block.panels + j];
@@ -140,8 +184,7 @@ Values PanelProduct::multiplyBlock(RegisterBlock block, Value row, Value panel) 
     }
     return chains;
   };
-  return kernel.loop(kernel.index(0), kernel.index(unit), step,
-                     Values(block.rows * block.panels, kernel.splat(0.0f)), body);
+  return kernel.loop(kernel.index(0), kernel.index(piece), step, chains, body);
 }
 
 } // namespace grok::compiler

@@ -142,6 +142,15 @@ static int64_t paddedColumnsOf(const TestMatrix &matrix) {
   return matrix.columns / matrix.columnGroup * paddedTo16(matrix.columnGroup);
 }
 
+static int64_t scaleIndex(const TestMatrix &matrix, int64_t k, int64_t column) {
+  int64_t rowGroup = k / (matrix.inputs / matrix.format.groups), group = matrix.columnGroup;
+  return rowGroup * paddedColumnsOf(matrix) + column / group * paddedTo16(group) + column % group;
+}
+
+float TestMatrix::scaleAt(int64_t k, int64_t column) const {
+  return fromBf16(static_cast<uint16_t *>(scales.data())[scaleIndex(*this, k, column)]);
+}
+
 // Stores a random weight and returns the number that it stands for.
 static double storeWeight(std::mt19937 &random, TestMatrix &matrix, Numerics numerics, int64_t k,
                           int64_t column, float scale) {
@@ -175,13 +184,11 @@ TestMatrix randomMatrix(std::mt19937 &random, int64_t inputs, int64_t columns,
   auto *scales = static_cast<uint16_t *>(matrix.scales.data());
   for (int64_t column = 0; column < columns; ++column)
     for (int64_t k = 0; k < inputs; ++k) {
-      int64_t rowGroup = k / (inputs / format.groups);
-      int64_t scaleAt =
-          rowGroup * paddedColumnsOf(matrix) + column / group * paddedTo16(group) + column % group;
       if (k % (inputs / format.groups) == 0)
-        scales[scaleAt] = bf16Bits(0.001f + static_cast<float>(random() % 1000) * 1e-5f);
+        scales[scaleIndex(matrix, k, column)] =
+            bf16Bits(0.001f + static_cast<float>(random() % 1000) * 1e-5f);
       matrix.values[k * columns + column] =
-          storeWeight(random, matrix, numerics, k, column, fromBf16(scales[scaleAt]));
+          storeWeight(random, matrix, numerics, k, column, matrix.scaleAt(k, column));
     }
   return matrix;
 }

@@ -102,6 +102,7 @@ struct TestMatrix {
   Buffer packed, scales;
 
   double at(int64_t k, int64_t column) const { return values[k * columns + column]; }
+  float scaleAt(int64_t k, int64_t column) const;
 };
 TestMatrix randomMatrix(std::mt19937 &random, int64_t inputs, int64_t columns,
                         const WeightFormat &format, Numerics numerics, int64_t columnGroup = 0);

@@ -37,7 +37,52 @@ protected:
   void runBoth(const LinearCase &c, int64_t rows);
   static void compare(const LinearCase &c, const TestMatrix &matrix, const Buffer &x,
                       const Buffer &y, int64_t rows);
+  float documentedSum(const LinearCase &c, const TestMatrix &matrix, const float *x,
+                      int64_t column) const;
+  void checkOrder(const LinearCase &c);
 };
+
+// One output by docs/numerics.md, operation by operation.
+float LinearKernel::documentedSum(const LinearCase &c, const TestMatrix &matrix, const float *x,
+                                  int64_t column) const {
+  bool hasFma = GetParam() != "x86-64-v2", isInt8 = c.element == Element::i8;
+  auto multiplyAdd = [&](float a, float b, float sum) {
+    volatile float product = a * b; // not to be contracted by this compiler
+    return hasFma ? std::fma(a, b, sum) : product + sum;
+  };
+  const WeightFormat &format = matrix.format;
+  std::vector<float> sums(format.slices, 0.0f);
+  for (int64_t start = 0; start < c.inputs; start += format.unit) {
+    float chain = 0, scale = matrix.scaleAt(start, column);
+    bool scalesSum = isInt8 && c.numerics == Numerics::f32;
+    for (int64_t k = start; k < start + format.unit; ++k) {
+      double weight = matrix.at(k, column); // exact multiple of the scale
+      chain = multiplyAdd(static_cast<float>(scalesSum ? weight / scale : weight), x[k], chain);
+    }
+    float &sum = sums[start / (c.inputs / format.slices)];
+    sum = scalesSum ? multiplyAdd(chain, scale, sum) : sum + chain;
+  }
+  for (size_t count = sums.size(); count > 1; count /= 2)
+    for (size_t i = 0; i < count / 2; ++i)
+      sums[i] = sums[2 * i] + sums[2 * i + 1];
+  return c.numerics == Numerics::bf16 ? roundedToBf16(sums[0]) : sums[0];
+}
+
+void LinearKernel::checkOrder(const LinearCase &c) {
+  std::mt19937 random(17);
+  for (int64_t maxRows : {1, 512}) {
+    KernelSpec spec = linearSpec(c, maxRows);
+    TestMatrix matrix = randomMatrix(random, c.inputs, c.columns, spec.weight, c.numerics);
+    Buffer x = randomRows(random, 1, c.inputs, c.numerics == Numerics::bf16);
+    Buffer y(paddedTo16(c.columns) * 4);
+    LoadedKernels({{"k", spec}}, GetParam())
+        .run("k", {x.data(), matrix.packed.data(), matrix.scales.data(), y.data()}, Step::ofRows(1),
+             0, tilesOf(c.columns));
+    for (int64_t column = 0; column < c.columns; ++column)
+      ASSERT_EQ(y.floats()[column], documentedSum(c, matrix, x.floats(), column))
+          << nameOfCase(c) << " column " << column << " max rows " << maxRows;
+  }
+}
 
 void LinearKernel::compare(const LinearCase &c, const TestMatrix &matrix, const Buffer &x,
                            const Buffer &y, int64_t rows) {
@@ -92,6 +137,17 @@ void LinearKernel::runBoth(const LinearCase &c, int64_t rows) {
 TEST_P(LinearKernel, int8F32) {
   runBoth({384, 192, 1, Element::i8, Numerics::f32}, 29);
   runBoth({512, 80, 8, Element::i8, Numerics::f32}, 5);
+}
+
+TEST_P(LinearKernel, sumsInTheDocumentedOrder) {
+  checkOrder({768, 64, 1, Element::i8, Numerics::f32});
+  checkOrder({344, 20, 2, Element::i8, Numerics::f32});
+  checkOrder({90, 16, 1, Element::i8, Numerics::f32});
+  checkOrder({32768, 16, 8, Element::i8, Numerics::f32}); // units of 512
+  checkOrder({768, 16, 1, Element::bf16, Numerics::f32});
+  checkOrder({768, 16, 1, Element::f32, Numerics::f32});
+  checkOrder({768, 16, 2, Element::i8, Numerics::bf16});
+  checkOrder({768, 16, 1, Element::f32, Numerics::bf16});
 }
 
 TEST_P(LinearKernel, oddShapes) {
