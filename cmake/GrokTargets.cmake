@@ -41,6 +41,9 @@ endfunction()
 # DT_RPATH, not DT_RUNPATH: it also holds for what those libraries need.
 function(grok_install name)
   if(NOT GROKC_PORTABLE)
+    # grokc needs our runtime's library beside it, and MLIR's where it was found.
+    set_target_properties(${name} PROPERTIES
+      INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}" INSTALL_RPATH_USE_LINK_PATH TRUE)
     install(TARGETS ${name})
     return()
   endif()

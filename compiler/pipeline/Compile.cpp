@@ -5,8 +5,10 @@
 #include "compiler/artifact/OutputFile.h"
 #include "compiler/artifact/PlanReading.h"
 #include "compiler/artifact/PlanWriter.h"
+#include "compiler/interpreter/CheckpointWeights.h"
 #include "compiler/pipeline/ModelSource.h"
 #include "compiler/targets/cpu/CpuKernels.h"
+#include "compiler/verification/Verification.h"
 #include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
 #include "frontends/graph/BuildGraph.h"
@@ -43,6 +45,7 @@ private:
   Result<std::string> writeArtifact();
   Result<void> writeModule(const std::string &path);
   Result<void> writeWeights(const std::string &folder, PlanInputs &inputs);
+  Result<void> verifyArtifact();
   Result<void> checkOptions();
   tl::unexpected<std::string> diagnosed(StringRef what);
   PhaseOptions phaseOptions() const;
@@ -54,6 +57,7 @@ private:
   OpenedModel source;
   int64_t maxContext = 0;
   OwningOpRef<ModuleOp> module;
+  OwningOpRef<ModuleOp> fused; // kept for the verification
   PlanInputs plan;
   CompileReport report;
 };
@@ -120,6 +124,8 @@ Result<std::string> Compilation::runPasses(Phase phase) {
   addPhase(passes, phase, phaseOptions());
   if (failed(passes.run(*module)))
     return diagnosed("phase " + std::string(nameOf(phase)));
+  if (phase == Phase::fuse && options.verify)
+    fused = module->clone();
   int64_t count = 0;
   module->walk([&](Operation *) { ++count; });
   return std::to_string(count) + " ops";
@@ -230,6 +236,28 @@ Result<void> Compilation::runPhase(Phase phase) {
                      ".mlir");
 }
 
+Result<void> Compilation::verifyArtifact() {
+  if (!source.weights)
+    return tl::unexpected("--verify: " + options.output +
+                          " is a plan without weights; compile it with weights");
+  if (hooks.phaseStarted)
+    hooks.phaseStarted("verify");
+  auto start = Clock::now();
+  auto verified = verification::verifyArtifact(
+      *fused->getOps<func::FuncOp>().begin(), interpreter::weightsOf(*source.weights),
+      {.artifact = options.output, .threads = options.threads});
+  if (!verified)
+    return tl::unexpected("--verify: " + verified.error());
+  std::chrono::duration<double> time = Clock::now() - start;
+  report.phases.push_back({"verify", time.count(),
+                           std::to_string(verified->values) + " values of " +
+                               std::to_string(verified->launches) + " launches"});
+  report.verification = std::move(*verified);
+  if (hooks.phaseEnded)
+    hooks.phaseEnded(report.phases.back());
+  return {};
+}
+
 Result<CompileReport> Compilation::run() {
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnosticOp) {
     if (diagnosticOp.getSeverity() != DiagnosticSeverity::Error)
@@ -254,6 +282,9 @@ Result<CompileReport> Compilation::run() {
   if (options.lastPhase != Phase::artifact)
     if (auto written = writeModule(options.output); !written)
       return tl::unexpected(written.error());
+  if (options.verify)
+    if (auto verified = verifyArtifact(); !verified)
+      return tl::unexpected(verified.error());
   return std::move(report);
 }
 

@@ -5,6 +5,7 @@
 #include "compiler/artifact/WeightFile.h"
 #include "compiler/kernels/KernelSpec.h"
 #include "compiler/pipeline/Phases.h"
+#include "compiler/verification/Report.h"
 
 #include <functional>
 #include <span>
@@ -25,6 +26,7 @@ struct CompileOptions {
   std::string dumpPhases;  // folder; empty = no dump
   std::string kernelCache; // folder; empty = off
   int threads = 1;
+  bool verify = false; // compare the artifact with the interpreter; needs weights
 };
 
 struct PhaseTime {
@@ -38,6 +40,7 @@ struct CompileReport {
   uint64_t planBytes = 0;
   uint64_t weightBytes = 0; // 0 without weights
   std::string output;
+  std::optional<verification::Report> verification;
 };
 
 /// What a caller may watch.
@@ -52,7 +55,8 @@ struct CompileHooks {
   std::function<void(mlir::PassManager &)> configurePasses;
 };
 
-/// Nothing is left behind on failure. The error is one line.
+/// Nothing is left behind on failure. The error is one line. An artifact that was
+/// found to differ from the interpreter is no failure: see the report.
 Result<CompileReport> compileModel(const CompileOptions &options, const CompileHooks &hooks);
 
 } // namespace grok::compiler

@@ -112,6 +112,8 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
   app.add_option("--kernel-cache", texts.cache, "Folder of compiled kernels, or off")
       ->type_name("DIR|off")
       ->capture_default_str();
+  app.add_flag("--verify", compile.verify,
+               "Run the artifact beside the reference interpreter and compare every launch");
   app.add_option("--threads", compile.threads, "Threads (default: one per core)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--list", flags.list, "List presets or targets and exit")
@@ -139,6 +141,10 @@ static tl::expected<void, std::string> finish(Flags &flags, const Texts &texts, 
   if (!phase)
     return Error("--compile-to=" + texts.phase + ": unknown phase");
   compile.lastPhase = *phase;
+  if (compile.verify && *phase != Phase::artifact)
+    return Error("--verify: needs an artifact; leave out --compile-to=" + texts.phase);
+  if (compile.verify && compile.weightsFrom == "none")
+    return Error("--verify: needs weights; leave out --weights-from=none");
   compile.kernelCache = texts.cache == "off" ? "" : texts.cache;
   if (flags.list.empty() && compile.model.empty())
     return Error("MODEL is missing");

@@ -10,7 +10,6 @@ struct Flags {
   compiler::CompileOptions compile;
   std::string list;                   // "presets", "targets" or empty
   std::vector<std::string> mlirFlags; // --mlir-..., for MLIR's own parser
-  bool verify = false;
 };
 
 /// The flags, or the exit code of a process that has said all (help, version,

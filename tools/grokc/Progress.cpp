@@ -51,4 +51,6 @@ void grok::printReport(const CompileReport &report) {
   if (report.weightBytes)
     std::printf(", weights %.2f MB", report.weightBytes * 1e-6);
   std::printf("\n");
+  if (report.verification)
+    std::printf("\n%s", verification::textOf(*report.verification).c_str());
 }

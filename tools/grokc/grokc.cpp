@@ -83,5 +83,8 @@ int main(int argc, char **argv) {
     return fail(report.error());
   if (flags->compile.lastPhase == Phase::artifact)
     printReport(*report);
+  if (report->verification && !report->verification->passed())
+    return fail(report->output + ": " + report->verification->first->launch +
+                " differs from the reference interpreter; do not use the artifact, report this");
   return 0;
 }
