@@ -130,18 +130,18 @@ Result<Values> Run::evaluateMatmul(mlir::Operation &op) {
 Result<Values> Run::evaluateAttention(mlir::Operation &op) {
   return llvm::TypeSwitch<mlir::Operation *, Result<Values>>(&op)
       .Case([&](RopeOp op) {
-        return one(rope(get<Tensor>(op.getX()), get<Step>(op.getStep()), op.getHeadDim(),
+        return one(rope(get<Tensor>(op.getX()), get<Step>(op.getStep()), int64_t(op.getHeadDim()),
                         op.getBase().convertToDouble(), roundingOf(op.getResult())));
       })
       .Case([&](CacheWriteOp op) {
         return one(writeCache(get<Cache>(op.getCache()), get<Tensor>(op.getKeys()),
                               get<Tensor>(op.getValues()), get<Indices>(op.getTokens()),
-                              get<Step>(op.getStep()), op.getLayer(),
+                              get<Step>(op.getStep()), int64_t(op.getLayer()),
                               roundingOf(op.getCache().getType())));
       })
       .Case([&](AttentionOp op) {
         CacheType type = op.getCache().getType();
-        AttentionParameters parameters = {static_cast<int64_t>(op.getLayer()), type.getKvHeads(),
+        AttentionParameters parameters = {int64_t(op.getLayer()), type.getKvHeads(),
                                           type.getHeadDim(), op.getMultiplier().convertToDouble(),
                                           op.getSoftcap().convertToDouble()};
         return one(attention(get<Tensor>(op.getQuery()), get<Cache>(op.getCache()),

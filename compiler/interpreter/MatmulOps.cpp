@@ -61,6 +61,7 @@ static void multiply(llvm::ArrayRef<RowPair> rows, const Matrix &matrix, int64_t
 Tensor linear(const Tensor &x, const Matrix &matrix, Rounding weights, Rounding rounding) {
   Tensor result({x.rows(), matrix.columns()});
   std::vector<RowPair> rows;
+  rows.reserve(x.rows());
   for (int64_t row = 0; row < x.rows(); ++row)
     rows.push_back({x.row(row), result.row(row)});
   multiply(rows, matrix, 0, matrix.shape.front(), weights, rounding);

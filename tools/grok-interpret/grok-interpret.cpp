@@ -102,7 +102,7 @@ static void printNextTokens(const Tensor &logits) {
     std::cout << (row == 0 ? "" : ",")
               << std::max_element(values, values + logits.stride()) - values;
   }
-  std::cout << std::endl;
+  std::cout << '\n';
 }
 
 static int run(int argc, char **argv) {

@@ -36,6 +36,7 @@ inline Matrix matrix(std::vector<int64_t> shape, std::vector<float> values) {
 /// bfloat16 words of values that need no rounding.
 inline std::vector<uint16_t> bf16Words(const std::vector<float> &values) {
   std::vector<uint16_t> words;
+  words.reserve(values.size());
   for (float value : values)
     words.push_back(static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16));
   return words;
