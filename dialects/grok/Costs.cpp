@@ -32,7 +32,7 @@ static int64_t weightBytes(Value weight) {
   auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
   if (!format)
     return count * bytesOf(type.getElementType());
-  return llvm::divideCeil(count * format.getBits(), 8) +
+  return (count * format.getBits() + 7) / 8 +
          count / format.getGroupRows() * bytesOf(format.getScale());
 }
 

@@ -74,7 +74,7 @@ protected:
   OwningOpRef<ModuleOp> ops;
 };
 
-void expectCost(Cost cost, int64_t weights, int64_t activations, int64_t cache, int64_t flops) {
+void expectCost(const Cost &cost, int weights, int activations, int cache, int flops) {
   EXPECT_EQ(cost.weightBytes, weights);
   EXPECT_EQ(cost.activationBytes, activations);
   EXPECT_EQ(cost.cacheBytes, cache);
