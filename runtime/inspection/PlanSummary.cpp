@@ -52,10 +52,15 @@ std::vector<WeightKind> summarizeWeights(const plan::Layout &layout) {
   return kinds;
 }
 
-/// `name` without "layerN." of its own layer.
+/// `name` as seen from `layer`: without "layerN." of its own layer, and with
+/// "previous." for the one before, so that layers can be compared.
 static std::string inLayer(std::string_view name, int32_t layer) {
-  const std::string prefix = "layer" + std::to_string(layer) + ".";
-  return std::string(name.starts_with(prefix) ? name.substr(prefix.size()) : name);
+  const auto prefix = [](int32_t of) { return "layer" + std::to_string(of) + "."; };
+  if (const std::string own = prefix(layer); name.starts_with(own))
+    return std::string(name.substr(own.size()));
+  if (const std::string before = prefix(layer - 1); layer > 0 && name.starts_with(before))
+    return "previous." + std::string(name.substr(before.size()));
+  return std::string(name);
 }
 
 static const plan::Buffer &bufferAt(const plan::Bucket &bucket, int32_t index) {
@@ -92,8 +97,9 @@ static std::string describeTiles(const plan::TileCount &tiles, const plan::Bucke
 static LaunchSummary describe(const plan::Plan &plan, const plan::Bucket &bucket,
                               const plan::Launch &launch) {
   const plan::Kernel &kernel = *plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()));
-  LaunchSummary summary{.name = inLayer(textOf(launch.name()), launch.layer()),
-                        .kernel = std::string(textOf(kernel.symbol()))};
+  LaunchSummary summary;
+  summary.name = inLayer(textOf(launch.name()), launch.layer());
+  summary.kernel = textOf(kernel.symbol());
   if (launch.tiles())
     summary.tiles = describeTiles(*launch.tiles(), bucket, launch.layer());
   const auto addName = [](std::string &list, const std::string &name) {
@@ -117,7 +123,7 @@ std::vector<LaunchGroup> summarizeLaunches(const plan::Plan &plan, const plan::B
   for (const plan::Launch *launch : *bucket.launches()) {
     const int32_t layer = launch->layer();
     if (layers.empty() || layers.back().firstLayer != layer)
-      layers.push_back({.firstLayer = layer, .lastLayer = layer});
+      layers.push_back({layer, layer, {}});
     layers.back().launches.push_back(describe(plan, bucket, *launch));
   }
   std::vector<LaunchGroup> groups;

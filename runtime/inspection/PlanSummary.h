@@ -28,9 +28,9 @@ std::vector<WeightKind> summarizeWeights(const plan::Layout &layout);
 struct LaunchSummary {
   std::string name;       // without the layer
   std::string kernel;     // symbol
-  std::string tiles = {}; // "64 * rows", "groups[1] <= 4096"
-  std::string reads = {}; // buffers, weights left out
-  std::string writes = {};
+  std::string tiles; // "64 * rows", "groups[1] <= 4096"
+  std::string reads; // no weights; "previous.x" is of the layer before
+  std::string writes;
 
   bool operator==(const LaunchSummary &) const = default;
 };
@@ -39,7 +39,7 @@ struct LaunchSummary {
 struct LaunchGroup {
   int32_t firstLayer = -1;
   int32_t lastLayer = -1;
-  std::vector<LaunchSummary> launches = {}; // of one layer
+  std::vector<LaunchSummary> launches; // of one layer
 };
 
 std::vector<LaunchGroup> summarizeLaunches(const plan::Plan &plan, const plan::Bucket &bucket);

@@ -56,7 +56,7 @@ private:
 
   StepEngine &engine;
   const EngineLimits &limits;
-  std::mt19937_64 random{1};
+  std::mt19937_64 random{1}; // NOLINT(bugprone-random-generator-seed): comparable runs
   std::vector<int32_t> sequences;
   std::vector<StepRow> rows;
 };

@@ -42,6 +42,7 @@ double measureRead(const std::byte *buffer, size_t bytes, int threads, int runs)
   std::atomic<uint64_t> sink = 0;
   std::barrier start(threads + 1);
   std::vector<std::thread> pool;
+  pool.reserve(workers);
   for (size_t worker = 0; worker < workers; ++worker)
     pool.emplace_back([&, worker] {
       const Line *part = first + worker * static_cast<size_t>(runs) * lines;
@@ -71,6 +72,7 @@ static size_t chooseBufferBytes() {
 /// that thread's memory. (Unwritten pages would all be the one zero page.)
 static void touchPages(std::byte *buffer, size_t bytes, int threads) {
   std::vector<std::thread> pool;
+  pool.reserve(static_cast<size_t>(threads));
   const size_t part = bytes / static_cast<size_t>(threads);
   for (int worker = 0; worker < threads; ++worker)
     pool.emplace_back([=] { std::memset(buffer + static_cast<size_t>(worker) * part, 1, part); });

@@ -15,7 +15,8 @@ Result<void> OrderedText::append(size_t index, std::string_view text) {
 Result<void> OrderedText::finish(size_t index) {
   texts[index].isFinished = true;
   while (current < texts.size() && texts[current].isFinished) {
-    if (++current == texts.size() || texts[current].waiting.empty())
+    ++current;
+    if (current == texts.size() || texts[current].waiting.empty())
       continue;
     if (Result<void> written = write(texts[current].waiting); !written)
       return written;

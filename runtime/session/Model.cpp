@@ -34,6 +34,7 @@ static ModelInfo describe(const ModelState &state) {
   info.cpuLevel = state.device->level();
   info.threads = state.device->threads();
   info.planBytes = state.document.bodyBytes();
+  info.hasWeights = state.layout.file() && state.layout.file()->size() != 0;
   info.weightBytes = state.weights.bytes();
   info.weightBytesPerToken = weightBytesPerToken(plan, state.layout, state.program);
   for (const plan::Bucket *bucket : *state.program.buckets()) {

@@ -44,6 +44,7 @@ struct ModelInfo {
   int64_t pageTokens = 0;  // positions of one key/value page
   uint64_t pageBytes = 0;
   uint64_t planBytes = 0;
+  bool hasWeights = false;          // else it was compiled without
   uint64_t weightBytes = 0;         // of the weight file
   uint64_t weightBytesPerToken = 0; // read by a step of one row
   uint64_t arenaBytes = 0;          // activations of the largest bucket

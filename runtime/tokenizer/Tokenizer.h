@@ -13,7 +13,7 @@
 
 namespace sentencepiece {
 class SentencePieceProcessor;
-}
+} // namespace sentencepiece
 
 namespace grok::runtime {
 

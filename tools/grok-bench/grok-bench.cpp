@@ -77,6 +77,9 @@ public:
   Bench(const BenchOptions &options, ReadLimit limit, std::shared_ptr<const Model> model)
       : options(options), limit(std::move(limit)), model(std::move(model)) {
     report.model = this->model->info();
+    if (!report.model.hasWeights)
+      report.notes.emplace_back("the plan was compiled without weights: zeros that take no memory "
+                                "stand for them, so the rates show arithmetic, not bandwidth");
   }
 
   Result<Report> run();

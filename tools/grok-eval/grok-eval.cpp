@@ -30,7 +30,7 @@ struct EvalOptions {
 
 /// The text to score.
 struct Text {
-  std::vector<int32_t> ids = {};
+  std::vector<int32_t> ids;
   int64_t windows = 0;
   int64_t scoredBytes = 0; // of the text that the scored tokens stand for
 };
@@ -70,7 +70,8 @@ static Result<Text> readText(const EvalOptions &options, const Tokenizer &tokeni
       tokenizer.encode({reinterpret_cast<const char *>(file->data.get()), file->size});
   if (!ids)
     return fail(options.textFile, ", ", ids.error());
-  Text text{.windows = runtime::countWindows(ids->size(), options.window)};
+  Text text;
+  text.windows = runtime::countWindows(ids->size(), options.window);
   if (text.windows == 0)
     return fail(options.textFile, ", has ", ids->size(), " tokens and a window takes ",
                 options.window + 1, ", give a longer text or a smaller --window");
@@ -85,8 +86,8 @@ static Result<Text> readText(const EvalOptions &options, const Tokenizer &tokeni
   return text;
 }
 
-static Result<Perplexity> measure(std::shared_ptr<const Model> model, const EvalOptions &options,
-                                  const Text &text) {
+static Result<Perplexity> measure(const std::shared_ptr<const Model> &model,
+                                  const EvalOptions &options, const Text &text) {
   const runtime::ModelInfo &info = model->info();
   // As many windows as one step takes, but one at least.
   const int64_t together = std::clamp<int64_t>(info.maxStepRows / options.window, 1, text.windows);

@@ -6,7 +6,6 @@ using runtime::fail;
 using runtime::NpyWriter;
 using runtime::Result;
 using runtime::StopText;
-using runtime::TextStream;
 
 Writer::Writer(const RunOptions &options, std::span<const Prompt> prompts,
                const runtime::Tokenizer *tokenizer, std::string tool)
@@ -17,7 +16,7 @@ Writer::Writer(const RunOptions &options, std::span<const Prompt> prompts,
                                }),
       progress(std::move(tool)) {
   for (const Prompt &prompt : prompts) {
-    Stream stream{.stop = StopText(options.stopTexts)};
+    Stream stream{StopText(options.stopTexts), {}, {}};
     // The stream must know the prompt: it decides whether a leading space of
     // the first new token is part of the text.
     if (tokenizer)

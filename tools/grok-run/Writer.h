@@ -33,8 +33,8 @@ public:
 private:
   struct Stream {
     runtime::StopText stop;
-    std::optional<runtime::TextStream> text = {}; // none without a tokenizer
-    std::vector<int32_t> ids = {};
+    std::optional<runtime::TextStream> text; // none without a tokenizer
+    std::vector<int32_t> ids;
   };
 
   std::string textOf(Stream &stream, int32_t token) const;

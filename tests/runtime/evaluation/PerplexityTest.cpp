@@ -6,7 +6,6 @@
 #include <gmock/gmock.h>
 
 using namespace grok::runtime;
-using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -45,9 +44,9 @@ TEST(Perplexity, ScoresEveryTargetOfFreshWindows) {
 }
 
 TEST(Perplexity, BatchingChangesNoBit) {
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids(50);
   for (int i = 0; i < 50; ++i)
-    ids.push_back(i * i % 10);
+    ids[static_cast<size_t>(i)] = i * i % 10;
   toy::Engine narrow; // steps of 4 rows: each window in two chunks
   std::vector<int64_t> progress;
   const Perplexity alone = measurePerplexity(narrow, narrow.limits, ids, 7, [&](int64_t done) {

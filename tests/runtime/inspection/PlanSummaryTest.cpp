@@ -39,6 +39,16 @@ TEST(PlanSummary, FoldsLayersThatAreAlike) {
   EXPECT_EQ(groups[2].launches[0].tiles, "2");
 }
 
+TEST(PlanSummary, SeesBuffersFromTheirLayer) {
+  PlanT plan = toy::makePlan();
+  plan.programs[0]->buckets[1]->buffers[4]->name = "layer0.o"; // of both layers
+  const PlanDocument document = documentOf(plan);
+  const std::vector<LaunchGroup> groups = groupsOf(document);
+  ASSERT_THAT(groups, SizeIs(4));
+  EXPECT_EQ(groups[1].launches[1].writes, "o");
+  EXPECT_EQ(groups[2].launches[1].writes, "previous.o");
+}
+
 TEST(PlanSummary, KeepsLayersThatDiffer) {
   PlanT plan = toy::makePlan();
   plan.programs[0]->buckets[1]->launches[5]->name = "layer1.other";

@@ -2,6 +2,7 @@
 // The sampler draws the reference's distribution (specification section 8).
 #include "runtime/sampler/Sampler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <gmock/gmock.h>
 #include <limits>
@@ -15,9 +16,10 @@ constexpr float notANumber = std::numeric_limits<float>::quiet_NaN();
 
 /// Logits whose softmax at temperature 1 is `probabilities`.
 static std::vector<float> logitsOf(const std::vector<double> &probabilities) {
-  std::vector<float> logits;
-  for (double probability : probabilities)
-    logits.push_back(static_cast<float>(std::log(probability)));
+  std::vector<float> logits(probabilities.size());
+  std::ranges::transform(probabilities, logits.begin(), [](double probability) {
+    return static_cast<float>(std::log(probability));
+  });
   return logits;
 }
 
@@ -80,9 +82,9 @@ TEST(Sampler, DrawsTheSoftmaxAtATemperature) {
   expectDistribution(countDraws({.temperature = 1, .seed = 1}, logits, 20000), probabilities,
                      20000);
   // Temperature 1/2 squares the probabilities; their squares sum to 0.325.
-  std::vector<double> squared;
-  for (double probability : probabilities)
-    squared.push_back(probability * probability / 0.325);
+  std::vector<double> squared = probabilities;
+  for (double &probability : squared)
+    probability *= probability / 0.325;
   expectDistribution(countDraws({.temperature = 0.5, .seed = 2}, logits, 20000), squared, 20000);
 }
 
@@ -112,9 +114,9 @@ TEST(Sampler, SeedDecides) {
   const std::vector<float> logits(1000, 0.0f);
   auto draw = [&](uint64_t seed) {
     Sampler sampler({.temperature = 1, .topP = 0.9, .seed = seed});
-    std::vector<int32_t> ids;
-    for (int i = 0; i < 20; ++i)
-      ids.push_back(sampler.sample(logits).value());
+    std::vector<int32_t> ids(20);
+    for (int32_t &id : ids)
+      id = sampler.sample(logits).value();
     return ids;
   };
   EXPECT_EQ(draw(42), draw(42));

@@ -81,6 +81,16 @@ TEST_F(GrokBench, LeavesOutWhatIsNotAsked) {
   EXPECT_TRUE(json::parse(file)["runs"][0]["prefill_tokens_per_second"].is_null());
 }
 
+TEST_F(GrokBench, NotesMissingWeights) {
+  grok::plan::PlanT plan = makePlan();
+  plan.layouts[0]->file.clear();
+  const toy::Artifact planOnly(plan);
+  const ToolResult result = runTool("grok-bench", {planOnly.path, "--prompt-tokens=4",
+                                                   "--new-tokens=0", "--batch=1", "--depth=0"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("note: the plan was compiled without weights"));
+}
+
 TEST_F(GrokBench, Errors) {
   expectError("grok-bench", runTool("grok-bench", {}), 2, "ARTIFACT is required");
   expectError("grok-bench", run({"--explain"}), 2, "--explain is not in this version");

@@ -15,7 +15,7 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 // 1 space (the dummy prefix) and 16 letters; the toy model knows a to e best.
-static const std::string text = "abcdeedcbaabcdec";
+static constexpr std::string_view text = "abcdeedcbaabcdec";
 
 class GrokEval : public testing::Test {
 protected:
@@ -24,7 +24,7 @@ protected:
     const std::string tokenizer = makeTinyTokenizer();
     plan.tokenizer.assign(tokenizer.begin(), tokenizer.end());
     artifact = std::make_unique<toy::Artifact>(plan);
-    write("text", text);
+    write("text", std::string(text));
   }
   std::string write(const std::string &name, const std::string &content) const {
     std::ofstream(path(name), std::ios::binary) << content;
