@@ -27,6 +27,8 @@ static std::vector<std::byte> edited(std::span<const std::byte> edits) {
   return body;
 }
 
+// The name is libFuzzer's.
+// NOLINTNEXTLINE(readability-identifier-naming)
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size == 0)
     return 0;

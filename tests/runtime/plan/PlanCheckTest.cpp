@@ -32,7 +32,7 @@ static void copyTensor(PlanT &plan, const char *name) {
 
 // Buffers of the toy plan: table, kv, kv, h, o, groups, logits. Launches: embed,
 // append, attend, group, scale, ..., unembed.
-static const Case cases[] = {
+static constexpr Case cases[] = {
     {"VocabZero", [](PlanT &p) { p.model->vocab_size = 0; }, "vocab_size is 0"},
     {"VocabHuge", [](PlanT &p) { p.model->vocab_size = INT64_MAX; }, "vocab_size"},
     {"NegativeSize", [](PlanT &p) { p.model->ffn_size = -1; }, "ffn_size is -1"},

@@ -12,8 +12,8 @@ namespace grok::runtime::toy {
 static constexpr int numLayers = 2;
 static constexpr uint64_t layerBytes = 1344; // of 16 tokens, one head of size 4
 static constexpr uint64_t headerBytes = 4096;
-static constexpr uint64_t tableBytes = vocabSize * embeddingSize * 4;
-static constexpr uint64_t arenaSlot = maxStepRows * embeddingSize * 4;
+static constexpr uint64_t tableBytes = uint64_t(vocabSize) * embeddingSize * 4;
+static constexpr uint64_t arenaSlot = uint64_t(maxStepRows) * embeddingSize * 4;
 
 float tableAt(int token, int column) {
   return static_cast<float>((token * 7 + column * 3) % 5 - 1);
@@ -101,7 +101,7 @@ static std::unique_ptr<plan::BufferT> makeBuffer(const char *name, plan::BufferK
 
 static std::unique_ptr<plan::LaunchT>
 makeLaunch(int kernel, const char *name, int layer, plan::TileCount tiles,
-           std::vector<std::pair<int, plan::OperandAccess>> operands) {
+           const std::vector<std::pair<int, plan::OperandAccess>> &operands) {
   auto launch = std::make_unique<plan::LaunchT>();
   launch->kernel = kernel;
   launch->name = name;
@@ -127,7 +127,7 @@ static void addLaunches(plan::BucketT &bucket) {
   for (int layer = 0; layer < numLayers; ++layer) {
     int cache = kv + layer;
     auto add = [&](int kernel, const char *name, plan::TileCount tiles,
-                   std::vector<std::pair<int, plan::OperandAccess>> operands) {
+                   const std::vector<std::pair<int, plan::OperandAccess>> &operands) {
       std::string full = "layer" + std::to_string(layer) + "." + name;
       bucket.launches.push_back(makeLaunch(kernel, full.c_str(), layer, tiles, operands));
     };

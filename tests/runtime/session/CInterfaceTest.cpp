@@ -108,7 +108,8 @@ TEST_F(CInterface, ObserverSeesWrittenBuffers) {
 }
 
 static std::string outputOf(const std::string &command) {
-  FILE *pipe = popen((command + " 2>&1").c_str(), "r");
+  // Commands are made of paths of this build and of temporary folders.
+  FILE *pipe = popen((command + " 2>&1").c_str(), "r"); // NOLINT(bugprone-command-processor)
   std::string text;
   char part[256];
   while (fgets(part, sizeof(part), pipe))

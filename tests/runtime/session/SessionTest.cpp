@@ -13,9 +13,9 @@ using testing::ElementsAreArray;
 using testing::HasSubstr;
 
 static std::vector<int32_t> tokensFrom(int first, int count) {
-  std::vector<int32_t> tokens;
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
   for (int i = 0; i < count; ++i)
-    tokens.push_back((first + i * 5) % 19); // 19 is the token of bad counts
+    tokens[static_cast<size_t>(i)] = (first + i * 5) % 19; // 19 is the token of bad counts
   return tokens;
 }
 
