@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/tokenizer/Tokenizer.h"
+#include "runtime/tokenizer/ModelCheck.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <charconv>
+#include <exception>
 #include <sentencepiece_processor.h>
 
 namespace grok::runtime {
@@ -41,22 +43,37 @@ static std::string reasonOf(std::string_view message) {
              : " (" + std::string(message) + ")";
 }
 
+static Result<std::unique_ptr<sentencepiece::SentencePieceProcessor>>
+loadProcessor(std::string_view model) {
+  if (Result<void> checked = checkTokenizerModel(model); !checked)
+    return fail(checked.error());
+  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
+  try {
+    const auto status = processor->LoadFromSerializedProto(model);
+    if (!status.ok())
+      return fail("its bytes are not a SentencePiece model", reasonOf(status.message()));
+  } catch (const std::exception &error) { // by the trie that holds the pieces
+    return fail("its bytes are not a SentencePiece model", reasonOf(error.what()));
+  }
+  return processor;
+}
+
+static constexpr const char *recompile = ", compile again with an intact tokenizer.model";
+
 Result<Tokenizer> Tokenizer::load(std::span<const std::byte> model, int64_t vocabSize) {
   if (model.empty())
     return fail("tokenizer, the plan holds none, compile with tokenizer.model in the model folder");
-  auto processor = std::make_unique<sentencepiece::SentencePieceProcessor>();
-  const auto status = processor->LoadFromSerializedProto(
-      {reinterpret_cast<const char *>(model.data()), model.size()});
-  if (!status.ok())
-    return fail("tokenizer, its bytes are not a SentencePiece model", reasonOf(status.message()),
-                ", compile again with an intact tokenizer.model");
+  auto loaded = loadProcessor({reinterpret_cast<const char *>(model.data()), model.size()});
+  if (!loaded)
+    return fail("tokenizer, ", loaded.error(), recompile);
+  std::unique_ptr<sentencepiece::SentencePieceProcessor> processor = std::move(*loaded);
   if (processor->GetPieceSize() != vocabSize)
     return fail("tokenizer, it has ", processor->GetPieceSize(),
                 " pieces and the model's vocabulary ", vocabSize,
                 ", compile again with the tokenizer.model of this model");
   Tokenizer tokenizer(std::move(processor));
   if (Result<void> read = tokenizer.readSurfaces(); !read)
-    return fail("tokenizer, ", read.error(), ", compile again with an intact tokenizer.model");
+    return fail("tokenizer, ", read.error(), recompile);
   return tokenizer;
 }
 

@@ -77,6 +77,10 @@ TEST(TokenizerLoad, RefusesDamagedModels) {
   std::string twice = model; // two pieces of one name
   twice.replace(twice.find("<0x01>"), 6, "<0x00>");
   EXPECT_THAT(loadFromString(twice).error(), HasSubstr("tokenizer, "));
+  // A normaliser (field 3) with a charsmap (field 2) of one byte.
+  EXPECT_THAT(loadFromString(model + std::string("\x1a\x03\x12\x01x")).error(),
+              HasSubstr("normalisation rules"));
+  EXPECT_FALSE(loadFromString(model + "\x1a\x7f")) << "a field longer than the file";
   std::string notAByte = model;
   notAByte.replace(notAByte.find("<0xE2>"), 6, "<0xG2>");
   EXPECT_FALSE(loadFromString(notAByte));
