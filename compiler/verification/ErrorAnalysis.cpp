@@ -117,8 +117,8 @@ void ErrorAnalysis::followRow(mlir::Operation &op) {
       })
       .Case([&](RopeOp rope) {
         const Known &x = get(rope.getX());
-        finish(rope.getResult(),
-               boundRope(x.tensor(), x.bound, step(rope.getStep()), rope.getHeadDim()));
+        finish(rope.getResult(), boundRope(x.tensor(), x.bound, step(rope.getStep()),
+                                           static_cast<int64_t>(rope.getHeadDim())));
       })
       .Case([&](AddOp add) {
         finish(add.getResult(),

@@ -34,10 +34,12 @@ std::vector<std::vector<StepRow>> chooseSteps(const GrokModelInfo &info) {
     feed(wanted[2], 0);
 
   std::vector<std::vector<StepRow>> steps;
-  auto most = static_cast<size_t>(info.maxStepRows);
   for (const std::vector<StepRow> &step : wanted)
-    for (size_t begin = 0; begin < step.size(); begin += most)
-      steps.emplace_back(step.begin() + begin, step.begin() + std::min(begin + most, step.size()));
+    for (const StepRow &row : step) {
+      if (&row == &step.front() || std::ssize(steps.back()) == info.maxStepRows)
+        steps.emplace_back();
+      steps.back().push_back(row);
+    }
   return steps;
 }
 

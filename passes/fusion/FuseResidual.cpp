@@ -13,8 +13,8 @@ namespace grok {
 
 /// The operand of `add` that is a norm used by nothing else, right one first:
 /// the graph writes `h + norm(block)`.
-static OpOperand *findPostNorm(AddOp add) {
-  for (OpOperand *operand : {&add.getRhsMutable(), &add.getLhsMutable()})
+static const OpOperand *findPostNorm(AddOp add) {
+  for (const OpOperand *operand : {&add.getRhsMutable(), &add.getLhsMutable()})
     if (operand->get().getDefiningOp<RMSNormOp>() && operand->get().hasOneUse())
       return operand;
   return nullptr;
@@ -30,7 +30,7 @@ struct MergeResidual : OpRewritePattern<RMSNormOp> {
     auto add = next.getX().getDefiningOp<AddOp>();
     if (!add || add->getBlock() != next->getBlock())
       return rewriter.notifyMatchFailure(next, "does not norm a residual sum");
-    OpOperand *normed = findPostNorm(add);
+    const OpOperand *normed = findPostNorm(add);
     if (!normed)
       return rewriter.notifyMatchFailure(next, "no summand is a norm without other users");
     auto post = normed->get().getDefiningOp<RMSNormOp>();
