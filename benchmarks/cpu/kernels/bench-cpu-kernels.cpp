@@ -56,7 +56,7 @@ double secondsOf(const std::function<void()> &work) {
 }
 
 double medianOf(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + values.size() / 2, values.end());
+  std::sort(values.begin(), values.end());
   return values[values.size() / 2];
 }
 
@@ -201,8 +201,8 @@ void Bench::measureProducts(const char *name, double multiplyAdds,
 }
 
 void Bench::runLinear(const char *symbol, Rows &rows, const uint8_t *matrix) {
-  uint8_t *y = activations.data + activations.bytes / 2;
-  const void *buffers[] = {activations.data, matrix, scales.data, y};
+  const uint8_t *y = activations.data + activations.bytes / 2;
+  const void *const buffers[] = {activations.data, matrix, scales.data, y};
   kernels.find(symbol)(buffers, &rows.info, 0, emb / 64, scratch.data);
 }
 
@@ -221,15 +221,15 @@ void Bench::runExperts(const char *symbol, Rows &rows, const uint8_t *matrix, bo
   for (int64_t i = 0; i < pairs; ++i)
     groups[layout.pairs + i] =
         static_cast<int32_t>(i / rows.info.rows + i % rows.info.rows * selected);
-  uint8_t *half = activations.data + activations.bytes / 2;
+  const uint8_t *half = activations.data + activations.bytes / 2;
   const uint8_t *up = matrix + size_t(active) * emb * ffn;
   if (isDown) {
-    const void *buffers[] = {activations.data, matrix,       scales.data,
-                             groups.data(),    gates.data(), half};
+    const void *const buffers[] = {activations.data, matrix,       scales.data,
+                                   groups.data(),    gates.data(), half};
     return kernels.find(symbol)(buffers, &rows.info, 0, emb / 64, scratch.data);
   }
-  const void *buffers[] = {activations.data, matrix,        scales.data, up,
-                           scales.data,      groups.data(), half};
+  const void *const buffers[] = {activations.data, matrix,        scales.data, up,
+                                 scales.data,      groups.data(), half};
   kernels.find(symbol)(buffers, &rows.info, 0, active * ffn / 64, scratch.data);
 }
 
@@ -266,7 +266,7 @@ int main(int argc, char **argv) {
       level = candidate.name;
   if (argc > 1)
     level = argv[1];
-  Bench bench(level, argc > 2 ? std::atoi(argv[2]) : 9);
+  Bench bench(level, argc > 2 ? static_cast<int>(std::strtol(argv[2], nullptr, 10)) : 9);
   bench.decode();
   bench.prefill();
 }

@@ -108,13 +108,11 @@ std::vector<std::string> importsOf(StringRef object) {
   }
   std::vector<std::string> imports;
   for (const object::SymbolRef &symbol : (*file)->symbols()) {
-    Expected<uint32_t> flags = symbol.getFlags();
-    Expected<StringRef> name = symbol.getName();
-    bool isImport = flags && name && (*flags & object::SymbolRef::SF_Undefined) && !name->empty();
-    if (isImport)
-      imports.push_back(name->str());
-    consumeError(flags.takeError());
-    consumeError(name.takeError());
+    // Written by LLVM a moment ago: its symbols can be read.
+    bool isDefined = !(cantFail(symbol.getFlags()) & object::SymbolRef::SF_Undefined);
+    StringRef name = cantFail(symbol.getName());
+    if (!isDefined && !name.empty()) // the first entry of every table is nameless
+      imports.push_back(name.str());
   }
   return imports;
 }

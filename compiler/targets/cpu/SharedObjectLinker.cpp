@@ -22,8 +22,8 @@ class TemporaryFolder {
 public:
   TemporaryFolder() { error = sys::fs::createUniqueDirectory("grokc-link", folder); }
   ~TemporaryFolder() {
-    if (!error)
-      sys::fs::remove_directories(folder);
+    if (!error) // what cannot be removed is only litter
+      error = sys::fs::remove_directories(folder);
   }
   std::string file(const Twine &name) const {
     SmallString<128> path = folder;
@@ -69,6 +69,7 @@ static tl::expected<void, std::string> runLinker(const std::vector<std::string> 
   if (!canRun)
     return failure("lld failed earlier in this process");
   std::vector<const char *> pointers;
+  pointers.reserve(arguments.size());
   for (const std::string &argument : arguments)
     pointers.push_back(argument.c_str());
   std::string log;

@@ -16,7 +16,7 @@ public:
         pool(sequences * pagesPerSequence * shape.pageBytes) {
     for (int64_t page = 0; page < sequences * pagesPerSequence; ++page)
       pageTable.push_back(static_cast<int32_t>(page));
-    std::mt19937 random(99);
+    std::mt19937 random = reproducible(99);
     std::shuffle(pageTable.begin(), pageTable.end(), random);
   }
 

@@ -42,7 +42,7 @@ protected:
 };
 
 ExpertKernels::Setup ExpertKernels::setUpCase(const ExpertCase &c) {
-  std::mt19937 random(31);
+  std::mt19937 random = reproducible(31);
   KernelSpec spec;
   spec.numerics = c.numerics;
   spec.emb = c.emb;

@@ -107,6 +107,8 @@ std::string shortName(const std::string &level) { return level.substr(level.rfin
 
 int64_t paddedTo16(int64_t count) { return (count + 15) / 16 * 16; }
 
+std::mt19937 reproducible(unsigned seed) { return std::mt19937(seed); }
+
 float roundedToBf16(float value) { return fromBf16(bf16Bits(value)); }
 
 uint16_t bf16Bits(float value) {
@@ -196,6 +198,7 @@ TestMatrix randomMatrix(std::mt19937 &random, int64_t inputs, int64_t columns,
 TestExperts randomExperts(std::mt19937 &random, int64_t experts, int64_t inputs, int64_t columns,
                           const WeightFormat &format, Numerics numerics) {
   std::vector<TestMatrix> matrices;
+  matrices.reserve(experts);
   for (int64_t i = 0; i < experts; ++i)
     matrices.push_back(randomMatrix(random, inputs, columns, format, numerics));
   size_t bytes = matrices[0].packed.size(), scaleBytes = matrices[0].scales.size();
@@ -208,9 +211,9 @@ TestExperts randomExperts(std::mt19937 &random, int64_t experts, int64_t inputs,
 }
 
 double dotTolerance(const WeightFormat &format, int64_t inputs, double magnitude) {
-  double additions = static_cast<double>(format.unit) +
-                     static_cast<double>(inputs) / format.slices / format.unit +
-                     std::log2(format.slices) + 2;
+  int64_t unitsPerSlice = inputs / format.slices / format.unit;
+  double additions =
+      static_cast<double>(format.unit + unitsPerSlice + 2) + std::log2(format.slices);
   return 1.01 * additions * std::ldexp(1.0, -24) * magnitude;
 }
 

@@ -21,6 +21,7 @@ namespace grok::compiler::testing {
 class Buffer {
 public:
   explicit Buffer(size_t bytes);
+  static Buffer ofWords(int64_t count) { return Buffer(count * 4); }
   Buffer(Buffer &&) = default;
 
   void *data() const { return memory.get() + guardBytes; }
@@ -85,6 +86,9 @@ std::vector<std::string> hostLevels();
 std::string shortName(const std::string &level);
 
 int64_t paddedTo16(int64_t count);
+
+/// The same numbers in every run.
+std::mt19937 reproducible(unsigned seed);
 
 /// Activations: float32 rows padded with zeros.
 Buffer randomRows(std::mt19937 &random, int64_t rows, int64_t columns, bool isBf16,

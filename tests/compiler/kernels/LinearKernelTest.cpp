@@ -69,7 +69,7 @@ float LinearKernel::documentedSum(const LinearCase &c, const TestMatrix &matrix,
 }
 
 void LinearKernel::checkOrder(const LinearCase &c) {
-  std::mt19937 random(17);
+  std::mt19937 random = reproducible(17);
   for (int64_t maxRows : {1, 512}) {
     KernelSpec spec = linearSpec(c, maxRows);
     TestMatrix matrix = randomMatrix(random, c.inputs, c.columns, spec.weight, c.numerics);
@@ -105,7 +105,7 @@ void LinearKernel::compare(const LinearCase &c, const TestMatrix &matrix, const 
 
 // GEMV and GEMM against the reference and against each other.
 void LinearKernel::runBoth(const LinearCase &c, int64_t rows) {
-  std::mt19937 random(7);
+  std::mt19937 random = reproducible(7);
   KernelSpec gemv = linearSpec(c, 1), gemm = linearSpec(c, 512);
   TestMatrix matrix = randomMatrix(random, c.inputs, c.columns, gemv.weight, c.numerics);
   Buffer x = randomRows(random, rows, c.inputs, c.numerics == Numerics::bf16);
@@ -181,11 +181,12 @@ TEST(LinearKernelLevels, agreeWithFma) {
   if (!canHostRun(*cpuLevelNamed("x86-64-v4")))
     GTEST_SKIP() << "needs AVX-512 VNNI";
   LinearCase c{384, 64, 1, Element::i8, Numerics::f32};
-  std::mt19937 random(3);
+  std::mt19937 random = reproducible(3);
   KernelSpec spec = linearSpec(c, 1);
   TestMatrix matrix = randomMatrix(random, c.inputs, c.columns, spec.weight, c.numerics);
-  Buffer x = randomRows(random, 1, c.inputs, false), y3(64 * 4), y4(64 * 4);
-  for (Buffer *y : {&y3, &y4})
+  Buffer x = randomRows(random, 1, c.inputs, false);
+  Buffer y3 = Buffer::ofWords(64), y4 = Buffer::ofWords(64);
+  for (const Buffer *y : {&y3, &y4})
     LoadedKernels({{"k", spec}}, y == &y3 ? "x86-64-v3" : "x86-64-v4")
         .run("k", {x.data(), matrix.packed.data(), matrix.scales.data(), y->data()},
              Step::ofRows(1), 0, 1);

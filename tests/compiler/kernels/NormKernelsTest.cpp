@@ -26,6 +26,7 @@ protected:
       sum += value * value;
     double inverse = 1 / std::sqrt(sum / static_cast<double>(x.size()) + eps);
     std::vector<double> y;
+    y.reserve(x.size());
     for (size_t i = 0; i < x.size(); ++i)
       y.push_back(scale.floats()[i] * x[i] * inverse);
     return y;
@@ -38,7 +39,8 @@ protected:
   // (padded to 16 + 6 at most here), the square root, quotient and two products
   // once each, halved where they pass the square root.
   static double tolerance(double value, int64_t columns, Numerics numerics) {
-    double bound = (columns / 64.0 + 22) * std::ldexp(1.0, -24) * std::fabs(value);
+    double bound =
+        (static_cast<double>(columns) / 64 + 22) * std::ldexp(1.0, -24) * std::fabs(value);
     return numerics == Numerics::bf16 ? bound + std::ldexp(std::fabs(value), -8) : bound;
   }
 };
@@ -46,7 +48,7 @@ protected:
 TEST_P(NormKernels, rmsNorm) {
   for (int64_t emb : {16, 90, 96, 192, 1000})
     for (Numerics numerics : {Numerics::f32, Numerics::bf16}) {
-      std::mt19937 random(5);
+      std::mt19937 random = reproducible(5);
       Buffer x = randomRows(random, 5, emb, numerics == Numerics::bf16, 3.0f);
       Buffer scale = randomRows(random, 1, emb, false), y(x.size());
       LoadedKernels({{"norm", specOf(KernelOp::rmsNorm, emb, numerics)}}, GetParam())
@@ -64,7 +66,7 @@ TEST_P(NormKernels, rmsNorm) {
 
 TEST_P(NormKernels, residualNormAddsThenNormalizes) {
   const int64_t emb = 90, stride = paddedTo16(emb);
-  std::mt19937 random(6);
+  std::mt19937 random = reproducible(6);
   Buffer h = randomRows(random, 3, emb, false), a = randomRows(random, 3, emb, false, 10.0f);
   Buffer post = randomRows(random, 1, emb, false), next = randomRows(random, 1, emb, false);
   Buffer x(h.size()), before(h.size());
@@ -88,7 +90,7 @@ TEST_P(NormKernels, residualNormAddsThenNormalizes) {
 
 TEST_P(NormKernels, bf16ResidualIsRoundedTwice) {
   const int64_t emb = 32;
-  std::mt19937 random(8);
+  std::mt19937 random = reproducible(8);
   Buffer h = randomRows(random, 1, emb, true), a = randomRows(random, 1, emb, true);
   Buffer ones(emb * 4), x(emb * 4), before(emb * 4), norm(emb * 4);
   std::fill_n(ones.floats(), emb, 1.0f);
@@ -105,7 +107,7 @@ TEST_P(NormKernels, bf16ResidualIsRoundedTwice) {
 
 TEST_P(NormKernels, rowsAreIndependent) {
   const int64_t emb = 192;
-  std::mt19937 random(9);
+  std::mt19937 random = reproducible(9);
   Buffer x = randomRows(random, 64, emb, false), scale = randomRows(random, 1, emb, false);
   Buffer together(x.size()), alone(x.size());
   LoadedKernels kernels({{"norm", specOf(KernelOp::rmsNorm, emb, Numerics::f32)}}, GetParam());

@@ -45,7 +45,7 @@ QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
   spec.pageTokens = 16;
   spec.maxContext = 64;
   spec.weight = WeightFormat::forContraction(c.element, c.emb);
-  std::mt19937 random(41);
+  std::mt19937 random = reproducible(41);
   auto matrix = [&](int64_t heads) {
     return randomMatrix(random, c.emb, heads * c.headDim, spec.weight, c.numerics, c.headDim);
   };
@@ -57,7 +57,8 @@ QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
           Buffer(spec.maxContext * c.headDim * 4)};
   for (int64_t position = 0; position < spec.maxContext; ++position)
     for (int64_t j = 0; j < c.headDim / 2; ++j) {
-      double angle = position / std::pow(10000.0, 2.0 * j / c.headDim);
+      double share = static_cast<double>(2 * j) / static_cast<double>(c.headDim);
+      double angle = static_cast<double>(position) / std::pow(10000.0, share);
       float *row = s.rope.floats() + position * c.headDim;
       row[j] = static_cast<float>(std::cos(angle));
       row[c.headDim / 2 + j] = static_cast<float>(std::sin(angle));
@@ -162,7 +163,7 @@ void QkvKernel::check(const QkvCase &c) {
   step.tokens = {3, 0, 9, 1, 2, 7, 1};
   CachePool together(s.spec, 2, 1), alone(s.spec, 2, 1), split(s.spec, 2, 1);
   together.describe(step);
-  std::mt19937 random(42);
+  std::mt19937 random = reproducible(42);
   Buffer x = randomRows(random, 7, c.emb, c.numerics == Numerics::bf16);
   int64_t qRow = c.qHeads * paddedTo16(c.headDim);
   Buffer q(7 * qRow * 4), qAlone(7 * qRow * 4), qSplit(7 * qRow * 4);

@@ -28,7 +28,7 @@ TEST_P(RouteKernels, softmaxAndTopExperts) {
     int64_t emb, experts, selected;
   };
   for (Case c : {Case{96, 8, 2}, Case{90, 4, 1}, Case{64, 20, 3}, Case{7, 2, 2}}) {
-    std::mt19937 random(21);
+    std::mt19937 random = reproducible(21);
     KernelSpec spec = specOf(KernelOp::route, c.emb, c.experts, c.selected);
     TestMatrix router = randomMatrix(random, c.emb, c.experts, spec.weight, Numerics::f32);
     const int64_t rows = 9, stride = paddedTo16(c.emb);
@@ -57,7 +57,8 @@ TEST_P(RouteKernels, softmaxAndTopExperts) {
         ASSERT_EQ(experts.words()[row * c.selected + j], order[j]);
         // A logit's error of emb/8 + 4 roundings is a relative error of p.
         double expected = p[order[j]] / total;
-        double relative = 2 * (c.emb / 8.0 + 12) * std::ldexp(1.0, -24) * (1 + magnitude);
+        double relative =
+            2 * (static_cast<double>(c.emb) / 8 + 12) * std::ldexp(1.0, -24) * (1 + magnitude);
         ASSERT_NEAR(gates.floats()[row * c.selected + j], expected, relative * expected);
       }
     }
@@ -66,7 +67,7 @@ TEST_P(RouteKernels, softmaxAndTopExperts) {
 
 TEST_P(RouteKernels, tiesTakeTheLowerExpert) {
   KernelSpec spec = specOf(KernelOp::route, 32, 8, 2);
-  Buffer x(32 * 4), router(32 * 16 * 4), gates(8), experts(8);
+  Buffer x = Buffer::ofWords(32), router = Buffer::ofWords(512), gates(8), experts(8);
   LoadedKernels({{"route", spec}}, GetParam())
       .run("route", {x.data(), router.data(), gates.data(), experts.data()}, Step::ofRows(1), 0, 1);
   EXPECT_EQ(experts.words()[0], 0);
@@ -76,7 +77,7 @@ TEST_P(RouteKernels, tiesTakeTheLowerExpert) {
 
 TEST_P(RouteKernels, nanNeverLeavesTheExperts) {
   KernelSpec spec = specOf(KernelOp::route, 32, 8, 2);
-  Buffer x(32 * 4), router(32 * 16 * 4), gates(8), experts(8);
+  Buffer x = Buffer::ofWords(32), router = Buffer::ofWords(512), gates(8), experts(8);
   std::fill_n(x.floats(), 32, std::nanf(""));
   LoadedKernels({{"route", spec}}, GetParam())
       .run("route", {x.data(), router.data(), gates.data(), experts.data()}, Step::ofRows(1), 0, 1);
@@ -87,7 +88,7 @@ TEST_P(RouteKernels, nanNeverLeavesTheExperts) {
 TEST_P(RouteKernels, groupSortsPairsByExpertThenRow) {
   KernelSpec spec = specOf(KernelOp::group, 32, 8, 2);
   GroupsLayout layout(8);
-  Buffer experts(5 * 2 * 4), groups(layout.length(5, 2) * 4);
+  Buffer experts = Buffer::ofWords(10), groups = Buffer::ofWords(layout.length(5, 2));
   const int32_t chosen[] = {6, 1, 1, 3, 3, 6, 6, 3, 1, 6};
   std::copy(std::begin(chosen), std::end(chosen), experts.words());
   LoadedKernels({{"group", spec}}, GetParam())

@@ -37,7 +37,7 @@ protected:
 };
 
 void TableKernels::checkEmbed(const TableCase &c) {
-  std::mt19937 random(11);
+  std::mt19937 random = reproducible(11);
   KernelSpec spec = specOf(c, KernelOp::embed, 1);
   TestMatrix table = randomMatrix(random, c.emb, c.vocab, spec.weight, c.numerics);
   Step step = Step::ofRows(4);
@@ -56,7 +56,7 @@ void TableKernels::checkEmbed(const TableCase &c) {
 }
 
 void TableKernels::checkUnembed(const TableCase &c) {
-  std::mt19937 random(12);
+  std::mt19937 random = reproducible(12);
   KernelSpec gemm = specOf(c, KernelOp::unembed, 64), gemv = specOf(c, KernelOp::unembed, 1);
   TestMatrix table = randomMatrix(random, c.emb, c.vocab, gemm.weight, c.numerics);
   Buffer x = randomRows(random, 6, c.emb, c.numerics == Numerics::bf16);
@@ -104,7 +104,7 @@ TEST_P(TableKernels, unembed) {
 
 TEST_P(TableKernels, noLogitsWanted) {
   TableCase c{64, 64, Element::f32, Numerics::f32};
-  std::mt19937 random(1);
+  std::mt19937 random = reproducible(1);
   for (int64_t maxRows : {1, 64}) {
     KernelSpec spec = specOf(c, KernelOp::unembed, maxRows);
     TestMatrix table = randomMatrix(random, c.emb, c.vocab, spec.weight, c.numerics);

@@ -38,11 +38,12 @@ protected:
     if (!image)
       throw std::runtime_error(image.error());
     LoadedImage library(*image);
-    Buffer in(paddedTo16(x.size()) * 4), out(in.size());
+    const int64_t vectors = (static_cast<int64_t>(x.size()) + 15) / 16;
+    Buffer in = Buffer::ofWords(16 * vectors), out = Buffer::ofWords(16 * vectors);
     std::copy(x.begin(), x.end(), in.floats());
-    const void *buffers[] = {in.data(), out.data()};
+    const void *const buffers[] = {in.data(), out.data()};
     GrokStepInfo step = Step::ofRows(1).info();
-    library.find("f")(buffers, &step, 0, in.size() / 64, nullptr);
+    library.find("f")(buffers, &step, 0, vectors, nullptr);
     return {out.floats(), out.floats() + x.size()};
   }
 

@@ -54,7 +54,7 @@ TEST_F(KernelCacheTest, everyFlippedByteIsAMiss) {
   KernelCache cache(folder);
   cache.insert("a", kernelOf("object a"));
   fs::path path = onlyEntry();
-  for (size_t at = 0; at < fs::file_size(path); ++at) {
+  for (std::streamoff at = 0, end = std::streamoff(fs::file_size(path)); at < end; ++at) {
     std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(at);
     char byte = static_cast<char>(file.get());

@@ -66,6 +66,7 @@ TEST(SharedObjectLinker, worksAgainAfterAFailureAndFromManyThreads) {
   ASSERT_TRUE(expected);
   std::vector<std::vector<uint8_t>> images(4);
   std::vector<std::thread> threads;
+  threads.reserve(images.size());
   for (auto &image : images)
     threads.emplace_back([&] { image = *linkSharedObject({asText(object)}); });
   for (std::thread &thread : threads)
