@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Rules of the format that its syntax cannot break, but a builder can.
+#include "dialects/grok/GrokDialect.h"
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "gtest/gtest.h"
+
+using namespace mlir;
+using namespace grok;
+
+TEST(FormatTest, HasNoZeroPointBesideACodebook) {
+  MLIRContext context;
+  context.loadDialect<GrokDialect>();
+  std::string error;
+  const ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    error = diagnostic.str();
+    return success();
+  });
+  Builder builder(&context);
+  auto codebook = builder.getStringAttr("nf4");
+  auto emit = [&] { return emitError(builder.getUnknownLoc()); };
+  EXPECT_FALSE(FormatAttr::getChecked(emit, &context, 4u, int64_t(32), builder.getBF16Type(),
+                                      int64_t(-8), codebook));
+  EXPECT_EQ(error, "expects no zero_point beside a codebook, found -8");
+  EXPECT_TRUE(FormatAttr::getChecked(emit, &context, 4u, int64_t(32), builder.getBF16Type(),
+                                     int64_t(0), codebook));
+}
