@@ -32,7 +32,7 @@ public:
   }
 
 private:
-  std::mt19937 engine{7};
+  std::mt19937 engine{7}; // NOLINT(bugprone-random-generator-seed): the same numbers every time
   std::normal_distribution<float> distribution;
 };
 
@@ -149,8 +149,8 @@ namespace {
 struct SmallCache {
   SmallCache() {
     Random random;
-    sequence.keys = random.normal(3 * 8);
-    sequence.values = random.normal(3 * 8);
+    sequence.keys = random.normal(24);
+    sequence.values = random.normal(24);
     sequence.keep = {true, false, true};
     query = random.tensor({1, 16});
     step = {{2}, {0}, {0}};
@@ -199,7 +199,7 @@ TEST(BoundAttention, IsAFewRoundingsOfAnExactCache) {
 TEST(BoundRoute, GivesTheProbabilitiesOfAllExperts) {
   Random random;
   Tensor x = random.tensor({2, 96});
-  std::vector<float> weights = random.normal(96 * 4);
+  std::vector<float> weights = random.normal(384);
   Matrix router = matrixOf(weights, {96, 4});
   interpreter::Routing routing = route(x, router, 4);
   RouterBound bound = boundRoute(x, router);

@@ -119,26 +119,27 @@ TEST_F(Routing, FindsAnExpertChosenTwiceOrNotThere) {
 namespace {
 
 // Rows 0 and 1 choose experts (3, 1) and (1, 0) of four: pairs 0..3.
-const interpreter::Indices choices{{2, 2}, {3, 1, 1, 0}};
+interpreter::Indices makeChoices() { return {{2, 2}, {3, 1, 1, 0}}; }
+
 // Active, tiles, ids [4], offsets [5], pairs sorted by (expert, row).
-const std::vector<int32_t> rightGroups = {3, 9, 0, 1, 3, -7, 0, 1, 3, 4, -7, 3, 1, 2, 0};
+std::vector<int32_t> makeGroups() { return {3, 9, 0, 1, 3, -7, 0, 1, 3, 4, -7, 3, 1, 2, 0}; }
 
 } // namespace
 
 TEST(CompareGroups, AcceptsPairsSortedByExpert) {
-  EXPECT_EQ(compareGroups(integers({15}, rightGroups), choices, 4).share, 0);
+  EXPECT_EQ(compareGroups(integers({15}, makeGroups()), makeChoices(), 4).share, 0);
 }
 
 TEST(CompareGroups, FindsEachWrongEntry) {
   for (size_t index : {0, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14}) {
-    std::vector<int32_t> wrong = rightGroups;
+    std::vector<int32_t> wrong = makeGroups();
     wrong[index] += 1;
-    EXPECT_EQ(compareGroups(integers({15}, wrong), choices, 4).share, infinity) << index;
+    EXPECT_EQ(compareGroups(integers({15}, wrong), makeChoices(), 4).share, infinity) << index;
   }
 }
 
 TEST(SortByChoice, PutsRowsBackInTheOrderOfTokens) {
   RecordedBuffer sorted =
-      sortByChoice(numbers({2, 2, 1}, {30, 10, 20, 0}), integers({15}, rightGroups), 4);
+      sortByChoice(numbers({2, 2, 1}, {30, 10, 20, 0}), integers({15}, makeGroups()), 4);
   EXPECT_THAT(sorted.numbers, ElementsAre(0, 10, 20, 30));
 }

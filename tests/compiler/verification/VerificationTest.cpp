@@ -20,7 +20,7 @@ using testing::HasSubstr;
 
 namespace {
 
-const std::string inputs = GROKC_SOURCE_DIR "/tests/inputs/";
+std::string inputsOf(const std::string &set) { return GROKC_SOURCE_DIR "/tests/inputs/" + set; }
 
 /// A folder that goes away with the test.
 class TemporaryFolder {
@@ -37,8 +37,8 @@ public:
 class Subject {
 public:
   Subject(const std::string &set, const std::string &form, Numerics numerics) {
-    options.model = inputs + set;
-    options.weightsFrom = inputs + set + "/" + form;
+    options.model = inputsOf(set);
+    options.weightsFrom = inputsOf(set) + "/" + form;
     options.output = folder.path + "/artifact";
     options.levels = {"x86-64-v2"};
     options.numerics = numerics;
@@ -161,7 +161,7 @@ TEST(Verification, FindsRoPEOfAnotherBaseInTheFirstRotatedRow) {
 
 TEST(Verification, FindsOtherWeights) {
   Subject subject("a6x1", "int8", Numerics::f32);
-  subject.fuse(inputs + "a6x1/float");
+  subject.fuse(inputsOf("a6x1/float"));
   auto report = subject.verify();
   ASSERT_TRUE(report) << report.error();
   ASSERT_FALSE(report->passed());
@@ -170,8 +170,8 @@ TEST(Verification, FindsOtherWeights) {
 
 TEST(Verification, RefusesTheArtifactOfAnotherModel) {
   Subject subject("a6x1", "int8", Numerics::f32);
-  subject.options.model = inputs + "b4x2";
-  subject.fuse(inputs + "b4x2/int8");
+  subject.options.model = inputsOf("b4x2");
+  subject.fuse(inputsOf("b4x2/int8"));
   auto report = subject.verify();
   ASSERT_FALSE(report);
   EXPECT_EQ(report.error(), "embed: h: has shape [8, 96], the interpreter's is [8, 64]; is the "
