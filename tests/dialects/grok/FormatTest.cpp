@@ -20,9 +20,7 @@ TEST(FormatTest, HasNoZeroPointBesideACodebook) {
   Builder builder(&context);
   auto codebook = builder.getStringAttr("nf4");
   auto emit = [&] { return emitError(builder.getUnknownLoc()); };
-  EXPECT_FALSE(FormatAttr::getChecked(emit, &context, 4u, int64_t(32), builder.getBF16Type(),
-                                      int64_t(-8), codebook));
+  EXPECT_TRUE(failed(FormatAttr::verify(emit, 4, 32, builder.getBF16Type(), -8, codebook)));
   EXPECT_EQ(error, "expects no zero_point beside a codebook, found -8");
-  EXPECT_TRUE(FormatAttr::getChecked(emit, &context, 4u, int64_t(32), builder.getBF16Type(),
-                                     int64_t(0), codebook));
+  EXPECT_TRUE(succeeded(FormatAttr::verify(emit, 4, 32, builder.getBF16Type(), 0, codebook)));
 }
