@@ -90,8 +90,8 @@ ExpectedOutput AttentionKernel::expectedOf(const KernelSpec &spec, const CachePo
   double total = 0;
   for (double &score : scores)
     total += score = std::exp(score - highest);
-  double relative = std::expm1(2 * shift) +
-                    std::ldexp(static_cast<double>(spec.keySlice + position / 256 + 17), -24);
+  const int64_t roundings = spec.keySlice + position / spec.keySlice + 17;
+  double relative = std::expm1(2 * shift) + std::ldexp(static_cast<double>(roundings), -24);
   if (isBf16)
     relative += std::ldexp(1.0, -8);
   ExpectedOutput expected;
