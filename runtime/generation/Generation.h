@@ -29,8 +29,8 @@ struct EngineLimits {
 };
 
 struct GenerationOptions {
-  int64_t maxNewTokens = 0;      // 0 only feeds the prompt
-  SamplingOptions sampling = {}; // each prompt draws as if it were alone
+  int64_t maxNewTokens = 0;                        // 0 only feeds the prompt
+  SamplingOptions sampling = {};                   // each prompt draws as if it were alone
   std::optional<int32_t> stopToken = std::nullopt; // such as end of sequence
   int64_t prefillChunk = 0;   // prompt rows of one sequence in a step; 0 = no limit
   bool wantAllLogits = false; // else only of rows that a token is drawn from

@@ -26,10 +26,10 @@ struct WeightKind {
 std::vector<WeightKind> summarizeWeights(const plan::Layout &layout);
 
 struct LaunchSummary {
-  std::string name;       // without the layer
-  std::string kernel;     // symbol
-  std::string tiles; // "64 * rows", "groups[1] <= 4096"
-  std::string reads; // no weights; "previous.x" is of the layer before
+  std::string name;   // without the layer
+  std::string kernel; // symbol
+  std::string tiles;  // "64 * rows", "groups[1] <= 4096"
+  std::string reads;  // no weights; "previous.x" is of the layer before
   std::string writes;
 
   bool operator==(const LaunchSummary &) const = default;
