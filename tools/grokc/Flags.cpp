@@ -166,7 +166,7 @@ tl::expected<Flags, int> grok::parseFlags(int argc, char **argv) {
   }
   if (auto later = laterFlag(arguments))
     return tl::unexpected(usageError(*later + ": not in this version"));
-  flags.compile.threads = std::max(1u, std::thread::hardware_concurrency());
+  flags.compile.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   CLI::App app("Compiles a Grok-1 model ahead of time into an artifact that grok-run decodes.",
                "grokc");
   addOptions(app, flags, texts);

@@ -11,6 +11,8 @@ using namespace grok::compiler;
 
 Progress::Progress() : isTerminal(::isatty(STDERR_FILENO)) {}
 
+static double scaled(uint64_t bytes, double unit) { return static_cast<double>(bytes) * unit; }
+
 void Progress::clear() { std::fputs("\r\033[K", stderr); }
 
 void Progress::bar(std::string_view tensor, uint64_t done, uint64_t total) {
@@ -18,8 +20,8 @@ void Progress::bar(std::string_view tensor, uint64_t done, uint64_t total) {
   int filled = total ? static_cast<int>(done * width / total) : width;
   std::fprintf(stderr, "\r\033[K  [%.*s%.*s] %3d %%  %.2f of %.2f GB  %.*s", filled,
                "##############################", width - filled, "..............................",
-               total ? static_cast<int>(done * 100 / total) : 100, done * 1e-9, total * 1e-9,
-               static_cast<int>(tensor.size()), tensor.data());
+               total ? static_cast<int>(done * 100 / total) : 100, scaled(done, 1e-9),
+               scaled(total, 1e-9), static_cast<int>(tensor.size()), tensor.data());
   if (done == total)
     clear();
 }
@@ -47,9 +49,9 @@ void grok::printReport(const CompileReport &report) {
     total += phase.seconds;
   }
   std::printf("%-10s %8.2f s\n", "total", total);
-  std::printf("%s: plan %.2f MB", report.output.c_str(), report.planBytes * 1e-6);
+  std::printf("%s: plan %.2f MB", report.output.c_str(), scaled(report.planBytes, 1e-6));
   if (report.weightBytes)
-    std::printf(", weights %.2f MB", report.weightBytes * 1e-6);
+    std::printf(", weights %.2f MB", scaled(report.weightBytes, 1e-6));
   std::printf("\n");
   if (report.verification)
     std::printf("\n%s", verification::textOf(*report.verification).c_str());

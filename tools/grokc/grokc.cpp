@@ -47,7 +47,8 @@ static std::string parseMlirFlags(const std::vector<std::string> &flags) {
     arguments.push_back(flag.c_str());
   std::string errors;
   llvm::raw_string_ostream stream(errors);
-  if (llvm::cl::ParseCommandLineOptions(arguments.size(), arguments.data(), "", &stream))
+  if (llvm::cl::ParseCommandLineOptions(static_cast<int>(arguments.size()), arguments.data(), "",
+                                        &stream))
     return "";
   llvm::StringRef first = llvm::StringRef(errors).split('\n').first;
   first.consume_front("grokc: ");
