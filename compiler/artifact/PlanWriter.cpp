@@ -202,7 +202,7 @@ std::unique_ptr<plan::BucketT> PlanBuilder::bucket(plan::BucketOp op) {
       bucket->launches.push_back(launch(launchOp, buffers));
     } else if (inner.getNumResults() == 1) {
       buffers[inner.getResult(0)] = static_cast<int>(bucket->buffers.size());
-      bucket->buffers.push_back(buffer(&inner, op.getMaxRows()));
+      bucket->buffers.push_back(buffer(&inner, static_cast<int64_t>(op.getMaxRows())));
     }
   }
   return bucket;

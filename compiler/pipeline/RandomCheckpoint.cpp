@@ -59,8 +59,9 @@ private:
   }
   void fillFloats(const TensorInfo &info, uint64_t seed) {
     // Uniform in (-sqrt 3, sqrt 3) has deviation 1.
-    float spread =
-        info.shape.size() == 1 ? 0.0f : std::sqrt(3.0f / info.shape[info.shape.size() - 2]);
+    float spread = info.shape.size() == 1
+                       ? 0.0f
+                       : std::sqrt(3.0f / static_cast<float>(info.shape[info.shape.size() - 2]));
     if (info.name.ends_with("embeddings"))
       spread = 1.0f;
     float centre = info.shape.size() == 1 ? 1.0f : 0.0f;
