@@ -41,7 +41,8 @@ class Portable(unittest.TestCase):
             shutil.move(installed, carried)
 
             example = os.path.join(folder, "example")
-            do("cmake", "-S", "examples/c", "-B", example, f"-DCMAKE_PREFIX_PATH={carried}")
+            do("cmake", "-G", "Ninja", "-S", "examples/c", "-B", example,
+               f"-DCMAKE_PREFIX_PATH={carried}")
             do("cmake", "--build", example)
             do(os.path.join(example, "examples", "generate-c"), models.nano(), "3", "1917", "667")
 
