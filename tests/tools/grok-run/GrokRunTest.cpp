@@ -282,7 +282,8 @@ TEST_F(GrokRun, SaysWhenItsOutputIsGone) {
   expectError("grok-run", full, 1, "standard output, cannot be written: No space left");
   const ToolResult closed = runShell(command + ">&-");
   expectError("grok-run", closed, 1, "standard output");
-  const ToolResult broken = runShell("{ " + command + "; echo status $? >&2; } | true");
+  // The reader is gone before the first byte is written.
+  const ToolResult broken = runShell("{ sleep 2; " + command + "; echo status $? >&2; } | true");
   EXPECT_THAT(broken.err, EndsWith("status 1\n"));
   EXPECT_THAT(broken.err, HasSubstr("its reader has gone"));
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace grok::compiler {
 
@@ -12,7 +13,8 @@ namespace fs = std::filesystem;
 class KernelCacheTest : public ::testing::Test {
 protected:
   void SetUp() override {
-    folder = fs::path(::testing::TempDir()) / "grokc-kernel-cache-test";
+    // Tests of one program run in several processes at once.
+    folder = fs::path(::testing::TempDir()) / ("grokc-kernel-cache-" + std::to_string(::getpid()));
     fs::remove_all(folder);
   }
   void TearDown() override { fs::remove_all(folder); }
