@@ -58,6 +58,8 @@ class RunLinesAndPython(lit.formats.ShTest):
         file, case = os.path.split(test.getSourcePath())
         if not file.endswith(SUFFIX):
             return super().execute(test, litConfig)
+        if test.config.unsupported:
+            return lit.Test.UNSUPPORTED, "the configuration of its folder leaves it out"
         try:
             run = subprocess.run([sys.executable, file, case], env=test.config.environment,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
