@@ -25,15 +25,26 @@ static int64_t activationBytes(ValueRange values, int64_t rows) {
   return bytes;
 }
 
-// Codes and scales of a whole weight. Codes below 8 bits are packed.
+// Codes, multipliers and scales of a run of elements. Codes below 8 bits are packed.
+static int64_t formatBytes(FormatAttr format, int64_t count) {
+  int64_t multipliers = format.getMultiplierRows() ? count / format.getMultiplierRows() : 0;
+  return (count * format.getBits() + 7) / 8 + multipliers +
+         count / format.getGroupRows() * bytesOf(format.getScale());
+}
+
+// A whole weight.
 static int64_t weightBytes(Value weight) {
   auto type = cast<RankedTensorType>(weight.getType());
   int64_t count = type.getNumElements();
-  auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
-  if (!format)
+  if (auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding()))
+    return formatBytes(format, count);
+  auto formats = dyn_cast_or_null<ExpertFormatsAttr>(type.getEncoding());
+  if (!formats)
     return count * bytesOf(type.getElementType());
-  return (count * format.getBits() + 7) / 8 +
-         count / format.getGroupRows() * bytesOf(format.getScale());
+  int64_t bytes = 0;
+  for (FormatAttr format : formats.getFormats())
+    bytes += formatBytes(format, count / type.getDimSize(0));
+  return bytes;
 }
 
 // As many of the experts' matrices as the rows can select.
@@ -67,6 +78,12 @@ Cost WeightOp::getCost(int64_t rows, int64_t context) { return {}; }
 Cost DequantizeOp::getCost(int64_t rows, int64_t context) {
   return {weightBytes(getCodes()), activationBytes(getResult(), rows), 0,
           elementsOf(getResult(), rows)};
+}
+
+Cost QuantizeOp::getCost(int64_t rows, int64_t context) {
+  auto format = cast<FormatAttr>(getResult().getType().getEncoding());
+  return {0, activationBytes(getX(), rows) + formatBytes(format, elementsOf(getX(), rows)), 0,
+          4 * elementsOf(getX(), rows)};
 }
 
 Cost EmbedOp::getCost(int64_t rows, int64_t context) {

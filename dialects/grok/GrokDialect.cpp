@@ -12,21 +12,42 @@ using namespace grok;
 
 #include "dialects/grok/GrokInterfaces.cpp.inc"
 
-// `, zero_point = 3` or `, codebook = "name"` or nothing.
-static ParseResult parseLevels(AsmParser &parser, int64_t &zeroPoint, StringAttr &codebook) {
-  if (failed(parser.parseOptionalComma()))
-    return success();
-  if (succeeded(parser.parseOptionalKeyword("zero_point")))
-    return failure(parser.parseEqual() || parser.parseInteger(zeroPoint));
-  return failure(parser.parseKeyword("codebook") || parser.parseEqual() ||
-                 parser.parseAttribute(codebook));
+// Any of `, multiplier_rows = 32`, `, zero_point = 3`, `, codebook = "name"` and
+// `, along = last`, in this order.
+static ParseResult parseLevels(AsmParser &parser, int64_t &multiplierRows, int64_t &zeroPoint,
+                               StringAttr &codebook, bool &alongLast) {
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef key;
+    SMLoc location = parser.getCurrentLocation();
+    if (parser.parseKeyword(&key) || parser.parseEqual())
+      return failure();
+    ParseResult parsed = success();
+    if (key == "multiplier_rows")
+      parsed = parser.parseInteger(multiplierRows);
+    else if (key == "zero_point")
+      parsed = parser.parseInteger(zeroPoint);
+    else if (key == "codebook")
+      parsed = parser.parseAttribute(codebook);
+    else if (key == "along")
+      parsed = (alongLast = true, parser.parseKeyword("last"));
+    else
+      parsed = parser.emitError(location) << "unknown key '" << key << "'";
+    if (parsed)
+      return failure();
+  }
+  return success();
 }
 
-static void printLevels(AsmPrinter &printer, int64_t zeroPoint, StringAttr codebook) {
+static void printLevels(AsmPrinter &printer, int64_t multiplierRows, int64_t zeroPoint,
+                        StringAttr codebook, bool alongLast) {
+  if (multiplierRows != 0)
+    printer << ", multiplier_rows = " << multiplierRows;
   if (zeroPoint != 0)
     printer << ", zero_point = " << zeroPoint;
   if (codebook)
     printer << ", codebook = " << codebook;
+  if (alongLast)
+    printer << ", along = last";
 }
 
 #define GET_ATTRDEF_CLASSES

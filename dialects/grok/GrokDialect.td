@@ -25,8 +25,8 @@ def Grok_Dialect : Dialect {
     kernels implement; each decomposes back into the plain ops.
 
     A module of a model carries `grok.model`, a dictionary of the numbers of its
-    description under their keys of config.json, and `grok.numerics`, "f32" or
-    "bf16".
+    description under their keys of config.json, and `grok.numerics`, "f32",
+    "bf16" or "fast".
   }];
   let hasOperationAttrVerify = 1;
   let useDefaultAttributePrinterParser = 1;
@@ -46,27 +46,68 @@ def Grok_FormatAttr : Grok_Attr<"Format", "format",
     [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
   let summary = "How the elements of a quantised tensor are to be read";
   let description = [{
-    Encoding of a tensor of integer codes. An element is worth
-    `(code - zero_point) * scale[group]`; groups are blocks of
-    `group_rows` consecutive positions along the contraction (second to last)
-    axis of one column. The scales are part of the tensor: a tensor
-    `[.., R, N]` carries scales `[.., R / group_rows, N]`.
+    Encoding of a tensor of integer codes, of `bits` bits: signed for 8 bits,
+    unsigned below. An element is worth `(code - zero_point) * scale[group]`;
+    groups are blocks of `group_rows` consecutive positions along the
+    contraction axis of one column. The contraction axis is the second to last,
+    or the last one under `along = last` (the embedding table, activations). The
+    scales are part of the tensor: a tensor `[.., R, N]` carries scales
+    `[.., R / group_rows, N]`, or `[.., R, N / group_rows]` along the last axis.
+
+    With `multiplier_rows` there is a second level: blocks of that many
+    positions have a signed 8-bit integer multiplier, and an element is worth
+    `(code - zero_point) * multiplier * scale`. So the integers
+    `(code - zero_point) * multiplier` stand on the grid of a coarser format.
 
     ```mlir
     // Released int8: eight groups of 768 rows per column.
     tensor<6144x6144xi8, #grok.format<bits = 8, group_rows = 768, scale = bf16>>
+    // The same requantised to four bits on the grid of the released codes.
+    tensor<6144x6144xi4, #grok.format<bits = 4, group_rows = 768, scale = bf16, multiplier_rows = 32, zero_point = 8>>
+    // An embedding table of one scale per token.
+    tensor<2048x192xi8, #grok.format<bits = 8, group_rows = 192, scale = bf16, along = last>>
     ```
-    At the end may stand `, zero_point = -8`, or `, codebook = "nf4"` that names
-    a table of levels for non-linear codes.
+    `codebook = "nf4"` names a table of levels for non-linear codes, in place of
+    `zero_point`. On a tensor of f32 the encoding says that the values have been
+    rounded to the format: quantised activations.
   }];
   let parameters = (ins "unsigned":$bits, "int64_t":$groupRows, "::mlir::Type":$scale,
+                        DefaultValuedParameter<"int64_t", "0">:$multiplierRows,
                         DefaultValuedParameter<"int64_t", "0">:$zeroPoint,
-                        DefaultValuedParameter<"::mlir::StringAttr", "::mlir::StringAttr()">:$codebook);
+                        DefaultValuedParameter<"::mlir::StringAttr", "::mlir::StringAttr()">:$codebook,
+                        DefaultValuedParameter<"bool", "false">:$alongLast);
   let assemblyFormat = [{
     `<` `bits` `=` $bits `,` `group_rows` `=` $groupRows `,` `scale` `=` $scale
-    `` custom<Levels>($zeroPoint, $codebook) `>`
+    `` custom<Levels>($multiplierRows, $zeroPoint, $codebook, $alongLast) `>`
   }];
+  let builders = [
+    AttrBuilderWithInferredContext<(ins "unsigned":$bits, "int64_t":$groupRows, "::mlir::Type":$scale), [{
+      return $_get(scale.getContext(), bits, groupRows, scale, 0, 0, ::mlir::StringAttr(), false);
+    }]>
+  ];
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Bits that one element costs in a contraction of `length` positions,
+    /// multipliers and scales counted.
+    double bitsPerElement(int64_t length) const;
+  }];
+}
+
+def Grok_ExpertFormatsAttr : Grok_Attr<"ExpertFormats", "expert_formats",
+    [DeclareAttrInterfaceMethods<VerifiableTensorEncoding>]> {
+  let summary = "One format for each expert of a stack of matrices";
+  let description = [{
+    Encoding of a tensor `[X, R, N]` of i8 whose experts are quantised
+    differently; i8 is the container of codes of any width.
+
+    ```mlir
+    tensor<2x96x64xi8, #grok.expert_formats<[
+      #grok.format<bits = 4, group_rows = 96, scale = bf16, multiplier_rows = 32, zero_point = 8>,
+      #grok.format<bits = 8, group_rows = 96, scale = bf16>]>>
+    ```
+  }];
+  let parameters = (ins ArrayRefParameter<"::grok::FormatAttr">:$formats);
+  let assemblyFormat = "`<` `[` $formats `]` `>`";
 }
 
 def Grok_StepType : Grok_Type<"Step", "step"> {

@@ -17,11 +17,11 @@ class Grok_Op<string mnemonic, list<Trait> traits = []>
 
 /// Activations: float32, or bfloat16 in the literal mode.
 def Grok_Activation : RankedTensorOf<[F32, BF16]>;
-/// Values that are float32 in both modes.
+/// Values that are float32 in every mode.
 def Grok_Float : RankedTensorOf<[F32]>;
 /// A weight: float, or integer codes under a format encoding.
 def Grok_Matrix : Type<CPred<"::grok::isWeightType($_self)">,
-    "static tensor of f32 or bf16 values, or of i8 codes under #grok.format", "::mlir::RankedTensorType">;
+    "static tensor of f32 or bf16 values, or of integer codes under #grok.format", "::mlir::RankedTensorType">;
 def Grok_Indices : RankedTensorOf<[I32]>;
 
 def Grok_WeightOp : Grok_Op<"weight", [DeclareOpInterfaceMethods<OpAsmOpInterface, ["getAsmResultNames"]>]> {
@@ -55,6 +55,25 @@ def Grok_DequantizeOp : Grok_Op<"dequantize"> {
   let assemblyFormat = "$codes attr-dict `:` type($codes) `->` type($result)";
   let hasVerifier = 1;
   let hasFolder = 1;
+}
+
+def Grok_QuantizeOp : Grok_Op<"quantize"> {
+  let summary = "Activations rounded to 8 bits per row and group";
+  let description = [{
+    The fast mode's input of a matrix product. Of every group of `group_rows`
+    neighbours in a row: `scale = max|x| / 127`,
+    `code = round_to_even(x * (127 / max|x|))`, and the result is `code * scale`,
+    all in float32; a group of zeros stays zero. The format stands in the
+    result's type, whose values are thus multiples of their group's scale.
+
+    ```mlir
+    %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>
+    ```
+  }];
+  let arguments = (ins Grok_Float:$x);
+  let results = (outs Grok_Float:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def Grok_EmbedOp : Grok_Op<"embed"> {

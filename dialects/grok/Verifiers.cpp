@@ -4,6 +4,8 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/TypeUtilities.h"
+#include "llvm/ADT/STLExtras.h"
+#include <algorithm>
 
 using namespace mlir;
 using namespace grok;
@@ -15,8 +17,8 @@ bool grok::isWeightType(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   if (!tensor || !tensor.hasStaticShape() || tensor.getRank() == 0)
     return false;
-  if (tensor.getElementType().isInteger(8))
-    return isa_and_nonnull<FormatAttr>(tensor.getEncoding());
+  if (isa<IntegerType>(tensor.getElementType()))
+    return isa_and_nonnull<FormatAttr, ExpertFormatsAttr>(tensor.getEncoding());
   return !tensor.getEncoding() && isa<Float32Type, BFloat16Type>(tensor.getElementType());
 }
 
@@ -31,40 +33,67 @@ LogicalResult GrokDialect::verifyOperationAttribute(Operation *op, NamedAttribut
     return op->emitError("expects grok.model to be a dictionary");
   auto numerics = dyn_cast<StringAttr>(value);
   if (name == "grok.numerics" &&
-      (!numerics || (numerics.getValue() != "f32" && numerics.getValue() != "bf16")))
-    return op->emitError() << "expects grok.numerics to be \"f32\" or \"bf16\", found " << value;
+      (!numerics || !llvm::is_contained({"f32", "bf16", "fast"}, numerics.getValue())))
+    return op->emitError() << "expects grok.numerics to be \"f32\", \"bf16\" or \"fast\", found "
+                           << value;
   return success();
 }
 
 LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, unsigned bits,
-                                 int64_t groupRows, Type scale, int64_t zeroPoint,
-                                 StringAttr codebook) {
+                                 int64_t groupRows, Type scale, int64_t multiplierRows,
+                                 int64_t zeroPoint, StringAttr codebook, bool alongLast) {
   if (bits < 1 || bits > 8)
     return emitError() << "expects 1 to 8 bits per code, found " << bits;
   if (groupRows < 1)
     return emitError() << "expects group_rows to be positive, found " << groupRows;
   if (!isa<Float32Type, BFloat16Type, Float16Type>(scale))
     return emitError() << "expects a scale of type f32, bf16 or f16, found " << scale;
-  int64_t half = int64_t(1) << (bits - 1);
-  if (zeroPoint < -half || zeroPoint >= half)
-    return emitError() << "expects zero_point to be a code from " << -half << " to " << half - 1
+  if (multiplierRows < 0 || (multiplierRows > 0 && groupRows % multiplierRows != 0))
+    return emitError() << "expects multiplier_rows to divide group_rows " << groupRows << ", found "
+                       << multiplierRows;
+  int64_t lowest = bits == 8 ? -128 : 0, highest = bits == 8 ? 127 : (int64_t(1) << bits) - 1;
+  if (zeroPoint < lowest || zeroPoint > highest)
+    return emitError() << "expects zero_point to be a code from " << lowest << " to " << highest
                        << ", found " << zeroPoint;
   if (codebook && zeroPoint != 0)
     return emitError() << "expects no zero_point beside a codebook, found " << zeroPoint;
   return success();
 }
 
+double FormatAttr::bitsPerElement(int64_t length) const {
+  double bits = getBits();
+  if (getMultiplierRows())
+    bits += 8.0 / static_cast<double>(getMultiplierRows());
+  return bits + static_cast<double>(getScale().getIntOrFloatBitWidth()) /
+                    static_cast<double>(std::min(getGroupRows(), length));
+}
+
 LogicalResult FormatAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
                                          function_ref<InFlightDiagnostic()> emitError) const {
-  if (!elementType.isInteger(8))
-    return emitError() << "expects codes of type i8 under a format, found " << elementType;
+  if (!elementType.isInteger(8) && !elementType.isInteger(getBits()) && !elementType.isF32())
+    return emitError() << "expects codes of i8 or of the format's width, or f32, found "
+                       << elementType;
   if (shape.size() < 2)
     return emitError() << "expects a matrix under a format, found rank " << shape.size();
-  int64_t rows = shape[shape.size() - 2];
-  if (ShapedType::isDynamic(rows) || rows % getGroupRows() != 0)
+  int64_t length = getAlongLast() ? shape.back() : shape[shape.size() - 2];
+  if (ShapedType::isDynamic(length) || length % getGroupRows() != 0)
     return emitError() << "expects group_rows " << getGroupRows() << " to divide the "
-                       << (ShapedType::isDynamic(rows) ? "dynamic" : Twine(rows).str())
-                       << " rows of the contraction axis";
+                       << (ShapedType::isDynamic(length) ? "dynamic" : Twine(length).str())
+                       << " positions of the contraction axis";
+  return success();
+}
+
+LogicalResult
+ExpertFormatsAttr::verifyEncoding(ArrayRef<int64_t> shape, Type elementType,
+                                  function_ref<InFlightDiagnostic()> emitError) const {
+  if (shape.size() != 3 || shape.front() != static_cast<int64_t>(getFormats().size()))
+    return emitError() << "expects one format for each expert of a stack of matrices, found "
+                       << getFormats().size() << " formats";
+  if (!elementType.isInteger(8))
+    return emitError() << "expects codes of type i8 under expert formats, found " << elementType;
+  for (FormatAttr format : getFormats())
+    if (failed(format.verifyEncoding(shape, elementType, emitError)))
+      return failure();
   return success();
 }
 
@@ -94,6 +123,19 @@ LogicalResult DequantizeOp::verify() {
   if (codes.getShape() != result.getShape())
     return emitOpError() << "expects a result of the same shape, found " << codes << " and "
                          << result;
+  return success();
+}
+
+LogicalResult QuantizeOp::verify() {
+  if (failed(
+          checkExtent(*this, "result columns", extentOf(getResult(), -1), extentOf(getX(), -1))) ||
+      failed(checkRows(*this, {getX(), getResult()})))
+    return failure();
+  auto format = dyn_cast_or_null<FormatAttr>(getResult().getType().getEncoding());
+  if (!format || format.getBits() != 8 || !format.getAlongLast() || !format.getScale().isF32() ||
+      format.getMultiplierRows() != 0 || format.getZeroPoint() != 0 || format.getCodebook())
+    return emitOpError("expects a result of 8 bits with f32 scales along the last axis, found ")
+           << getResult().getType();
   return success();
 }
 

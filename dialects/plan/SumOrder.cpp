@@ -9,7 +9,6 @@ using namespace grok::plan;
 /// Up to this length a unit may be shortened by the row groups alone, so that
 /// slices stay a multiple of it.
 static constexpr int64_t longestLeastUnit = 64;
-static constexpr int64_t longestUnit = 512;
 static constexpr int64_t mostSlices = 16;
 
 /// The largest power of two that is at most `limit` and divides both numbers.
@@ -20,7 +19,7 @@ static int64_t largestPower(int64_t limit, int64_t first, int64_t second) {
   return power;
 }
 
-SumOrder grok::plan::chooseSumOrder(int64_t length, int64_t groups) {
+SumOrder grok::plan::chooseSumOrder(int64_t length, int64_t groups, int64_t longestUnit) {
   assert(length > 0 && groups > 0 && length % groups == 0);
   int64_t group = length / groups;
   int64_t leastUnit = largestPower(longestLeastUnit, group, group);

@@ -17,9 +17,14 @@ struct SumOrder {
   bool operator==(const SumOrder &) const = default;
 };
 
+/// Longest units: of float chains, and of exact integer sums (`fast`), each of
+/// which has its own activation scale.
+inline constexpr int64_t longestFloatUnit = 512;
+inline constexpr int64_t longestIntegerUnit = 128;
+
 /// The order for `length` inputs in `groups` row groups. `length` must be
 /// positive and a multiple of `groups`.
-SumOrder chooseSumOrder(int64_t length, int64_t groups);
+SumOrder chooseSumOrder(int64_t length, int64_t groups, int64_t longestUnit = longestFloatUnit);
 
 /// Consecutive inputs of one column that are adjacent in memory: what the dot
 /// product instructions of the element type take at once. `elementBits` is 8,

@@ -104,8 +104,7 @@ Type GraphBuilder::weightType(const checkpoint::TensorInfo &info) {
   if (!info.quantised)
     return RankedTensorType::get(info.shape, elementType(info.dtype));
   int64_t groupRows = info.shape[info.shape.size() - 2] / info.rowGroups();
-  auto format = FormatAttr::get(builder.getContext(), /*bits=*/8, groupRows,
-                                elementType(info.scaleDtype), /*zeroPoint=*/0, StringAttr());
+  auto format = FormatAttr::get(/*bits=*/8, groupRows, elementType(info.scaleDtype));
   return RankedTensorType::get(info.shape, builder.getI8Type(), format);
 }
 

@@ -65,7 +65,7 @@ TEST(SumDepth, FollowsTheOrderOfTheKernels) {
   mlir::Builder builder(&context);
   auto type = mlir::RankedTensorType::get({6144, 16}, builder.getF32Type());
   EXPECT_EQ(sumDepth(type, 6144), 128 + 3 + 4 + 2); // docs/numerics.md: S 16, unit 128
-  auto format = FormatAttr::get(&context, 8, 4096, builder.getBF16Type(), 0, mlir::StringAttr());
+  auto format = FormatAttr::get(8, 4096, builder.getBF16Type());
   auto down = mlir::RankedTensorType::get({8, 32768, 16}, builder.getI8Type(), format);
   EXPECT_EQ(sumDepth(down, 32768), 512 + 4 + 4 + 2); // S 16, unit 512
 }

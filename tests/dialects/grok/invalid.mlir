@@ -11,7 +11,7 @@ func.func @weight_without_path() {
 // -----
 
 func.func @weight_of_codes_without_format() {
-  // expected-error@+1 {{static tensor of f32 or bf16 values, or of i8 codes under #grok.format}}
+  // expected-error@+1 {{static tensor of f32 or bf16 values, or of integer codes under #grok.format}}
   %w = grok.weight "w" : tensor<8x4xi8>
   return
 }
@@ -365,5 +365,21 @@ func.func @unembed_to_another_vocabulary(%x: tensor<?x8xf32>, %w: tensor<16x8xf3
 func.func @unembed_with_infinite_multiplier(%x: tensor<?x8xf32>, %w: tensor<16x8xf32>) {
   // expected-error@+1 {{expects multiplier to be finite}}
   %y = grok.unembed %x, %w {multiplier = 0xFFF0000000000000 : f64} : tensor<?x8xf32>, tensor<16x8xf32> -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
+func.func @quantize_to_four_bits(%x: tensor<?x96xf32>) {
+  // expected-error@+1 {{'grok.quantize' op expects a result of 8 bits with f32 scales along the last axis, found}}
+  %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 4, group_rows = 32, scale = f32, along = last>>
+  return
+}
+
+// -----
+
+func.func @quantize_to_fewer_columns(%x: tensor<?x96xf32>) {
+  // expected-error@+1 {{'grok.quantize' op expects result columns to be 96, found 64}}
+  %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x64xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>
   return
 }

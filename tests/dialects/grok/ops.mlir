@@ -23,12 +23,30 @@ func.func @names_weights_after_their_path() {
 
 // CHECK-LABEL: func @format
 // CHECK-SAME: tensor<96x96xi8, #grok.format<bits = 8, group_rows = 48, scale = bf16>>
-// CHECK-SAME: #grok.format<bits = 4, group_rows = 32, scale = f16, zero_point = -8>
+// CHECK-SAME: #grok.format<bits = 4, group_rows = 32, scale = f16, zero_point = 8>
 // CHECK-SAME: #grok.format<bits = 4, group_rows = 32, scale = f32, codebook = "nf4">
 func.func @format(%a: !i8x2,
-    %b: tensor<96x96xi8, #grok.format<bits = 4, group_rows = 32, scale = f16, zero_point = -8>>,
+    %b: tensor<96x96xi8, #grok.format<bits = 4, group_rows = 32, scale = f16, zero_point = 8>>,
     %c: tensor<96x96xi8, #grok.format<bits = 4, group_rows = 32, scale = f32, codebook = "nf4">>) {
   return
+}
+
+// CHECK-LABEL: func @two_level_formats
+// CHECK-SAME: tensor<96x64xi4, #grok.format<bits = 4, group_rows = 96, scale = bf16, multiplier_rows = 32, zero_point = 8>>
+// CHECK-SAME: tensor<512x96xi8, #grok.format<bits = 8, group_rows = 96, scale = bf16, along = last>>
+// CHECK-SAME: tensor<2x96x64xi8, #grok.expert_formats<[<bits = 4, group_rows = 96, scale = bf16, multiplier_rows = 32, zero_point = 8>, <bits = 8, group_rows = 96, scale = bf16>]>>
+func.func @two_level_formats(
+    %a: tensor<96x64xi4, #grok.format<bits = 4, group_rows = 96, scale = bf16, multiplier_rows = 32, zero_point = 8>>,
+    %b: tensor<512x96xi8, #grok.format<bits = 8, group_rows = 96, scale = bf16, along = last>>,
+    %c: tensor<2x96x64xi8, #grok.expert_formats<[#grok.format<bits = 4, group_rows = 96, scale = bf16, multiplier_rows = 32, zero_point = 8>, #grok.format<bits = 8, group_rows = 96, scale = bf16>]>>) {
+  return
+}
+
+// CHECK-LABEL: func @quantize
+// CHECK: grok.quantize %{{.*}} : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>
+func.func @quantize(%x: tensor<?x96xf32>) -> tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>> {
+  %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>
+  return %q : tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>
 }
 
 // CHECK-LABEL: func @dequantize
