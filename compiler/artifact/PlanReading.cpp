@@ -69,8 +69,8 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
       *numbers.lookup(name) = number.getValueAsDouble();
     else if (auto text = dyn_cast<StringAttr>(param.getValue()); text && name == "numerics")
       spec.numerics = text == "bf16" ? Numerics::bf16 : Numerics::f32;
-    else if (text && name == "kv")
-      spec.kvBf16 = text == "bf16";
+    else if (auto kv = text && name == "kv" ? cacheElementNamed(text.getValue()) : std::nullopt)
+      spec.kv = *kv;
     else if (auto format = dyn_cast<DictionaryAttr>(param.getValue()); format && name == "weight")
       spec.weight = readWeightFormat(format);
     else

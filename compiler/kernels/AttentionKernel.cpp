@@ -210,8 +210,8 @@ void AttentionEmitter::emitScoreBlock(Value page, Value slot, Value firstHead, V
         Value column = kernel.rowAddress(queries, dimension, 4);
         Values next(carried), keyLanes;
         for (int64_t j = 0; j < keyVectors; ++j)
-          keyLanes.push_back(
-              loadCacheVector(kernel, spec.kvBf16, kernel.offset(line, j * keyBytes)));
+          keyLanes.push_back(loadCacheVector(kernel, spec.kv == CacheElement::bf16,
+                                             kernel.offset(line, j * keyBytes)));
         for (int64_t i = 0; i < headBlock; ++i) {
           Value scalar = kernel.load(kernel.f32, kernel.offset(column, i * vectors * vectorBytes));
           Value repeated = kernel.broadcast(scalar);
@@ -305,7 +305,8 @@ Values AttentionEmitter::sumPage(Value page, Value firstHead, Value firstVector,
     Value column = kernel.rowAddress(mine, token, 4);
     Values next(carried), lanes;
     for (int64_t j = 0; j < outputVectors; ++j)
-      lanes.push_back(loadCacheVector(kernel, spec.kvBf16, kernel.offset(line, j * lineBytes)));
+      lanes.push_back(loadCacheVector(kernel, spec.kv == CacheElement::bf16,
+                                      kernel.offset(line, j * lineBytes)));
     for (int64_t i = 0; i < headBlock; ++i) {
       Value weight = kernel.load(kernel.f32, kernel.offset(column, i * scoreStride * 4));
       Value repeated = kernel.broadcast(weight);

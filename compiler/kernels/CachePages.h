@@ -13,7 +13,7 @@ public:
   CachePages(KernelBuilder &kernel, Value cache)
       : kernel(kernel), cache(cache), shape(PageShape::of(kernel.spec)) {}
 
-  int64_t elementBytes() const { return kernel.spec.kvBf16 ? 2 : 4; }
+  int64_t elementBytes() const { return bytesOf(kernel.spec.kv); }
 
   /// The page of a row's sequence that holds `position`.
   Value pageOf(Value row, Value position) {

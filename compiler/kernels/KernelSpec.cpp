@@ -39,6 +39,21 @@ std::optional<KernelOp> kernelOpNamed(const std::string &name) {
 
 const char *nameOf(Numerics numerics) { return numerics == Numerics::f32 ? "f32" : "bf16"; }
 
+static constexpr std::array<const char *, 3> cacheElementNames = {"f32", "bf16", "int8"};
+
+const char *nameOf(CacheElement element) { return cacheElementNames[static_cast<size_t>(element)]; }
+
+std::optional<CacheElement> cacheElementNamed(std::string_view name) {
+  for (size_t i = 0; i < cacheElementNames.size(); ++i)
+    if (name == cacheElementNames[i])
+      return static_cast<CacheElement>(i);
+  return std::nullopt;
+}
+
+int64_t bytesOf(CacheElement element) {
+  return element == CacheElement::f32 ? 4 : element == CacheElement::bf16 ? 2 : 1;
+}
+
 const char *nameOf(WeightFormat::Element element) {
   switch (element) {
   case WeightFormat::Element::f32:
@@ -85,7 +100,7 @@ public:
   }
   void addForm(const KernelSpec &spec) { add("form", spec.maxRows == 1 ? "gemv" : "gemm"); }
   void addCache(const KernelSpec &spec) {
-    add("kv", spec.kvBf16 ? "bf16" : "f32");
+    add("kv", nameOf(spec.kv));
     add("q_heads", spec.qHeads);
     add("kv_heads", spec.kvHeads);
     add("head_dim", spec.headDim);

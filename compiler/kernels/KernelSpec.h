@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace grok::compiler {
 
@@ -22,6 +23,10 @@ enum class KernelOp {
   downCombine,
   unembed
 };
+
+/// What a page of the key/value cache holds; i8 has a float32 scale per
+/// position and head (docs/packing.md).
+enum class CacheElement { f32, bf16, i8 };
 
 enum class Numerics { f32, bf16 };
 
@@ -52,7 +57,7 @@ inline constexpr int64_t panelColumns = 16;
 struct KernelSpec {
   KernelOp op = KernelOp::linear;
   Numerics numerics = Numerics::f32;
-  bool kvBf16 = false;     // element type of cache pages
+  CacheElement kv = CacheElement::f32;
   int64_t maxRows = 1;     // 1 selects the GEMV form, more the GEMM form
   int64_t emb = 0;         // E; also the contraction of qkv, gateUp, unembed
   int64_t in = 0, out = 0; // linear: K and N
@@ -80,6 +85,9 @@ std::string canonicalText(const KernelSpec &spec);
 const char *nameOf(KernelOp op);
 std::optional<KernelOp> kernelOpNamed(const std::string &name);
 const char *nameOf(Numerics numerics);
+const char *nameOf(CacheElement element); // as in --kv=
+std::optional<CacheElement> cacheElementNamed(std::string_view name);
+int64_t bytesOf(CacheElement element);
 const char *nameOf(WeightFormat::Element element);
 
 /// Launch operands of the op, in the order of the kernel ABI.

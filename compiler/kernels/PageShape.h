@@ -17,8 +17,7 @@ struct PageShape {
   int64_t layerBytes = 0, pageBytes = 0;
 
   static PageShape of(const KernelSpec &spec) {
-    auto layer = plan::PageShape::of(spec.kvHeads, spec.headDim, spec.pageTokens,
-                                     /*elementBytes=*/spec.kvBf16 ? 2 : 4);
+    auto layer = plan::PageShape::of(spec.kvHeads, spec.headDim, spec.pageTokens, bytesOf(spec.kv));
     return {0, layer.valueOffset, layer.keepOffset, layer.layerBytes,
             layer.layerBytes * spec.layers};
   }

@@ -143,7 +143,7 @@ void QkvEmitter::writeKey(Value row, Value sums) {
   Value to = pages.key(page, head, slot);
   kernel.loop(kernel.index(0), kernel.index(spec.headDim), 1, [&](Value dimension) {
     Value element = kernel.load(kernel.f32, kernel.rowAddress(sums, dimension, 4));
-    storeCacheElement(kernel, spec.kvBf16, element,
+    storeCacheElement(kernel, spec.kv == CacheElement::bf16, element,
                       kernel.rowAddress(to, dimension, spec.pageTokens * pages.elementBytes()));
   });
   kernel.when(kernel.equal(head, kernel.index(0)), [&] {
@@ -158,7 +158,7 @@ void QkvEmitter::writeValue(Value row, Value sums) {
   Value position = kernel.entry(kernel.positions, row);
   Value to = pages.value(pages.pageOf(row, position), head, pages.slotOf(position));
   copyVectors(sums, [&](Value panel, Value values) {
-    storeCacheElement(kernel, spec.kvBf16, values,
+    storeCacheElement(kernel, spec.kv == CacheElement::bf16, values,
                       kernel.rowAddress(to, panel, panelColumns * pages.elementBytes()));
   });
 }

@@ -9,7 +9,7 @@ namespace grok::compiler::testing {
 struct AttentionCase {
   int64_t qHeads, kvHeads, headDim, pageTokens;
   Numerics numerics = Numerics::f32;
-  bool kvBf16 = false;
+  CacheElement kv = CacheElement::f32;
   double softcap = 30;
 };
 
@@ -24,7 +24,7 @@ protected:
     KernelSpec spec;
     spec.op = KernelOp::attention;
     spec.numerics = c.numerics;
-    spec.kvBf16 = c.kvBf16;
+    spec.kv = c.kv;
     spec.qHeads = c.qHeads;
     spec.kvHeads = c.kvHeads;
     spec.headDim = c.headDim;
@@ -47,7 +47,7 @@ CachePool AttentionKernel::filledCache(const KernelSpec &spec, int64_t sequences
   std::mt19937 random = reproducible(51);
   std::normal_distribution<float> normal(0.0f, 1.0f);
   std::uniform_real_distribution<double> uniform;
-  bool isRounded = spec.kvBf16 || spec.numerics == Numerics::bf16;
+  bool isRounded = spec.kv == CacheElement::bf16 || spec.numerics == Numerics::bf16;
   auto draw = [&] { return isRounded ? roundedToBf16(normal(random)) : normal(random); };
   for (int64_t sequence = 0; sequence < sequences; ++sequence)
     for (int64_t position = 0; position < spec.maxContext; ++position) {
@@ -158,10 +158,18 @@ TEST_P(AttentionKernel, nothingVisibleIsUniform) { check({2, 1, 16, 32}, 1.0); }
 TEST_P(AttentionKernel, wideHeads) { check({12, 2, 128, 64}, 0.1); }
 TEST_P(AttentionKernel, oddShapes) { check({3, 3, 24, 256}, 0.1); }
 TEST_P(AttentionKernel, primeHeads) { check({7, 1, 90, 16}, 0.1); }
-TEST_P(AttentionKernel, noCap) { check({4, 2, 32, 32, Numerics::f32, false, /*softcap=*/0}, 0.1); }
-TEST_P(AttentionKernel, bf16Cache) { check({4, 2, 32, 32, Numerics::f32, true}, 0.1); }
-TEST_P(AttentionKernel, bf16Numerics) { check({4, 2, 32, 32, Numerics::bf16, false}, 0.1); }
-TEST_P(AttentionKernel, bf16NumericsAndCache) { check({6, 1, 16, 16, Numerics::bf16, true}, 0); }
+TEST_P(AttentionKernel, noCap) {
+  check({4, 2, 32, 32, Numerics::f32, CacheElement::f32, /*softcap=*/0}, 0.1);
+}
+TEST_P(AttentionKernel, bf16Cache) {
+  check({4, 2, 32, 32, Numerics::f32, CacheElement::bf16}, 0.1);
+}
+TEST_P(AttentionKernel, bf16Numerics) {
+  check({4, 2, 32, 32, Numerics::bf16, CacheElement::f32}, 0.1);
+}
+TEST_P(AttentionKernel, bf16NumericsAndCache) {
+  check({6, 1, 16, 16, Numerics::bf16, CacheElement::bf16}, 0);
+}
 
 // The literal roundings, step by step. Sums in another order flip a last bit
 // now and then; a missing rounding would change far more.

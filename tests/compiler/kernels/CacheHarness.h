@@ -51,7 +51,7 @@ public:
   std::vector<int32_t> pageTable;
 
 private:
-  int64_t elementBytes() const { return spec.kvBf16 ? 2 : 4; }
+  int64_t elementBytes() const { return bytesOf(spec.kv); }
   uint8_t *pageOf(int64_t sequence, int64_t position) const {
     int64_t page = pageTable[sequence * pagesPerSequence + position / spec.pageTokens];
     return static_cast<uint8_t *>(operand()) + page * shape.pageBytes;
@@ -67,11 +67,11 @@ private:
     return pageOf(sequence, position) + shape.valueOffset + element * elementBytes();
   }
   float read(const uint8_t *from) const {
-    return spec.kvBf16 ? fromBf16(*reinterpret_cast<const uint16_t *>(from))
-                       : *reinterpret_cast<const float *>(from);
+    return spec.kv == CacheElement::bf16 ? fromBf16(*reinterpret_cast<const uint16_t *>(from))
+                                         : *reinterpret_cast<const float *>(from);
   }
   void write(uint8_t *to, float value) {
-    if (spec.kvBf16)
+    if (spec.kv == CacheElement::bf16)
       *reinterpret_cast<uint16_t *>(to) = bf16Bits(value);
     else
       *reinterpret_cast<float *>(to) = value;

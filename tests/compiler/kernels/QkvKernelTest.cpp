@@ -12,7 +12,7 @@ struct QkvCase {
   int64_t emb, qHeads, kvHeads, headDim;
   Element element;
   Numerics numerics;
-  bool kvBf16;
+  CacheElement kv;
 };
 
 class QkvKernel : public ::testing::TestWithParam<std::string> {
@@ -36,7 +36,7 @@ QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
   KernelSpec spec;
   spec.op = KernelOp::qkv;
   spec.numerics = c.numerics;
-  spec.kvBf16 = c.kvBf16;
+  spec.kv = c.kv;
   spec.emb = c.emb;
   spec.qHeads = c.qHeads;
   spec.kvHeads = c.kvHeads;
@@ -142,8 +142,8 @@ void QkvKernel::compareRow(const Setup &s, const Step &step, int64_t row, const 
     ExpectedHead key(c, s.wk, input, head), value(c, s.wv, input, head);
     key.rotate(c, rope);
     for (int64_t d = 0; d < c.headDim; ++d) {
-      key.round(c.kvBf16, d);
-      value.round(c.kvBf16, d);
+      key.round(c.kv == CacheElement::bf16, d);
+      value.round(c.kv == CacheElement::bf16, d);
       ASSERT_NEAR(cache.key(sequence, head, position, d), key.values[d], key.bounds[d]);
       ASSERT_NEAR(cache.value(sequence, head, position, d), value.values[d], value.bounds[d]);
     }
@@ -185,13 +185,25 @@ void QkvKernel::check(const QkvCase &c) {
   EXPECT_TRUE(q.isGuardIntact() && together.pool.isGuardIntact());
 }
 
-TEST_P(QkvKernel, int8) { check({192, 6, 2, 32, Element::i8, Numerics::f32, false}); }
-TEST_P(QkvKernel, wideHeads) { check({64, 2, 1, 128, Element::i8, Numerics::f32, false}); }
-TEST_P(QkvKernel, smallHeads) { check({96, 6, 1, 16, Element::f32, Numerics::f32, false}); }
-TEST_P(QkvKernel, oddShapes) { check({90, 3, 3, 24, Element::i8, Numerics::f32, false}); }
-TEST_P(QkvKernel, oddPairs) { check({32, 2, 1, 90, Element::bf16, Numerics::f32, false}); }
-TEST_P(QkvKernel, bf16Cache) { check({64, 4, 2, 32, Element::i8, Numerics::f32, true}); }
-TEST_P(QkvKernel, bf16Numerics) { check({64, 4, 2, 32, Element::i8, Numerics::bf16, true}); }
+TEST_P(QkvKernel, int8) { check({192, 6, 2, 32, Element::i8, Numerics::f32, CacheElement::f32}); }
+TEST_P(QkvKernel, wideHeads) {
+  check({64, 2, 1, 128, Element::i8, Numerics::f32, CacheElement::f32});
+}
+TEST_P(QkvKernel, smallHeads) {
+  check({96, 6, 1, 16, Element::f32, Numerics::f32, CacheElement::f32});
+}
+TEST_P(QkvKernel, oddShapes) {
+  check({90, 3, 3, 24, Element::i8, Numerics::f32, CacheElement::f32});
+}
+TEST_P(QkvKernel, oddPairs) {
+  check({32, 2, 1, 90, Element::bf16, Numerics::f32, CacheElement::f32});
+}
+TEST_P(QkvKernel, bf16Cache) {
+  check({64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::bf16});
+}
+TEST_P(QkvKernel, bf16Numerics) {
+  check({64, 4, 2, 32, Element::i8, Numerics::bf16, CacheElement::bf16});
+}
 
 INSTANTIATE_TEST_SUITE_P(Levels, QkvKernel, ::testing::ValuesIn(hostLevels()),
                          [](const auto &info) { return shortName(info.param); });
