@@ -51,11 +51,12 @@ public:
   Search(std::span<const Item> items, int64_t budget, size_t mostStates)
       : items(items), budget(budget), mostStates(mostStates) {}
 
-  std::optional<Solution> run();
+  std::optional<Solution> run(std::span<const std::vector<int64_t>> candidates);
 
 private:
   void relax();
   void improveGreedily(std::span<const Step> steps);
+  void consider(const std::vector<int64_t> &candidate);
   std::vector<size_t> orderItems() const;
   void branch(size_t item);
   void keepBest(const State &state);
@@ -170,6 +171,17 @@ void Search::improveGreedily(std::span<const Step> steps) {
   }
 }
 
+void Search::consider(const std::vector<int64_t> &candidate) {
+  assert(candidate.size() == items.size());
+  Solution other = {candidate};
+  for (size_t i = 0; i < items.size(); ++i) {
+    other.bytes += items[i][candidate[i]].bytes;
+    other.loss += items[i][candidate[i]].loss;
+  }
+  if (other.bytes <= budget && other.loss < best.loss)
+    best = std::move(other);
+}
+
 /// Loss plus bytes at the price, times `price.bytes` to stay whole.
 Wide Search::reducedCost(int64_t bytes, int64_t loss) const {
   return Wide(loss) * price.bytes + Wide(bytes) * price.loss;
@@ -269,10 +281,12 @@ void Search::dropUnpromising() {
   states.resize(kept);
 }
 
-std::optional<Solution> Search::run() {
+std::optional<Solution> Search::run(std::span<const std::vector<int64_t>> candidates) {
   if (leastBytes(items) > budget)
     return std::nullopt;
   relax();
+  for (const std::vector<int64_t> &candidate : candidates)
+    consider(candidate);
   for (size_t item : orderItems()) {
     if (states.empty())
       break;
@@ -296,6 +310,7 @@ int64_t grok::quantization::leastBytes(std::span<const Item> items) {
 }
 
 std::optional<Solution> grok::quantization::solve(std::span<const Item> items, int64_t budget,
+                                                  std::span<const std::vector<int64_t>> candidates,
                                                   size_t mostStates) {
-  return Search(items, budget, std::max<size_t>(mostStates, 1)).run();
+  return Search(items, budget, std::max<size_t>(mostStates, 1)).run(candidates);
 }

@@ -34,9 +34,11 @@ int64_t leastBytes(std::span<const Item> items);
 
 /// The selection of least loss within `budget` bytes; nothing if none fits.
 /// `mostStates` bounds the work: a search that needs more keeps the most
-/// promising and proves less. Equal input gives equal output; among selections
-/// of equal loss, items and choices of lower index are preferred.
+/// promising and proves less, but is never worse than any of `candidates` that
+/// fits. Equal input gives equal output; among selections of equal loss, items
+/// and choices of lower index are preferred.
 std::optional<Solution> solve(std::span<const Item> items, int64_t budget,
+                              std::span<const std::vector<int64_t>> candidates = {},
                               size_t mostStates = 1 << 14);
 
 } // namespace grok::quantization

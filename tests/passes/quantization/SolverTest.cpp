@@ -200,11 +200,28 @@ TEST(Solver, BoundsWhatASearchCutShortMayHaveMissed) {
   int cut = 0;
   for (unsigned seed = 0; seed < 2000; ++seed) {
     Instance instance = makeRandom(seed, 1000);
-    std::optional<Solution> solution = solve(instance.items, instance.budget, 1);
+    std::optional<Solution> solution = solve(instance.items, instance.budget, {}, 1);
     ASSERT_TRUE(solution);
     expectConsistent(instance, *solution);
     ASSERT_LE(solution->bound, enumerate(instance)) << "seed " << seed;
     cut += solution->gap() > 0;
   }
   EXPECT_GT(cut, 0);
+}
+
+TEST(Solver, IsNeverWorseThanACandidateThatFits) {
+  int improved = 0;
+  for (unsigned seed = 0; seed < 500; ++seed) {
+    Instance instance = makeRandom(seed, 1000);
+    std::vector<std::vector<int64_t>> candidates = {
+        solve(instance.items, instance.budget)->choices, // the best
+        std::vector<int64_t>(instance.items.size(), 0)}; // fits or not
+    std::optional<Solution> cut = solve(instance.items, instance.budget, {}, 1);
+    std::optional<Solution> solution = solve(instance.items, instance.budget, candidates, 1);
+    ASSERT_TRUE(solution);
+    expectConsistent(instance, *solution);
+    ASSERT_EQ(solution->loss, enumerate(instance)) << "seed " << seed;
+    improved += solution->loss < cut->loss;
+  }
+  EXPECT_GT(improved, 0);
 }
