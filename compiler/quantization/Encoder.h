@@ -25,22 +25,6 @@ struct MatrixSource {
 MatrixSource matrixOf(const checkpoint::TensorInfo &tensor, const checkpoint::TensorData &data,
                       int64_t expert);
 
-/// A matrix on an int8 grid: what encoders to fewer bits take for the truth.
-/// The release's own codes and scales, or those made from floats.
-struct GridMatrix {
-  int64_t rows = 0, columns = 0, rowGroups = 1;
-  std::span<const int8_t> stored; // the release's codes; empty for floats
-  std::vector<int8_t> made;       // codes made here; empty for int8
-  std::vector<uint16_t> scales;   // bf16 [rowGroups][columns]
-
-  const int8_t *codes() const { return made.empty() ? stored.data() : made.data(); }
-};
-
-/// The stored int8 codes and scales untouched; from floats, per (row group,
-/// column) the smallest bf16 scale not below max|w| / 127. Fails if the stored
-/// row groups are not `rowGroups`.
-Result<GridMatrix> gridOf(const MatrixSource &source, int64_t rowGroups, int threads);
-
 /// Implementations differ in how they choose codes; all keep the scales of the
 /// int8 grid. Deterministic, whatever the number of threads.
 class MatrixEncoder {
