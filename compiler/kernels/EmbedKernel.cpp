@@ -10,20 +10,33 @@ static Values readColumnPiece(KernelBuilder &kernel, Value address) {
   const WeightFormat &format = kernel.spec.weight;
   if (format.element == WeightFormat::Element::f32)
     return {kernel.load(kernel.f32, address)};
-  if (format.kPack() == 1) {
+  if (format.element == WeightFormat::Element::bf16 && format.kPack() == 1) {
     Value half = kernel.widenUnsigned(kernel.load(kernel.i16, address), kernel.i32);
     return {kernel.fromBits(kernel.shiftLeft(half, 16))};
+  }
+  if (format.element == WeightFormat::Element::i8) {
+    Values values;
+    for (int64_t i = 0; i < format.kPack(); ++i)
+      values.push_back(kernel.toFloat(
+          kernel.widen(kernel.load(kernel.i8, kernel.offset(address, i)), kernel.i32)));
+    return values;
   }
   Value pair = kernel.load(kernel.i32, address);
   return {kernel.fromBits(kernel.shiftLeft(pair, 16)),
           kernel.fromBits(kernel.bitAnd(pair, kernel.constantLike(pair, -65536.0)))};
 }
 
+static Value scaleOf(KernelBuilder &kernel, Value token) {
+  Value half = kernel.load(kernel.i16, kernel.rowAddress(kernel.operand(1), token, 2));
+  return kernel.fromBits(kernel.shiftLeft(kernel.widenUnsigned(half, kernel.i32), 16));
+}
+
 void emitEmbed(KernelBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
-  const int64_t kPack = spec.weight.kPack(), elementBytes = spec.weight.elementBytes();
+  const int64_t kPack = spec.weight.kPack(), elementBytes = spec.weight.bits() / 8;
   const int64_t lineBytes = panelColumns * kPack * elementBytes;
-  const int64_t panelBytes = spec.emb * panelColumns * elementBytes;
+  const int64_t panelBytes = spec.weight.panelBytes(spec.emb);
+  const bool isScaled = spec.weight.isInteger(); // one scale per token
   Value multiplier = kernel.number(static_cast<float>(spec.multiplier));
   Value zero = kernel.number(0.0f);
   kernel.forTiles([&](Value row) {
@@ -32,12 +45,14 @@ void emitEmbed(KernelBuilder &kernel) {
         kernel.rowAddress(kernel.operand(0), kernel.quotient(token, panelColumns), panelBytes);
     Value column =
         kernel.rowAddress(panel, kernel.remainder(token, panelColumns), kPack * elementBytes);
-    Value output = kernel.rowAddress(kernel.operand(1), row, rowBytes(spec.emb));
+    Value output = kernel.rowAddress(kernel.operand(2), row, rowBytes(spec.emb));
+    Value scale = isScaled ? scaleOf(kernel, token) : Value();
     kernel.loop(kernel.index(0), kernel.index(spec.emb / kPack), 1, [&](Value line) {
       Values values = readColumnPiece(kernel, kernel.rowAddress(column, line, lineBytes));
       Value to = kernel.rowAddress(output, line, kPack * 4);
       for (int64_t i = 0; i < kPack; ++i) {
-        Value value = roundActivation(kernel, spec.numerics, values[i]);
+        Value value = isScaled ? kernel.mul(values[i], scale) : values[i]; // exact
+        value = roundActivation(kernel, spec.numerics, value);
         value = roundActivation(kernel, spec.numerics, kernel.mul(value, multiplier));
         kernel.store(value, kernel.offset(to, i * 4));
       }

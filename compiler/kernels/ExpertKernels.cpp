@@ -40,7 +40,8 @@ static MatrixOperand matrixOf(KernelBuilder &kernel, Value weights, Value scales
   const WeightFormat &format = kernel.spec.weight;
   const int64_t padded = paddedColumns(columns);
   MatrixOperand matrix;
-  matrix.weights = kernel.rowAddress(weights, expert, padded * inputs * format.elementBytes());
+  matrix.weights =
+      kernel.rowAddress(weights, expert, panelsOf(columns) * format.panelBytes(inputs));
   matrix.scales = kernel.rowAddress(scales, expert, format.groups * padded * 2);
   matrix.scaleColumns = kernel.index(padded);
   return matrix;

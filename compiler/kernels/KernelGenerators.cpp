@@ -27,6 +27,8 @@ static void emitBody(KernelBuilder &kernel) {
     return emitDownCombine(kernel);
   case KernelOp::unembed:
     return emitUnembed(kernel);
+  case KernelOp::quantize:
+    return emitQuantize(kernel);
   }
 }
 

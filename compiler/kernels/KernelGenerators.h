@@ -24,5 +24,6 @@ void emitRoute(KernelBuilder &kernel);
 void emitGroup(KernelBuilder &kernel);
 void emitGateUp(KernelBuilder &kernel);
 void emitDownCombine(KernelBuilder &kernel);
+void emitQuantize(KernelBuilder &kernel);
 
 } // namespace grok::compiler

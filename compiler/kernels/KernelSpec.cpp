@@ -4,6 +4,7 @@
 
 #include "dialects/plan/SumOrder.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -14,7 +15,7 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 11> opTable = {{{"embed", 2},
+static constexpr std::array<OpRow, 12> opTable = {{{"embed", 3},
                                                    {"rms_norm", 3},
                                                    {"qkv", 10},
                                                    {"attention", 3},
@@ -24,7 +25,8 @@ static constexpr std::array<OpRow, 11> opTable = {{{"embed", 2},
                                                    {"group", 2},
                                                    {"gate_up", 7},
                                                    {"down_combine", 6},
-                                                   {"unembed", 3}}};
+                                                   {"unembed", 4},
+                                                   {"quantize", 2}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
@@ -37,7 +39,10 @@ std::optional<KernelOp> kernelOpNamed(const std::string &name) {
   return std::nullopt;
 }
 
-const char *nameOf(Numerics numerics) { return numerics == Numerics::f32 ? "f32" : "bf16"; }
+const char *nameOf(Numerics numerics) {
+  static constexpr std::array<const char *, 3> names = {"f32", "bf16", "fast"};
+  return names[static_cast<size_t>(numerics)];
+}
 
 static constexpr std::array<const char *, 3> cacheElementNames = {"f32", "bf16", "int8"};
 
@@ -55,26 +60,36 @@ int64_t bytesOf(CacheElement element) {
 }
 
 const char *nameOf(WeightFormat::Element element) {
-  switch (element) {
-  case WeightFormat::Element::f32:
-    return "f32";
-  case WeightFormat::Element::bf16:
-    return "bf16";
-  case WeightFormat::Element::i8:
-    return "i8";
-  }
-  return "";
+  static constexpr std::array<const char *, 5> names = {"f32", "bf16", "i8", "i4", "i3"};
+  return names[static_cast<size_t>(element)];
 }
 
-WeightFormat WeightFormat::forContraction(Element element, int64_t contraction, int64_t groups) {
-  plan::SumOrder order = plan::chooseSumOrder(contraction, groups);
-  return {element, groups, order.unit, order.slices};
+WeightFormat WeightFormat::forContraction(Element element, int64_t contraction, int64_t groups,
+                                          Numerics numerics, int64_t group) {
+  WeightFormat format{element, groups, 0, 1, group};
+  plan::SumOrder order;
+  if (numerics == Numerics::fast && format.isInteger())
+    order = plan::chooseSumOrder(contraction, groups, plan::longestIntegerUnit);
+  else // a chain of codes is multiplied once, by the multiplier of its run
+    order =
+        plan::chooseSumOrder(contraction, format.hasMultipliers() ? contraction / group : groups);
+  format.unit = order.unit;
+  format.slices = order.slices;
+  return format;
 }
 
-int64_t WeightFormat::kPack() const { return plan::choosePackedInputs(8 * elementBytes(), unit); }
+int64_t WeightFormat::kPack() const {
+  return plan::choosePackedInputs(std::max<int64_t>(bits(), 8), unit);
+}
 
-int64_t WeightFormat::elementBytes() const {
-  return element == Element::f32 ? 4 : element == Element::bf16 ? 2 : 1;
+int64_t WeightFormat::bits() const {
+  static constexpr std::array<int64_t, 5> bits = {32, 16, 8, 4, 3};
+  return bits[static_cast<size_t>(element)];
+}
+
+int64_t WeightFormat::panelBytes(int64_t contraction) const {
+  int64_t multipliers = hasMultipliers() ? contraction / group : 0;
+  return panelColumns * (contraction * bits() / 8 + multipliers);
 }
 
 namespace {
@@ -97,6 +112,8 @@ public:
     add("groups", weight.groups);
     add("unit", weight.unit);
     add("slices", weight.slices);
+    if (weight.hasMultipliers())
+      add("group", weight.group);
   }
   void addForm(const KernelSpec &spec) { add("form", spec.maxRows == 1 ? "gemv" : "gemm"); }
   void addCache(const KernelSpec &spec) {
@@ -146,7 +163,7 @@ std::string canonicalText(const KernelSpec &spec) {
     writer.add("key_slice", spec.keySlice);
     writer.add("multiplier", spec.multiplier);
     writer.add("softcap", spec.softcap);
-    writer.add("form", spec.numerics == Numerics::f32 ? "flash" : "two_pass");
+    writer.add("form", spec.numerics == Numerics::bf16 ? "two_pass" : "flash");
     break;
   case KernelOp::linear:
     writer.add("in", spec.in);
@@ -180,8 +197,37 @@ std::string canonicalText(const KernelSpec &spec) {
     writer.addWeight(spec.weight);
     writer.addForm(spec);
     break;
+  case KernelOp::quantize:
+    writer.add("in", spec.in);
+    writer.add("unit", spec.weight.unit);
+    break;
   }
   return writer.text;
+}
+
+int64_t contractionOf(const KernelSpec &spec) {
+  switch (spec.op) {
+  case KernelOp::linear:
+  case KernelOp::quantize:
+    return spec.in;
+  case KernelOp::downCombine:
+    return spec.ffn;
+  default:
+    return spec.emb;
+  }
+}
+
+bool readsQuantizedRows(const KernelSpec &spec) {
+  switch (spec.op) {
+  case KernelOp::qkv:
+  case KernelOp::linear:
+  case KernelOp::gateUp:
+  case KernelOp::downCombine:
+  case KernelOp::unembed:
+    return spec.numerics == Numerics::fast && spec.weight.isInteger() && spec.weight.unit % 4 == 0;
+  default:
+    return false;
+  }
 }
 
 // ---- limits
@@ -205,7 +251,7 @@ public:
     if (!holds && !problem)
       problem = std::string(nameOf(spec.op)) + " kernel: " + message;
   }
-  void contraction(int64_t inputs, bool scalesAllowed = true) {
+  void contraction(int64_t inputs) {
     const WeightFormat &weight = spec.weight;
     dimension("contraction", inputs);
     dimension("groups", weight.groups);
@@ -219,8 +265,21 @@ public:
             "unit does not divide a slice of the contraction");
     require(inputs % weight.groups == 0 && inputs / weight.groups % weight.unit == 0,
             "unit does not divide a row group of the contraction");
-    require(scalesAllowed || weight.element != WeightFormat::Element::i8,
-            "i8 tables have no scales operand");
+    if (weight.hasMultipliers())
+      multipliers(inputs);
+  }
+  void multipliers(int64_t inputs) {
+    const WeightFormat &weight = spec.weight;
+    require(spec.numerics != Numerics::bf16, "bf16 numerics takes no i4 or i3 weights");
+    require(weight.group == 32 || weight.group == 64, "multiplier groups have 32 or 64 rows");
+    require(weight.group && inputs % weight.group == 0,
+            "multiplier groups do not divide the contraction");
+    if (problem)
+      return;
+    const bool isFast = spec.numerics == Numerics::fast;
+    require(isFast ? weight.unit % weight.group == 0 : weight.unit == weight.group,
+            isFast ? "unit is no multiple of the multiplier group"
+                   : "unit is not the multiplier group");
   }
   void heads() {
     dimension("q_heads", spec.qHeads, 4096);
@@ -257,7 +316,7 @@ static void checkMatmul(Checker &check, const KernelSpec &spec) {
     break;
   case KernelOp::unembed:
     check.dimension("vocab", spec.vocab);
-    check.contraction(spec.emb, /*scalesAllowed=*/false);
+    check.contraction(spec.emb);
     break;
   default: // gateUp, downCombine
     check.dimension("emb", spec.emb);
@@ -273,7 +332,8 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   switch (spec.op) {
   case KernelOp::embed:
     check.dimension("vocab", spec.vocab);
-    check.contraction(spec.emb, /*scalesAllowed=*/false);
+    check.contraction(spec.emb);
+    check.require(!spec.weight.hasMultipliers(), "tables are float or i8");
     break;
   case KernelOp::rmsNorm:
   case KernelOp::residualNorm:
@@ -303,6 +363,10 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   case KernelOp::downCombine:
   case KernelOp::unembed:
     checkMatmul(check, spec);
+    break;
+  case KernelOp::quantize:
+    check.contraction(spec.in);
+    check.require(spec.weight.unit % 4 == 0, "unit is no multiple of 4");
     break;
   }
   return check.problem;

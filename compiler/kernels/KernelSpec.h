@@ -21,31 +21,43 @@ enum class KernelOp {
   group,
   gateUp,
   downCombine,
-  unembed
+  unembed,
+  quantize
 };
 
 /// What a page of the key/value cache holds; i8 has a float32 scale per
 /// position and head (docs/packing.md).
 enum class CacheElement { f32, bf16, i8 };
 
-enum class Numerics { f32, bf16 };
+/// fast: as f32, but rows that meet integer weights are quantised to int8 first
+/// and their products summed as integers (docs/numerics.md).
+enum class Numerics { f32, bf16, fast };
 
 /// Storage of one packed weight operand and the order in which its contraction
 /// is summed (docs/numerics.md).
 struct WeightFormat {
-  enum class Element { f32, bf16, i8 };
+  /// i4 and i3: codes with an int8 multiplier per `group` rows and column.
+  enum class Element { f32, bf16, i8, i4, i3 };
   Element element = Element::f32;
-  int64_t groups = 1; // row groups of scales along the contraction (i8 only)
-  int64_t unit = 0;   // inputs in one sequential chain
+  int64_t groups = 1; // row groups of scales along the contraction (integers only)
+  int64_t unit = 0;   // inputs in one sequential chain, or in one exact integer sum
   int64_t slices = 1; // slices summed as a balanced tree
+  int64_t group = 0;  // i4, i3: rows of one multiplier, 32 or 64
 
   /// The order of sums for `contraction` inputs in `groups` row groups, which
-  /// must divide it.
-  static WeightFormat forContraction(Element element, int64_t contraction, int64_t groups = 1);
+  /// must divide it. `group` is given for i4 and i3, and divides it too.
+  static WeightFormat forContraction(Element element, int64_t contraction, int64_t groups = 1,
+                                     Numerics numerics = Numerics::f32, int64_t group = 0);
 
-  /// Consecutive k of one column that are adjacent in memory.
+  bool isInteger() const { return element != Element::f32 && element != Element::bf16; }
+  bool hasMultipliers() const { return element == Element::i4 || element == Element::i3; }
+
+  /// Consecutive k of one column that are adjacent in memory; for i4 and i3
+  /// after opening.
   int64_t kPack() const;
-  int64_t elementBytes() const;
+  int64_t bits() const; // of one weight
+  /// Bytes of one packed panel (docs/packing.md).
+  int64_t panelBytes(int64_t contraction) const;
   bool operator==(const WeightFormat &) const = default;
 };
 
@@ -60,7 +72,7 @@ struct KernelSpec {
   CacheElement kv = CacheElement::f32;
   int64_t maxRows = 1;     // 1 selects the GEMV form, more the GEMM form
   int64_t emb = 0;         // E; also the contraction of qkv, gateUp, unembed
-  int64_t in = 0, out = 0; // linear: K and N
+  int64_t in = 0, out = 0; // linear: K and N; quantize: K
   int64_t vocab = 0;       // V
   int64_t qHeads = 0, kvHeads = 0, headDim = 0;
   int64_t ffn = 0; // F
@@ -92,6 +104,13 @@ const char *nameOf(WeightFormat::Element element);
 
 /// Launch operands of the op, in the order of the kernel ABI.
 int64_t operandCount(KernelOp op);
+
+/// Inputs of the op's matrix product, or of what `quantize` makes rows for.
+int64_t contractionOf(const KernelSpec &spec);
+
+/// Whether the op reads rows that `quantize` made (dialects/plan/QuantizedRow.h) in place of
+/// float32 rows.
+bool readsQuantizedRows(const KernelSpec &spec);
 
 /// What makes `spec` impossible to generate, or nothing.
 std::optional<std::string> problemIn(const KernelSpec &spec);

@@ -66,8 +66,8 @@ void emitUnembed(KernelBuilder &kernel) {
                      .columns = spec.vocab,
                      .input = kernel.operand(0),
                      .weights = kernel.operand(1),
-                     .scales = kernel.operand(1),
-                     .output = kernel.operand(2),
+                     .scales = kernel.operand(2),
+                     .output = kernel.operand(3),
                      .rows = kernel.logitRows,
                      .inputRow = [&](Value row) { return kernel.entry(kernel.logitRow, row); },
                      .finish = finish});

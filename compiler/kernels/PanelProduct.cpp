@@ -18,7 +18,7 @@ static constexpr int64_t gemmPieceInputs = 128;
 PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t contraction, int64_t width, bool isRagged)
     : kernel(kernel), reader(kernel, kernel.spec.weight, kernel.spec.numerics, contraction),
       unit(kernel.spec.weight.unit), slices(kernel.spec.weight.slices),
-      unitsPerSlice(contraction / slices / unit), elementBytes(kernel.spec.weight.elementBytes()),
+      unitsPerSlice(contraction / slices / unit), elementBytes(kernel.spec.weight.bits() / 8),
       kPack(kernel.spec.weight.kPack()), width(width), isGemv(kernel.spec.maxRows == 1) {
   walkPanels = std::min(width, isGemv ? kernel.tiles.gemvPanels : gemmWalkPanels);
   mayClamp = isRagged || width % walkPanels != 0;

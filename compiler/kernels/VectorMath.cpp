@@ -87,7 +87,8 @@ void storeCacheElement(VectorBuilder &v, bool isBf16, Value value, Value address
 }
 
 template <typename Combine> static Value reduceLanes(VectorBuilder &v, Value a, Combine combine) {
-  for (int64_t width = VectorBuilder::lanes / 2; width >= 1; width /= 2) {
+  int64_t lanes = llvm::cast<mlir::VectorType>(a.getType()).getNumElements();
+  for (int64_t width = lanes / 2; width >= 1; width /= 2) {
     llvm::SmallVector<int64_t, 8> low, high;
     for (int64_t lane = 0; lane < width; ++lane) {
       low.push_back(lane);

@@ -12,17 +12,17 @@ WeightReader::WeightReader(VectorBuilder &v, const WeightFormat &format, Numeric
     : v(v), format(format), numerics(numerics), contraction(contraction) {}
 
 int64_t WeightReader::lineBytes() const {
-  return panelColumns * format.kPack() * format.elementBytes();
+  return panelColumns * format.kPack() * format.bits() / 8;
 }
 
-int64_t WeightReader::panelBytes() const { return contraction / format.kPack() * lineBytes(); }
+int64_t WeightReader::panelBytes() const { return format.panelBytes(contraction); }
 
 bool WeightReader::scalesWeights() const {
   return format.element == Element::i8 && numerics == Numerics::bf16;
 }
 
 bool WeightReader::scalesSums() const {
-  return format.element == Element::i8 && numerics == Numerics::f32;
+  return format.element == Element::i8 && numerics != Numerics::bf16;
 }
 
 // Four int8 of a column share a word. Moving one into the top byte of a zero

@@ -181,7 +181,7 @@ TestMatrix randomMatrix(std::mt19937 &random, int64_t inputs, int64_t columns,
                     group,
                     format,
                     std::vector<double>(inputs * columns),
-                    Buffer(padded * inputs * format.elementBytes()),
+                    Buffer(padded / 16 * format.panelBytes(inputs)),
                     Buffer(format.groups * padded * 2)};
   auto *scales = static_cast<uint16_t *>(matrix.scales.data());
   for (int64_t column = 0; column < columns; ++column)

@@ -36,6 +36,29 @@ TEST(WeightFormatTest, kPackFollowsElementAndUnit) {
   EXPECT_EQ(WeightFormat::forContraction(Element::f32, 64).kPack(), 1);
 }
 
+TEST(WeightFormatTest, integerSumsHaveShortUnits) {
+  WeightFormat down = WeightFormat::forContraction(Element::i8, 32768, 8, Numerics::fast);
+  EXPECT_EQ(down.slices, 16);
+  EXPECT_EQ(down.unit, 128);
+  EXPECT_EQ(WeightFormat::forContraction(Element::bf16, 32768, 8, Numerics::fast).unit, 512);
+}
+
+TEST(WeightFormatTest, chainsOfCodesEndWithTheirMultiplier) {
+  WeightFormat exact = WeightFormat::forContraction(Element::i4, 6144, 8, Numerics::f32, 64);
+  EXPECT_EQ(exact.unit, 64);
+  EXPECT_EQ(exact.groups, 8);
+  EXPECT_EQ(WeightFormat::forContraction(Element::i4, 6144, 8, Numerics::fast, 64).unit, 128);
+}
+
+// 512 inputs are two whole super-groups, 192 three groups of a first one.
+TEST(WeightFormatTest, panelsHoldCodesAndMultipliers) {
+  EXPECT_EQ(WeightFormat::forContraction(Element::i8, 512).panelBytes(512), 16 * 512);
+  WeightFormat i4 = WeightFormat::forContraction(Element::i4, 512, 1, Numerics::fast, 64);
+  EXPECT_EQ(i4.panelBytes(512), 2 * (64 + 4 * 8 * 64));
+  WeightFormat i3 = WeightFormat::forContraction(Element::i3, 192, 1, Numerics::fast, 64);
+  EXPECT_EQ(i3.panelBytes(192), 3 * 16 + 3 * 6 * 64);
+}
+
 static KernelSpec linearSpec() {
   KernelSpec spec;
   spec.in = 384;
@@ -66,7 +89,7 @@ TEST(KernelSpecTest, manyRowBucketsShareAKernel) {
 }
 
 TEST(KernelSpecTest, namesRoundTrip) {
-  for (int op = 0; op <= static_cast<int>(KernelOp::unembed); ++op)
+  for (int op = 0; op <= static_cast<int>(KernelOp::quantize); ++op)
     EXPECT_EQ(kernelOpNamed(nameOf(static_cast<KernelOp>(op))), static_cast<KernelOp>(op));
   EXPECT_EQ(kernelOpNamed("matmul"), std::nullopt);
 }
@@ -82,6 +105,14 @@ TEST(KernelSpecTest, problemsAreNamed) {
   broken = linearSpec();
   broken.out = 0;
   EXPECT_THAT(problemIn(broken).value_or(""), ::testing::HasSubstr("out is 0"));
+  broken = linearSpec();
+  broken.weight = WeightFormat::forContraction(Element::i4, 384, 1, Numerics::fast, 64);
+  EXPECT_THAT(problemIn(broken), std::nullopt); // 384 = 6 * 64: unit and group agree
+  broken.numerics = Numerics::bf16;
+  EXPECT_THAT(problemIn(broken).value_or(""), ::testing::HasSubstr("bf16"));
+  broken.numerics = Numerics::fast;
+  broken.weight.unit = 32;
+  EXPECT_THAT(problemIn(broken).value_or(""), ::testing::HasSubstr("multiplier group"));
   KernelSpec attention;
   attention.op = KernelOp::attention;
   attention.qHeads = 6;

@@ -46,7 +46,7 @@ void TableKernels::checkEmbed(const TableCase &c) {
   Buffer h(4 * stride * 4);
   std::fill_n(h.floats(), 4 * stride, 1e30f); // padding must be written too
   LoadedKernels({{"embed", spec}}, GetParam())
-      .run("embed", {table.packed.data(), h.data()}, step, 0, 4);
+      .run("embed", {table.packed.data(), table.scales.data(), h.data()}, step, 0, 4);
   EXPECT_TRUE(h.isGuardIntact());
   for (int64_t row = 0; row < 4; ++row)
     for (int64_t k = 0; k < stride; ++k) {
@@ -65,12 +65,13 @@ void TableKernels::checkUnembed(const TableCase &c) {
   int64_t stride = paddedTo16(c.vocab), inputs = paddedTo16(c.emb), tiles = (c.vocab + 63) / 64;
   Buffer logits(3 * stride * 4), alone(3 * stride * 4);
   LoadedKernels kernels({{"gemm", gemm}, {"gemv", gemv}}, GetParam());
-  kernels.run("gemm", {x.data(), table.packed.data(), logits.data()}, step, 0, tiles);
+  kernels.run("gemm", {x.data(), table.packed.data(), table.scales.data(), logits.data()}, step, 0,
+              tiles);
   for (int i = 0; i < 3; ++i)
-    kernels.run(
-        "gemv",
-        {x.floats() + step.logitRow[i] * inputs, table.packed.data(), alone.floats() + i * stride},
-        Step::ofRows(1), 0, tiles);
+    kernels.run("gemv",
+                {x.floats() + step.logitRow[i] * inputs, table.packed.data(), table.scales.data(),
+                 alone.floats() + i * stride},
+                Step::ofRows(1), 0, tiles);
   EXPECT_TRUE(alone == logits);
   EXPECT_TRUE(logits.isGuardIntact() && alone.isGuardIntact());
   for (int i = 0; i < 3; ++i)
@@ -94,12 +95,17 @@ TEST_P(TableKernels, embed) {
   checkEmbed({90, 50, Element::f32, Numerics::bf16});
   checkEmbed({90, 50, Element::bf16, Numerics::f32});
   checkEmbed({45, 50, Element::bf16, Numerics::bf16});
+  checkEmbed({96, 50, Element::i8, Numerics::f32});
+  checkEmbed({90, 50, Element::i8, Numerics::bf16});
+  checkEmbed({45, 50, Element::i8, Numerics::fast});
 }
 
 TEST_P(TableKernels, unembed) {
   checkUnembed({96, 512, Element::f32, Numerics::f32});
   checkUnembed({90, 50, Element::bf16, Numerics::f32});
   checkUnembed({64, 90, Element::f32, Numerics::bf16});
+  checkUnembed({96, 90, Element::i8, Numerics::f32});
+  checkUnembed({96, 90, Element::i8, Numerics::bf16});
 }
 
 TEST_P(TableKernels, noLogitsWanted) {
@@ -112,7 +118,7 @@ TEST_P(TableKernels, noLogitsWanted) {
     Step step = Step::ofRows(1);
     step.logitRow.clear();
     LoadedKernels({{"k", spec}}, GetParam())
-        .run("k", {x.data(), table.packed.data(), logits.data()}, step, 0, 1);
+        .run("k", {x.data(), table.packed.data(), table.scales.data(), logits.data()}, step, 0, 1);
     EXPECT_TRUE(logits.isGuardIntact());
   }
 }
