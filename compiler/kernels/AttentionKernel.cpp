@@ -50,6 +50,8 @@ private:
   Value maximumOf(Value scores, Value count);
   // scores := e^(score - maximum); returns their sum.
   Value exponentials(Value scores, Value count, Value maximum);
+  // weights := weights times the scales of their values.
+  void scaleWeights(Value weights, Value start, Value count);
 
   // Weighted sums of values: merge(head, vector, weights . values).
   using Merge = llvm::function_ref<void(Value head, Value vector, Value sum)>;
@@ -130,6 +132,8 @@ void AttentionEmitter::emitFlash() {
     forHeads([&](Value index) {
       Value mine = kernel.rowAddress(scores, index, scoreStride * 4);
       Value top = maximumOf(mine, count), sum = exponentials(mine, count, top);
+      if (pages.hasScales())
+        scaleWeights(mine, start, count);
       Value before = kernel.load(kernel.f32, headAddress(maxima, index));
       Value total = kernel.load(kernel.f32, headAddress(totals, index));
       Value merged = kernel.maximum(before, top);
@@ -210,8 +214,7 @@ void AttentionEmitter::emitScoreBlock(Value page, Value slot, Value firstHead, V
         Value column = kernel.rowAddress(queries, dimension, 4);
         Values next(carried), keyLanes;
         for (int64_t j = 0; j < keyVectors; ++j)
-          keyLanes.push_back(loadCacheVector(kernel, spec.kv == CacheElement::bf16,
-                                             kernel.offset(line, j * keyBytes)));
+          keyLanes.push_back(pages.load(kernel.offset(line, j * keyBytes)));
         for (int64_t i = 0; i < headBlock; ++i) {
           Value scalar = kernel.load(kernel.f32, kernel.offset(column, i * vectors * vectorBytes));
           Value repeated = kernel.broadcast(scalar);
@@ -224,13 +227,19 @@ void AttentionEmitter::emitScoreBlock(Value page, Value slot, Value firstHead, V
       });
   Value target = kernel.rowAddress(to, firstHead, scoreStride * 4);
   Value keep = pages.keep(page, slot);
+  Values scales;
+  for (int64_t j = 0; pages.hasScales() && j < keyVectors; ++j) {
+    Value at = kernel.offset(pages.keyScale(page, cacheHead, slot), j * vectorBytes);
+    scales.push_back(kernel.load(kernel.floats, at));
+  }
   for (int64_t j = 0; j < keyVectors; ++j) {
     Value visible = kernel.load(kernel.floats, kernel.offset(keep, j * vectorBytes));
     Value isMasked = kernel.equal(visible, kernel.splat(0.0f));
     Value remaining = kernel.narrow(kernel.add(left, -j * panelColumns), kernel.i32);
     Value exists = kernel.less(kernel.laneNumbers(), kernel.broadcast(remaining));
     for (int64_t i = 0; i < headBlock; ++i) {
-      Value score = finishScore(dots[i * keyVectors + j]);
+      Value dot = dots[i * keyVectors + j];
+      Value score = finishScore(pages.hasScales() ? kernel.mul(dot, scales[j]) : dot);
       score = kernel.select(isMasked, kernel.splat(maskedScore), score);
       score = kernel.select(exists, score, kernel.splat(absentScore));
       kernel.store(score, kernel.offset(target, i * scoreStride * 4 + j * vectorBytes), 64);
@@ -272,6 +281,15 @@ Value AttentionEmitter::exponentials(Value mine, Value count, Value maximum) {
   return sumOfLanes(kernel, sum[0]);
 }
 
+void AttentionEmitter::scaleWeights(Value mine, Value start, Value count) {
+  kernel.loop(kernel.index(0), count, panelColumns, [&](Value key) {
+    Value position = kernel.add(start, key), at = kernel.rowAddress(mine, key, 4);
+    Value scale = pages.valueScale(pages.pageOf(row, position), cacheHead, pages.slotOf(position));
+    Value weight = kernel.load(kernel.floats, at, 64);
+    kernel.store(kernel.mul(weight, kernel.load(kernel.floats, scale)), at, 64);
+  });
+}
+
 // ---- values
 
 void AttentionEmitter::emitValues(Value start, Value count, Value weights, Merge merge) {
@@ -305,8 +323,7 @@ Values AttentionEmitter::sumPage(Value page, Value firstHead, Value firstVector,
     Value column = kernel.rowAddress(mine, token, 4);
     Values next(carried), lanes;
     for (int64_t j = 0; j < outputVectors; ++j)
-      lanes.push_back(loadCacheVector(kernel, spec.kv == CacheElement::bf16,
-                                      kernel.offset(line, j * lineBytes)));
+      lanes.push_back(pages.load(kernel.offset(line, j * lineBytes)));
     for (int64_t i = 0; i < headBlock; ++i) {
       Value weight = kernel.load(kernel.f32, kernel.offset(column, i * scoreStride * 4));
       Value repeated = kernel.broadcast(weight);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Addresses inside the paged cache, for the kernels that read or write it.
+// Addresses and elements inside the paged cache, for the kernels that read or
+// write it.
 #pragma once
 
 #include "compiler/kernels/KernelBuilder.h"
@@ -14,36 +15,37 @@ public:
       : kernel(kernel), cache(cache), shape(PageShape::of(kernel.spec)) {}
 
   int64_t elementBytes() const { return bytesOf(kernel.spec.kv); }
+  /// Whether elements are codes that keyScale() and valueScale() multiply.
+  bool hasScales() const { return kernel.spec.kv == CacheElement::i8; }
 
   /// The page of a row's sequence that holds `position`.
-  Value pageOf(Value row, Value position) {
-    Value sequence = kernel.entry(kernel.sequences, row);
-    Value table = kernel.mul(sequence, kernel.pageTableStride);
-    Value index = kernel.quotient(position, kernel.spec.pageTokens);
-    Value page = kernel.entry(kernel.pageTable, kernel.add(table, index));
-    return kernel.rowAddress(cache, page, shape.pageBytes);
-  }
+  Value pageOf(Value row, Value position);
   Value slotOf(Value position) { return kernel.remainder(position, kernel.spec.pageTokens); }
 
   /// Element (head, dimension 0, slot); dimensions are pageTokens apart.
-  Value key(Value page, Value head, Value slot) {
-    const KernelSpec &spec = kernel.spec;
-    Value element = kernel.add(kernel.mul(head, spec.headDim * spec.pageTokens), slot);
-    return kernel.offset(kernel.rowAddress(page, element, elementBytes()), shape.keyOffset);
-  }
+  Value key(Value page, Value head, Value slot);
   /// Row (head, slot); rows are valueRowBytes apart.
-  Value value(Value page, Value head, Value slot) {
-    Value row = kernel.add(kernel.mul(head, kernel.spec.pageTokens), slot);
-    return kernel.offset(kernel.rowAddress(page, row, valueRowBytes()), shape.valueOffset);
-  }
+  Value value(Value page, Value head, Value slot);
   int64_t valueRowBytes() const { return paddedColumns(kernel.spec.headDim) * elementBytes(); }
 
+  /// The float32 scale of a position; the next slot's follows.
+  Value keyScale(Value page, Value head, Value slot);
+  Value valueScale(Value page, Value head, Value slot);
+
   /// Visibility of `slot`: 1 or 0 as float32.
-  Value keep(Value page, Value slot) {
-    return kernel.offset(kernel.rowAddress(page, slot, 4), shape.keepOffset);
-  }
+  Value keep(Value page, Value slot);
+
+  /// 16 elements as float32; codes without their scale.
+  Value load(Value address);
+  /// One or a vector of float32, rounded to an element. A code must be one.
+  void store(Value value, Value address);
+  /// Turns `count` (a multiple of 16) float32 at `values` into codes and
+  /// returns their scale (docs/numerics.md).
+  Value quantize(Value values, int64_t count);
 
 private:
+  Value scaleAt(Value page, Value head, Value slot, int64_t offset);
+
   KernelBuilder &kernel;
   Value cache;
   PageShape shape;

@@ -141,10 +141,11 @@ void QkvEmitter::writeKey(Value row, Value sums) {
   Value position = kernel.entry(kernel.positions, row);
   Value page = pages.pageOf(row, position), slot = pages.slotOf(position);
   Value to = pages.key(page, head, slot);
+  if (pages.hasScales())
+    kernel.store(pages.quantize(sums, panels * panelColumns), pages.keyScale(page, head, slot));
   kernel.loop(kernel.index(0), kernel.index(spec.headDim), 1, [&](Value dimension) {
     Value element = kernel.load(kernel.f32, kernel.rowAddress(sums, dimension, 4));
-    storeCacheElement(kernel, spec.kv == CacheElement::bf16, element,
-                      kernel.rowAddress(to, dimension, spec.pageTokens * pages.elementBytes()));
+    pages.store(element, kernel.rowAddress(to, dimension, spec.pageTokens * pages.elementBytes()));
   });
   kernel.when(kernel.equal(head, kernel.index(0)), [&] {
     Value token = kernel.load(kernel.i32, kernel.rowAddress(kernel.tokens, row, 4));
@@ -156,10 +157,12 @@ void QkvEmitter::writeKey(Value row, Value sums) {
 
 void QkvEmitter::writeValue(Value row, Value sums) {
   Value position = kernel.entry(kernel.positions, row);
-  Value to = pages.value(pages.pageOf(row, position), head, pages.slotOf(position));
+  Value page = pages.pageOf(row, position), slot = pages.slotOf(position);
+  Value to = pages.value(page, head, slot);
+  if (pages.hasScales())
+    kernel.store(pages.quantize(sums, panels * panelColumns), pages.valueScale(page, head, slot));
   copyVectors(sums, [&](Value panel, Value values) {
-    storeCacheElement(kernel, spec.kv == CacheElement::bf16, values,
-                      kernel.rowAddress(to, panel, panelColumns * pages.elementBytes()));
+    pages.store(values, kernel.rowAddress(to, panel, panelColumns * pages.elementBytes()));
   });
 }
 

@@ -47,21 +47,31 @@ CachePool AttentionKernel::filledCache(const KernelSpec &spec, int64_t sequences
   std::mt19937 random = reproducible(51);
   std::normal_distribution<float> normal(0.0f, 1.0f);
   std::uniform_real_distribution<double> uniform;
+  std::uniform_int_distribution<int> codes(-127, 127);
+  std::uniform_real_distribution<float> scales(0.005f, 0.03f);
   bool isRounded = spec.kv == CacheElement::bf16 || spec.numerics == Numerics::bf16;
-  auto draw = [&] { return isRounded ? roundedToBf16(normal(random)) : normal(random); };
+  auto draw = [&] {
+    if (spec.kv == CacheElement::i8)
+      return static_cast<float>(codes(random));
+    return isRounded ? roundedToBf16(normal(random)) : normal(random);
+  };
   for (int64_t sequence = 0; sequence < sequences; ++sequence)
     for (int64_t position = 0; position < spec.maxContext; ++position) {
       cache.keep(sequence, position) = uniform(random) < padShare ? 0.0f : 1.0f;
-      for (int64_t head = 0; head < spec.kvHeads; ++head)
+      for (int64_t head = 0; head < spec.kvHeads; ++head) {
+        float keyFactor = spec.kv == CacheElement::i8 ? 1 : 2;
         for (int64_t d = 0; d < spec.headDim; ++d) {
-          cache.setKey(sequence, head, position, d, 2 * draw());
+          cache.setKey(sequence, head, position, d, keyFactor * draw());
           cache.setValue(sequence, head, position, d, draw());
         }
+        if (spec.kv == CacheElement::i8)
+          cache.setScales(sequence, head, position, 2 * scales(random), scales(random));
+      }
     }
   return cache;
 }
 
-// A score is a dot product, a product, a quotient, tanh (3 ulp) and a product;
+// A score is a dot product, two products, a quotient, tanh (3 ulp) and a product;
 // an error of at most `shift` in every score changes a weight by a factor of at
 // most e^(2 shift). Weighted sums then round once per key of a slice, per slice
 // and in the softmax's own steps. bf16 numerics round dot products, weights and
@@ -78,7 +88,7 @@ ExpectedOutput AttentionKernel::expectedOf(const KernelSpec &spec, const CachePo
       double product = query[d] * cache.key(sequence, kvHead, key, d);
       dot += product, magnitude += std::fabs(product);
     }
-    double error = std::ldexp(magnitude * static_cast<double>(spec.headDim + 2), -24) +
+    double error = std::ldexp(magnitude * static_cast<double>(spec.headDim + 3), -24) +
                    (isBf16 ? std::ldexp(std::fabs(dot), -8) : 0);
     shift = std::max(shift, error * spec.multiplier + std::ldexp(6 * 30.0, -24));
     double score = dot * spec.multiplier;
@@ -90,7 +100,7 @@ ExpectedOutput AttentionKernel::expectedOf(const KernelSpec &spec, const CachePo
   double total = 0;
   for (double &score : scores)
     total += score = std::exp(score - highest);
-  const int64_t roundings = spec.keySlice + position / spec.keySlice + 17;
+  const int64_t roundings = spec.keySlice + position / spec.keySlice + 18;
   double relative = std::expm1(2 * shift) + std::ldexp(static_cast<double>(roundings), -24);
   if (isBf16)
     relative += std::ldexp(1.0, -8);
@@ -163,6 +173,10 @@ TEST_P(AttentionKernel, noCap) {
 }
 TEST_P(AttentionKernel, bf16Cache) {
   check({4, 2, 32, 32, Numerics::f32, CacheElement::bf16}, 0.1);
+}
+TEST_P(AttentionKernel, int8Cache) { check({6, 1, 128, 32, Numerics::f32, CacheElement::i8}, 0.1); }
+TEST_P(AttentionKernel, int8CacheOddShapes) {
+  check({3, 3, 26, 16, Numerics::f32, CacheElement::i8}, 0.3);
 }
 TEST_P(AttentionKernel, bf16Numerics) {
   check({4, 2, 32, 32, Numerics::bf16, CacheElement::f32}, 0.1);

@@ -21,23 +21,36 @@ public:
   }
 
   /// The launch operand.
-  void *operand() const { return pool.byteData() + layer * shape.layerBytes; }
+  void *operand() const { return pool.byteData() + layer * shape.layer.layerBytes; }
 
-  float key(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
-    return read(keyAt(sequence, head, position, dimension));
+  double key(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
+    return read(keyAt(sequence, head, position, dimension)) * keyScale(sequence, head, position);
   }
-  float value(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
-    return read(valueAt(sequence, head, position, dimension));
+  double value(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
+    return read(valueAt(sequence, head, position, dimension)) *
+           valueScale(sequence, head, position);
   }
+  /// `to` in the cache's element: of int8 a code.
   void setKey(int64_t sequence, int64_t head, int64_t position, int64_t dimension, float to) {
     write(keyAt(sequence, head, position, dimension), to);
   }
   void setValue(int64_t sequence, int64_t head, int64_t position, int64_t dimension, float to) {
     write(valueAt(sequence, head, position, dimension), to);
   }
+  /// 1 of float caches, which have no scales.
+  double keyScale(int64_t sequence, int64_t head, int64_t position) const {
+    return hasScales() ? scaleAt(shape.layer.keyScaleOffset, sequence, head, position) : 1;
+  }
+  double valueScale(int64_t sequence, int64_t head, int64_t position) const {
+    return hasScales() ? scaleAt(shape.layer.valueScaleOffset, sequence, head, position) : 1;
+  }
+  void setScales(int64_t sequence, int64_t head, int64_t position, float key, float value) const {
+    scaleAt(shape.layer.keyScaleOffset, sequence, head, position) = key;
+    scaleAt(shape.layer.valueScaleOffset, sequence, head, position) = value;
+  }
   float &keep(int64_t sequence, int64_t position) const {
     return reinterpret_cast<float *>(pageOf(sequence, position) +
-                                     shape.keepOffset)[position % spec.pageTokens];
+                                     shape.layer.keepOffset)[position % spec.pageTokens];
   }
   void describe(Step &step) const {
     step.pageTable = pageTable;
@@ -59,19 +72,28 @@ private:
   uint8_t *keyAt(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
     int64_t slot = position % spec.pageTokens;
     int64_t element = (head * spec.headDim + dimension) * spec.pageTokens + slot;
-    return pageOf(sequence, position) + shape.keyOffset + element * elementBytes();
+    return pageOf(sequence, position) + element * elementBytes();
   }
   uint8_t *valueAt(int64_t sequence, int64_t head, int64_t position, int64_t dimension) const {
     int64_t row = head * spec.pageTokens + position % spec.pageTokens;
     int64_t element = row * paddedTo16(spec.headDim) + dimension;
-    return pageOf(sequence, position) + shape.valueOffset + element * elementBytes();
+    return pageOf(sequence, position) + shape.layer.valueOffset + element * elementBytes();
+  }
+  bool hasScales() const { return spec.kv == CacheElement::i8; }
+  float &scaleAt(int64_t offset, int64_t sequence, int64_t head, int64_t position) const {
+    int64_t element = head * spec.pageTokens + position % spec.pageTokens;
+    return reinterpret_cast<float *>(pageOf(sequence, position) + offset)[element];
   }
   float read(const uint8_t *from) const {
+    if (hasScales())
+      return static_cast<int8_t>(*from);
     return spec.kv == CacheElement::bf16 ? fromBf16(*reinterpret_cast<const uint16_t *>(from))
                                          : *reinterpret_cast<const float *>(from);
   }
   void write(uint8_t *to, float value) {
-    if (spec.kv == CacheElement::bf16)
+    if (hasScales())
+      *reinterpret_cast<int8_t *>(to) = static_cast<int8_t>(value);
+    else if (spec.kv == CacheElement::bf16)
       *reinterpret_cast<uint16_t *>(to) = bf16Bits(value);
     else
       *reinterpret_cast<float *>(to) = value;

@@ -107,6 +107,10 @@ struct ExpectedHead {
     if (isBf16)
       bounds[d] += std::ldexp(std::fabs(values[d]) + bounds[d], -8);
   }
+  // Half a step, and the rounding of a number of up to 127 steps.
+  void quantize(double scale, int64_t d) {
+    bounds[d] += scale * (0.5 + 127 * std::ldexp(1.0, -22));
+  }
   // Two products and a sum, each rounded.
   void rotate(const QkvCase &c, const float *rope) {
     int64_t half = c.headDim / 2;
@@ -144,6 +148,10 @@ void QkvKernel::compareRow(const Setup &s, const Step &step, int64_t row, const 
     for (int64_t d = 0; d < c.headDim; ++d) {
       key.round(c.kv == CacheElement::bf16, d);
       value.round(c.kv == CacheElement::bf16, d);
+      if (c.kv == CacheElement::i8) {
+        key.quantize(cache.keyScale(sequence, head, position), d);
+        value.quantize(cache.valueScale(sequence, head, position), d);
+      }
       ASSERT_NEAR(cache.key(sequence, head, position, d), key.values[d], key.bounds[d]);
       ASSERT_NEAR(cache.value(sequence, head, position, d), value.values[d], value.bounds[d]);
     }
@@ -201,6 +209,67 @@ TEST_P(QkvKernel, oddPairs) {
 TEST_P(QkvKernel, bf16Cache) {
   check({64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::bf16});
 }
+TEST_P(QkvKernel, int8Cache) {
+  check({64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::i8});
+}
+TEST_P(QkvKernel, int8CacheOddShapes) {
+  check({90, 3, 3, 26, Element::i8, Numerics::f32, CacheElement::i8});
+}
+
+// The definition (docs/numerics.md), applied to what a float32 cache holds.
+static void expectQuantized(const std::vector<float> &exact, const std::vector<double> &stored,
+                            double scale) {
+  float largest = 0;
+  for (float value : exact)
+    largest = std::max(largest, std::fabs(value));
+  ASSERT_EQ(scale, largest / 127.0f);
+  for (size_t d = 0; d < exact.size(); ++d)
+    ASSERT_EQ(stored[d], scale * std::nearbyint(exact[d] * (127.0f / largest))) << d;
+}
+
+TEST_P(QkvKernel, int8CodesAreLiteral) {
+  QkvCase c{64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::f32};
+  Setup exact = setUpCase(c);
+  KernelSpec quantized = exact.spec;
+  quantized.kv = CacheElement::i8;
+  LoadedKernels kernels({{"exact", exact.spec}, {"quantized", quantized}}, GetParam());
+  Step step = Step::ofRows(1);
+  step.positions = {21};
+  CachePool floats(exact.spec, 1, 0), codes(quantized, 1, 0);
+  floats.describe(step);
+  std::mt19937 random = reproducible(43);
+  Buffer x = randomRows(random, 1, c.emb, false),
+         q = randomRows(random, c.qHeads, c.headDim, false);
+  run(kernels, "exact", exact, x.floats(), q.floats(), floats, step, false);
+  run(kernels, "quantized", exact, x.floats(), q.floats(), codes, step, false);
+  for (int64_t head = 0; head < c.kvHeads; ++head) {
+    std::vector<float> keys, values;
+    std::vector<double> storedKeys, storedValues;
+    for (int64_t d = 0; d < c.headDim; ++d) {
+      keys.push_back(static_cast<float>(floats.key(0, head, 21, d)));
+      values.push_back(static_cast<float>(floats.value(0, head, 21, d)));
+      storedKeys.push_back(codes.key(0, head, 21, d));
+      storedValues.push_back(codes.value(0, head, 21, d));
+    }
+    expectQuantized(keys, storedKeys, codes.keyScale(0, head, 21));
+    expectQuantized(values, storedValues, codes.valueScale(0, head, 21));
+  }
+}
+
+// A head of zeros has scale 0 and codes 0.
+TEST_P(QkvKernel, int8CacheOfZeros) {
+  Setup s = setUpCase({64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::i8});
+  Step step = Step::ofRows(1);
+  CachePool cache(s.spec, 1, 0);
+  cache.describe(step);
+  Buffer x = Buffer::ofWords(64), q = Buffer::ofWords(128);
+  run(LoadedKernels({{"qkv", s.spec}}, GetParam()), "qkv", s, x.floats(), q.floats(), cache, step,
+      false);
+  for (int64_t d = 0; d < 32; ++d)
+    EXPECT_EQ(cache.key(0, 1, 0, d), 0.0);
+  EXPECT_EQ(cache.valueScale(0, 1, 0), 0.0);
+}
+
 TEST_P(QkvKernel, bf16Numerics) {
   check({64, 4, 2, 32, Element::i8, Numerics::bf16, CacheElement::bf16});
 }

@@ -54,6 +54,12 @@ TEST(PageShapeTest, AlignsEveryArray) {
   EXPECT_EQ(released.valueOffset, 8 * 128 * 32 * 2);
   EXPECT_EQ(released.keepOffset, 2 * 8 * 128 * 32 * 2);
   EXPECT_EQ(released.layerBytes, released.keepOffset + 128);
+  // One byte per element, and two arrays of scales.
+  PageShape quantized = PageShape::of(/*kvHeads=*/8, /*headDim=*/128, /*pageTokens=*/32, 1);
+  EXPECT_EQ(quantized.keyScaleOffset, 2 * 8 * 128 * 32);
+  EXPECT_EQ(quantized.valueScaleOffset, quantized.keyScaleOffset + 8 * 32 * 4);
+  EXPECT_EQ(quantized.layerBytes, quantized.valueScaleOffset + 8 * 32 * 4 + 128);
+  EXPECT_EQ(released.keyScaleOffset, released.keepOffset);
   // Values are padded to 16 columns, keys are not.
   PageShape odd = PageShape::of(/*kvHeads=*/1, /*headDim=*/10, /*pageTokens=*/16, 4);
   EXPECT_EQ(odd.valueOffset, 640);
