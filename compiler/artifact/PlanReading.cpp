@@ -12,9 +12,9 @@ using namespace grok::compiler;
 
 static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
   static constexpr KernelOp all[] = {
-      KernelOp::embed,  KernelOp::rmsNorm,      KernelOp::qkv,    KernelOp::attention,
-      KernelOp::linear, KernelOp::residualNorm, KernelOp::route,  KernelOp::group,
-      KernelOp::gateUp, KernelOp::downCombine,  KernelOp::unembed};
+      KernelOp::embed,  KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
+      KernelOp::linear, KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
+      KernelOp::gateUp, KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize};
   for (KernelOp op : all)
     if (kernel.getOp() == nameOf(op))
       return op;
@@ -23,8 +23,11 @@ static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
 
 static WeightFormat readWeightFormat(DictionaryAttr params) {
   WeightFormat format;
-  format.element = llvm::StringSwitch<WeightFormat::Element>(params.getAs<StringAttr>("element"))
+  auto element = params.getAs<StringAttr>("element");
+  format.element = llvm::StringSwitch<WeightFormat::Element>(element ? element.getValue() : "")
                        .Case("i8", WeightFormat::Element::i8)
+                       .Case("i4", WeightFormat::Element::i4)
+                       .Case("i3", WeightFormat::Element::i3)
                        .Case("bf16", WeightFormat::Element::bf16)
                        .Default(WeightFormat::Element::f32);
   auto number = [&](StringRef name, int64_t missing) {
@@ -34,6 +37,7 @@ static WeightFormat readWeightFormat(DictionaryAttr params) {
   format.groups = number("groups", 1);
   format.unit = number("unit", 0);
   format.slices = number("slices", 1);
+  format.group = number("group", 0);
   return format;
 }
 
@@ -68,7 +72,9 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
     else if (auto number = dyn_cast<FloatAttr>(param.getValue()); number && numbers.contains(name))
       *numbers.lookup(name) = number.getValueAsDouble();
     else if (auto text = dyn_cast<StringAttr>(param.getValue()); text && name == "numerics")
-      spec.numerics = text == "bf16" ? Numerics::bf16 : Numerics::f32;
+      spec.numerics = text == "bf16"   ? Numerics::bf16
+                      : text == "fast" ? Numerics::fast
+                                       : Numerics::f32;
     else if (auto kv = text && name == "kv" ? cacheElementNamed(text.getValue()) : std::nullopt)
       spec.kv = *kv;
     else if (auto format = dyn_cast<DictionaryAttr>(param.getValue()); format && name == "weight")
@@ -79,29 +85,11 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
   return spec;
 }
 
-static bool readPacking(plan::TensorOp op, PackedTensor &tensor) {
-  tensor.packingText = op.getPacking().str();
-  auto [kind, suffix] = op.getPacking().split(".k");
-  if (!suffix.empty() && suffix.getAsInteger(10, tensor.kPack))
-    return false;
-  if (kind == "panel16")
-    tensor.packing = PackedTensor::Packing::panel16;
-  else if (kind == "scales16")
-    tensor.packing = PackedTensor::Packing::scales16;
-  else if (kind == "vector16")
-    tensor.packing = PackedTensor::Packing::vector16;
-  else if (kind == "rope")
-    tensor.packing = PackedTensor::Packing::rope;
-  else
-    return false;
-  return true;
-}
-
 static FailureOr<PackedTensor> readTensor(plan::TensorOp op) {
   PackedTensor tensor;
   tensor.name = op.getSymName().str();
   tensor.source = op.getSource().str();
-  if (!readPacking(op, tensor))
+  if (!readPacking(op.getPacking().str(), tensor))
     return op.emitOpError("has an unknown packing '") << op.getPacking() << "'";
   auto type = cast<RankedTensorType>(op.getType());
   Type element = type.getElementType();

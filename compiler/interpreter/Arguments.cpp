@@ -106,12 +106,17 @@ Result<Matrix> matrixOf(mlir::RankedTensorType type, const WeightBytes &bytes) {
   matrix.shape = type.getShape().vec();
   matrix.type = storedType(type.getElementType());
   matrix.bytes = bytes;
-  if (auto format = mlir::dyn_cast_or_null<FormatAttr>(type.getEncoding())) {
+  auto format = mlir::dyn_cast_or_null<FormatAttr>(type.getEncoding());
+  // Experts differ in their codes, not in their scales.
+  if (auto formats = mlir::dyn_cast_or_null<ExpertFormatsAttr>(type.getEncoding()))
+    format = formats.getFormats().front();
+  if (format) {
     if (format.getCodebook())
       return tl::unexpected("codebook '" + format.getCodebook().getValue().str() + "' is unknown");
     matrix.scaleType = storedType(format.getScale());
     matrix.groupRows = format.getGroupRows();
-    matrix.zeroPoint = format.getZeroPoint();
+    matrix.zeroPoint = format.getMultiplierRows() ? 0 : format.getZeroPoint();
+    matrix.scalesAlongLast = format.getAlongLast();
   }
   if (int64_t(bytes.weight.size()) != matrix.weightSize() ||
       int64_t(bytes.scales.size()) != matrix.scalesSize())

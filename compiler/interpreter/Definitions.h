@@ -13,6 +13,9 @@ namespace grok::interpreter {
 
 Tensor dequantize(const Matrix &codes, Rounding rounding);
 
+/// Each group of `groupLength` neighbours of a row rounded to 8 bits.
+Tensor quantize(const Tensor &x, int64_t groupLength);
+
 /// Fails on a token outside the table.
 Result<Tensor> embed(const Indices &tokens, const Matrix &table, double multiplier,
                      Rounding rounding);

@@ -164,6 +164,10 @@ Result<Values> Run::evaluate(mlir::Operation &op) {
       .Case([&](DequantizeOp op) {
         return one(dequantize(matrix(op.getCodes()), roundingOf(op.getResult())));
       })
+      .Case([&](QuantizeOp op) {
+        auto format = mlir::cast<FormatAttr>(op.getResult().getType().getEncoding());
+        return one(quantize(get<Tensor>(op.getX()), format.getGroupRows()));
+      })
       .Case([&](EmbedOp op) {
         return one(embed(get<Indices>(op.getTokens()), matrix(op.getTable()),
                          op.getMultiplier().convertToDouble(), roundingOf(op.getResult())));

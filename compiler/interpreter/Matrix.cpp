@@ -65,11 +65,13 @@ void Matrix::read(int64_t row, int64_t begin, int64_t end, Rounding rounding, fl
     return;
   }
   // Groups are whole in every matrix of a stack, so folding keeps them apart.
-  int64_t firstScale = row / groupRows * columns();
+  int64_t firstScale =
+      scalesAlongLast ? row * (columns() / groupRows) : row / groupRows * columns();
   auto *codes = reinterpret_cast<const int8_t *>(bytes.weight.data());
   for (int64_t column = begin; column < end; ++column) {
     auto code = static_cast<float>(codes[first + column] - zeroPoint);
-    float scale = readFloat(scaleType, bytes.scales.data(), firstScale + column);
+    int64_t group = firstScale + (scalesAlongLast ? column / groupRows : column);
+    float scale = readFloat(scaleType, bytes.scales.data(), group);
     values[column - begin] = round(code * scale, rounding);
   }
 }

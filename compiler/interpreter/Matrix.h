@@ -12,8 +12,10 @@
 
 namespace grok::interpreter {
 
-/// The bytes of one tensor of a checkpoint, little-endian, possibly unaligned.
+/// The bytes of one tensor, little-endian, possibly unaligned.
 struct WeightBytes {
+  /// Of a quantised tensor one byte for each element: its code, or under a
+  /// format with multipliers the product (code - zero point) * multiplier.
   std::span<const std::byte> weight;
   std::span<const std::byte> scales; // empty if not quantised
   std::shared_ptr<const void> owner; // keeps both alive
@@ -32,7 +34,8 @@ struct Matrix {
   // Of a quantised matrix:
   StoredType scaleType = StoredType::bf16;
   int64_t groupRows = 0; // 0: not quantised
-  int64_t zeroPoint = 0;
+  int64_t zeroPoint = 0; // 0 also where the bytes are products already
+  bool scalesAlongLast = false;
 
   int64_t columns() const { return shape.back(); }
   /// Bytes that the shape asks for.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace grok::interpreter {
 
@@ -12,6 +13,21 @@ Tensor dequantize(const Matrix &codes, Rounding rounding) {
   int64_t rows = int64_t(result.values.size()) / codes.columns();
   for (int64_t row = 0; row < rows; ++row)
     codes.read(row, 0, codes.columns(), rounding, result.values.data() + row * codes.columns());
+  return result;
+}
+
+Tensor quantize(const Tensor &x, int64_t groupLength) {
+  constexpr float highest = 127;
+  Tensor result = x;
+  for (size_t begin = 0; begin < result.values.size(); begin += groupLength) {
+    std::span<float> group(result.values.data() + begin, groupLength);
+    float largest = 0;
+    for (float value : group)
+      largest = std::max(largest, std::abs(value));
+    float scale = largest / highest, inverse = largest > 0 ? highest / largest : 0;
+    for (float &value : group)
+      value = std::clamp(std::nearbyint(value * inverse), -highest, highest) * scale;
+  }
   return result;
 }
 

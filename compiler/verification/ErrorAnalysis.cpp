@@ -124,8 +124,8 @@ void ErrorAnalysis::followRow(mlir::Operation &op) {
         finish(add.getResult(),
                boundAdd(get(add.getLhs()).bound, get(add.getRhs()).bound, tensor(add.getResult())));
       });
-  // Embedding is one rounded product on both sides and rows are only chosen by
-  // logit_rows: both are exact.
+  // Embedding is one rounded product on both sides, quantize the same float32
+  // operations on the same input, and rows are only chosen by logit_rows: exact.
 }
 
 void ErrorAnalysis::follow(mlir::Operation &op,

@@ -13,6 +13,7 @@ namespace grok::verification {
 static std::optional<StringRef> launchOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, std::optional<StringRef>>(op)
       .Case<EmbedOp>([](auto) { return "embed"; })
+      .Case<QuantizeOp>([](auto) { return "quantize"; })
       .Case<RMSNormOp>([](auto) { return "rms_norm"; })
       .Case<FusedQKVOp>([](auto) { return "qkv"; })
       .Case<FlashAttentionOp, AttentionOp>([](auto) { return "attention"; })

@@ -43,7 +43,7 @@ static void copyRows(const GrokBufferView &view, Shape logical, std::vector<Word
       from += sizeof(word);
       if (isInside)
         values.push_back(word);
-      else if (!(word == 0) && !paddingRow)
+      else if (!(word == Word(0)) && !paddingRow)
         paddingRow = static_cast<size_t>(row);
     });
   }
@@ -64,6 +64,8 @@ static Result<RecordedBuffer> recordBuffer(const GrokBufferView &view) {
     copyRows(view, logical, buffer.numbers, buffer.paddingRow);
   else if (dtype == "i32")
     copyRows(view, logical, buffer.integers, buffer.paddingRow);
+  else if (dtype == "i8")
+    copyRows(view, logical, buffer.bytes, buffer.paddingRow);
   else
     return tl::unexpected(buffer.name + ": holds " + dtype +
                           ", of which the interpreter has no values");

@@ -21,6 +21,7 @@ struct RecordedBuffer {
   std::vector<int64_t> shape;       // [rows, ...], or without rows if it has none
   std::vector<float> numbers;       // of a float32 buffer
   std::vector<int32_t> integers;    // of an int32 buffer
+  std::vector<std::byte> bytes;     // of quantised rows (QuantizedRow.h)
   std::optional<size_t> paddingRow; // the first row whose padding is not zero
 };
 

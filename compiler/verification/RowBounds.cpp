@@ -5,6 +5,7 @@
 #include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/SumOrder.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace grok::verification {
@@ -15,14 +16,27 @@ using interpreter::Tensor;
 
 double sumError(double depth) { return depth * roundoff / (1 - depth * roundoff); }
 
-double sumDepth(mlir::RankedTensorType weight, int64_t contraction) {
-  int64_t groups = 1;
+/// Length of the run that one factor of a weight holds for.
+static int64_t factorRows(mlir::RankedTensorType weight, int64_t contraction) {
+  auto rowsOf = [](FormatAttr format) {
+    return format.getMultiplierRows() ? format.getMultiplierRows() : format.getGroupRows();
+  };
   if (auto format = mlir::dyn_cast_or_null<FormatAttr>(weight.getEncoding()))
-    groups = contraction / format.getGroupRows();
-  plan::SumOrder order = plan::chooseSumOrder(contraction, groups);
+    return rowsOf(format);
+  int64_t rows = contraction;
+  if (auto formats = mlir::dyn_cast_or_null<ExpertFormatsAttr>(weight.getEncoding()))
+    for (FormatAttr format : formats.getFormats())
+      rows = std::min(rows, rowsOf(format));
+  return rows;
+}
+
+double sumDepth(mlir::RankedTensorType weight, int64_t contraction) {
+  plan::SumOrder order =
+      plan::chooseSumOrder(contraction, contraction / factorRows(weight, contraction));
   double unitsOfSlice = double(contraction) / double(order.slices * order.unit);
-  // The product itself, the scale, and the tree over slices.
-  return double(order.unit) + unitsOfSlice + std::log2(double(order.slices)) + 2;
+  // The product itself, the factors, and the tree over slices. Integer sums of
+  // quantised inputs are exact and have no more units than this has terms.
+  return double(order.unit) + unitsOfSlice + std::log2(double(order.slices)) + 3;
 }
 
 /// Distance of neighbouring bf16 numbers of this size: 8 significant bits.

@@ -112,7 +112,15 @@ Result<Mismatch> StepVerifier::compare(const Probe &probe, const RecordedLaunch 
   Mismatch worst;
   for (size_t i = 0; i < numSeen; ++i) {
     RecordedBuffer buffer = launch.written[i];
-    if (mlir::isa<FusedGateUpOp>(probe.op) && groups && buffer.shape.size() == 3)
+    if (auto quantize = mlir::dyn_cast<QuantizeOp>(probe.op)) {
+      auto type = quantize.getResult().getType();
+      auto rows = dequantizeRows(buffer, type.getShape().back(),
+                                 mlir::cast<FormatAttr>(type.getEncoding()).getGroupRows());
+      if (!rows)
+        return tl::unexpected(launch.name + ": " + rows.error());
+      buffer = std::move(*rows);
+    }
+    if (mlir::isa<FusedGateUpOp, QuantizeOp>(probe.op) && groups && buffer.shape.size() == 3)
       buffer = sortByChoice(buffer, *groups, numExperts);
     // The tensor of q is flat, its buffer has an axis of heads.
     if (mlir::isa<FusedQKVOp>(probe.op) && buffer.shape.size() == 3)

@@ -54,6 +54,7 @@ def Plan_TensorOp : Plan_Op<"tensor", [Symbol, HasParent<"LayoutOp">]> {
     | packing | logical | type |
     |---|---|---|
     | `panel16.kP` | `[K, N]` (`[N, K]` if `transposed`) or `[X, K, N]` | `[X?, panels, K/P, 16, P]` |
+    | `panel16.iB.gM` | the same, codes of B = 4 or 3 bits, M = 32 or 64 rows a multiplier | bytes `[X?, panels, 16 (K B / 8 + K / M)]` |
     | `scales16` | `[G, N]` or `[X, G, N]` | `[X?, G, panels * 16]` |
     | `vector16` | `[N]` | `[N padded to 16]` |
     | `rope` | `[positions, 2, D/2]` | the same: a row of cosines, a row of sines |

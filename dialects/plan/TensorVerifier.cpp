@@ -66,14 +66,59 @@ static int64_t packedInputsOf(StringRef packing) {
       .Default(0);
 }
 
-static LogicalResult verifyPanels(TensorOp op) {
+namespace {
+/// Inputs and columns of a matrix or of each expert's.
+struct Extents {
+  int64_t inputs = 0, columns = 0;
+};
+} // namespace
+
+static FailureOr<Extents> extentsOf(TensorOp op) {
   ArrayRef<int64_t> logical = op.getLogical();
   if (logical.size() < 2 || logical.size() > 3 || (op.getTransposed() && logical.size() != 2))
     return op.emitOpError(
         "expects a logical matrix, or a matrix for each expert that is not transposed");
-  int64_t inputs = logical[logical.size() - 2], columns = logical.back();
+  Extents extents{logical[logical.size() - 2], logical.back()};
   if (op.getTransposed())
-    std::swap(inputs, columns);
+    std::swap(extents.inputs, extents.columns);
+  return extents;
+}
+
+/// Bits and rows of a multiplier of "panel16.i4.g32" and its like, or nothing.
+static std::optional<std::pair<int64_t, int64_t>> narrowCodesOf(StringRef packing) {
+  using Codes = std::optional<std::pair<int64_t, int64_t>>;
+  return llvm::StringSwitch<Codes>(packing)
+      .Case("panel16.i4.g32", {{4, 32}})
+      .Case("panel16.i4.g64", {{4, 64}})
+      .Case("panel16.i3.g32", {{3, 32}})
+      .Case("panel16.i3.g64", {{3, 64}})
+      .Default(std::nullopt);
+}
+
+/// Codes of less than a byte: a panel is a run of bytes.
+static LogicalResult verifyNarrowPanels(TensorOp op, int64_t bits, int64_t group) {
+  FailureOr<Extents> extents = extentsOf(op);
+  if (failed(extents) || failed(verifyColumnGroup(op, extents->columns)) ||
+      failed(verifySumOrder(op, extents->inputs, /*packedInputs=*/4)))
+    return failure();
+  auto [inputs, columns] = *extents;
+  if (inputs / op.getRowGroups() % group != 0)
+    return op.emitOpError("expects row groups of whole multiplier groups of ")
+           << group << " rows, got " << inputs / op.getRowGroups() << " rows";
+  if (!cast<RankedTensorType>(op.getType()).getElementType().isInteger(8))
+    return op.emitOpError("expects bytes (i8) for packing '") << op.getPacking() << "'";
+  SmallVector<int64_t> shape(op.getLogical().drop_back(2));
+  llvm::append_values(shape, countPanels(columns, columnGroupOf(op, columns)),
+                      panelColumns * (inputs * bits / 8 + inputs / group));
+  return expectShape(op, shape);
+}
+
+static LogicalResult verifyPanels(TensorOp op) {
+  FailureOr<Extents> extents = extentsOf(op);
+  if (failed(extents))
+    return failure();
+  auto [inputs, columns] = *extents;
+  ArrayRef<int64_t> logical = op.getLogical();
   int64_t packed = packedInputsOf(op.getPacking());
   unsigned bits = cast<RankedTensorType>(op.getType()).getElementTypeBitWidth();
   if (packed != 1 && packed * bits != 32)
@@ -115,13 +160,15 @@ LogicalResult TensorOp::verify() {
     return emitOpError("expects rope_base exactly with packing 'rope'");
   if (packedInputsOf(getPacking()) != 0)
     return verifyPanels(*this);
+  if (auto codes = narrowCodesOf(getPacking()))
+    return verifyNarrowPanels(*this, codes->first, codes->second);
   if (getPacking() == "scales16")
     return verifyScales(*this);
   if (getPacking() == "vector16" && logical.size() == 1)
     return expectShape(*this, {int64_t(llvm::alignTo(logical[0], panelColumns))});
   if (getPacking() == "rope" && logical.size() == 3)
     return expectShape(*this, logical);
-  return emitOpError("has packing '")
-         << getPacking() << "' with " << logical.size()
-         << " logical sizes; expects panel16.k1|k2|k4, scales16, vector16 or rope";
+  return emitOpError("has packing '") << getPacking() << "' with " << logical.size()
+                                      << " logical sizes; expects panel16.k1|k2|k4, "
+                                         "panel16.i4|i3.g32|g64, scales16, vector16 or rope";
 }

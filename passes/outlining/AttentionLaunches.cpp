@@ -6,8 +6,8 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::plan;
 
-KernelParams StepOutliner::makeCacheParams(int64_t queryHeads) {
-  KernelParams params = makeParams();
+KernelParams StepOutliner::makeCacheParams(int64_t queryHeads, int64_t unit) {
+  KernelParams params = makeParams(unit);
   params.addText("kv", settings.kv).add("q_heads", queryHeads);
   params.add("kv_heads", settings.cache.getKvHeads()).add("head_dim", settings.cache.getHeadDim());
   params.add("layers", settings.cache.getLayers()).add("page_tokens", settings.pageTokens);
@@ -34,12 +34,14 @@ static LogicalResult checkEqualFormats(FusedQKVOp op, const PackedMatrix &query,
 LogicalResult StepOutliner::outline(FusedQKVOp op) {
   auto layer = static_cast<int64_t>(op.getLayer());
   auto headDim = static_cast<int64_t>(op.getHeadDim());
-  FailureOr<Value> x = op.getNorm() ? FailureOr<Value>(Value()) : bufferOf(op, op.getX());
+  FailureOr<ProductInput> x = ProductInput{};
+  if (!op.getNorm())
+    x = inputOf(op, op.getX());
   if (failed(x) || failed(checkCache(op, op.getCache())) ||
-      (op.getNorm() &&
-       failed(launchNorm(op, op.getX(), op.getNorm(), op.getEps().convertToDouble(), layer, *x))))
+      (op.getNorm() && failed(launchNorm(op, op.getX(), op.getNorm(), op.getEps().convertToDouble(),
+                                         layer, x->buffer))))
     return failure();
-  MatrixOrder order{.columnGroup = headDim};
+  MatrixOrder order{.columnGroup = headDim, .unit = x->unit};
   FailureOr<PackedMatrix> query = layout.packMatrix(op, op.getQuery(), order);
   FailureOr<PackedMatrix> key = layout.packMatrix(op, op.getKey(), order);
   FailureOr<PackedMatrix> value = layout.packMatrix(op, op.getValue(), order);
@@ -54,11 +56,11 @@ LogicalResult StepOutliner::outline(FusedQKVOp op) {
   Value q = bucket.addRows(loc, layer, "q", {queryHeads, headDim});
   buffers[op.getRotated()] = q;
   cache = op.getUpdated();
-  KernelParams params = makeCacheParams(queryHeads);
+  KernelParams params = makeCacheParams(queryHeads, x->unit);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", query->inputs)
       .add("weight", query->format);
-  SmallVector<LaunchOperand> operands{readWhole(*x)};
+  SmallVector<LaunchOperand> operands{readWhole(x->buffer)};
   for (const PackedMatrix *matrix : {&*query, &*key, &*value}) {
     operands.push_back(readPanels(bucket.addWeight(loc, matrix->values)));
     operands.push_back(readPanels(bucket.addWeight(loc, matrix->scales)));

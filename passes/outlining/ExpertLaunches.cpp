@@ -61,21 +61,24 @@ FailureOr<Value> StepOutliner::groupRows(Operation *op, Value experts, const Exp
 }
 
 KernelParams StepOutliner::makeExpertParams(const ExpertShape &shape, int64_t emb,
-                                            DictionaryAttr format) {
-  KernelParams params = makeParams();
+                                            const PackedMatrix &matrix, int64_t unit) {
+  KernelParams params = makeParams(unit);
   params.add("max_rows", bucket.getMaxRows()).add("emb", emb).add("ffn", shape.ffn);
   params.add("experts", shape.experts).add("selected", shape.selected);
-  params.add("tile_panels", settings.tilePanels).add("weight", format);
+  params.add("tile_panels", settings.tilePanels).add("weight", matrix.format);
   return params;
 }
 
 LogicalResult StepOutliner::outline(FusedGateUpOp op) {
   if (cast<RankedTensorType>(op.getX().getType()).getRank() != 2)
     return op.emitOpError("expects one row of x for each token");
-  FailureOr<Value> x = bufferOf(op, op.getX());
-  FailureOr<PackedMatrix> gate = layout.packMatrix(op, op.getGate());
-  FailureOr<PackedMatrix> up = layout.packMatrix(op, op.getUp());
-  if (failed(x) || failed(gate) || failed(up))
+  FailureOr<ProductInput> x = inputOf(op, op.getX());
+  if (failed(x))
+    return failure();
+  MatrixOrder order{.unit = x->unit};
+  FailureOr<PackedMatrix> gate = layout.packMatrix(op, op.getGate(), order);
+  FailureOr<PackedMatrix> up = layout.packMatrix(op, op.getUp(), order);
+  if (failed(gate) || failed(up))
     return failure();
   if (gate->format != up->format)
     return op.emitOpError("expects gate and up weights in one format, found ")
@@ -92,8 +95,8 @@ LogicalResult StepOutliner::outline(FusedGateUpOp op) {
   int64_t active = std::min(shape.experts, bucket.getMaxRows() * shape.selected);
   TilesAttr tiles = bucket.countIn(/*operand=*/5, /*element=*/1, active * countTiles(gate->panels));
   bucket.addLaunch(loc, {.op = "gate_up", .layer = shape.layer, .tiles = tiles},
-                   makeExpertParams(shape, gate->inputs, gate->format),
-                   {readWhole(*x), readPanels(bucket.addWeight(loc, gate->values)),
+                   makeExpertParams(shape, gate->inputs, *gate, x->unit),
+                   {readWhole(x->buffer), readPanels(bucket.addWeight(loc, gate->values)),
                     readPanels(bucket.addWeight(loc, gate->scales)),
                     readPanels(bucket.addWeight(loc, up->values)),
                     readPanels(bucket.addWeight(loc, up->scales)), readWhole(*groups),
@@ -102,9 +105,12 @@ LogicalResult StepOutliner::outline(FusedGateUpOp op) {
 }
 
 LogicalResult StepOutliner::outline(FusedDownCombineOp op) {
-  FailureOr<Value> y = bufferOf(op, op.getX()), gates = bufferOf(op, op.getGates());
-  FailureOr<PackedMatrix> down = layout.packMatrix(op, op.getDown());
-  if (failed(y) || failed(gates) || failed(down))
+  FailureOr<ProductInput> y = inputOf(op, op.getX());
+  FailureOr<Value> gates = bufferOf(op, op.getGates());
+  if (failed(y) || failed(gates))
+    return failure();
+  FailureOr<PackedMatrix> down = layout.packMatrix(op, op.getDown(), {.unit = y->unit});
+  if (failed(down))
     return failure();
   ExpertShape shape{down->inputs, down->experts, countSelected(op.getExperts()),
                     layerOfWeight(op.getDown())};
@@ -118,8 +124,8 @@ LogicalResult StepOutliner::outline(FusedDownCombineOp op) {
                    {.op = "down_combine",
                     .layer = shape.layer,
                     .tiles = bucket.countTiles(countTiles(down->panels))},
-                   makeExpertParams(shape, down->columns, down->format),
-                   {readWhole(*y), readPanels(bucket.addWeight(loc, down->values)),
+                   makeExpertParams(shape, down->columns, *down, y->unit),
+                   {readWhole(y->buffer), readPanels(bucket.addWeight(loc, down->values)),
                     readPanels(bucket.addWeight(loc, down->scales)), readWhole(*groups),
                     readWhole(*gates), writePanels(out)});
   return success();

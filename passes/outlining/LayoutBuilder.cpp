@@ -42,22 +42,51 @@ static LogicalResult checkExtents(Operation *user, grok::WeightOp weight) {
   return success();
 }
 
-/// Row groups of a quantised matrix, 1 of any other; an error where no kernel
-/// reads the format.
-static FailureOr<int64_t> countRowGroups(Operation *user, grok::WeightOp weight, int64_t inputs) {
-  auto format = dyn_cast_or_null<grok::FormatAttr>(weight.getType().getEncoding());
-  if (!format)
-    return int64_t(1);
-  if (format.getBits() != 8 || format.getZeroPoint() != 0 || format.getCodebook() ||
-      !format.getScale().isBF16())
-    return user->emitOpError("reads '")
-           << weight.getPath() << "' in " << format
-           << "; kernels read 8 bits with bf16 scales, no zero point and no codebook";
-  return inputs / format.getGroupRows();
+namespace {
+/// What a weight's type says about its elements.
+struct StoredForm {
+  StringRef element; // "f32", "bf16", "i8", "i4" or "i3"
+  int64_t bits = 0;
+  int64_t rowGroups = 1; // of scales
+  int64_t group = 0;     // rows that share an integer multiplier
+};
+} // namespace
+
+/// Codes that the kernels can open: 8 bits on their scales, or 4 and 3 bits with
+/// multipliers on the grid of 8.
+static bool isReadable(grok::FormatAttr format) {
+  if (format.getCodebook() || !format.getScale().isBF16())
+    return false;
+  int64_t rows = format.getMultiplierRows(), zero = format.getZeroPoint();
+  if (format.getBits() == 8)
+    return rows == 0 && zero == 0;
+  return (rows == 32 || rows == 64) && (format.getBits() == 4 || format.getBits() == 3) &&
+         zero == int64_t(1) << (format.getBits() - 1);
 }
 
-static StringRef nameOf(Type element) {
-  return element.isInteger(8) ? "i8" : element.isBF16() ? "bf16" : "f32";
+/// An error where no kernel reads the format.
+static FailureOr<StoredForm> formOf(Operation *user, grok::WeightOp weight, int64_t inputs) {
+  RankedTensorType type = weight.getType();
+  Type element = type.getElementType();
+  auto format = dyn_cast_or_null<grok::FormatAttr>(type.getEncoding());
+  if (!type.getEncoding())
+    return StoredForm{element.isBF16() ? "bf16" : "f32", element.getIntOrFloatBitWidth()};
+  if (!format || !isReadable(format))
+    return user->emitOpError("reads '")
+           << weight.getPath() << "' in " << type.getEncoding()
+           << "; kernels read 8 bits with bf16 scales, or 4 (3) bits with multipliers of 32 or 64 "
+              "rows and zero point 8 (4)";
+  StringRef name = format.getBits() == 8 ? "i8" : format.getBits() == 4 ? "i4" : "i3";
+  return StoredForm{name, format.getBits(), inputs / format.getGroupRows(),
+                    format.getMultiplierRows()};
+}
+
+/// Integer sums run to the end of an activation group; float chains end where
+/// the factor of their weights changes.
+static SumOrder orderOf(const StoredForm &form, int64_t inputs, int64_t unit) {
+  if (unit)
+    return chooseSumOrder(inputs, form.rowGroups, longestIntegerUnit);
+  return chooseSumOrder(inputs, form.group ? inputs / form.group : form.rowGroups);
 }
 
 LayoutBuilder::LayoutBuilder(LayoutOp layout)
@@ -98,6 +127,8 @@ FailureOr<PackedTensor> LayoutBuilder::packScales(Operation *user, grok::WeightO
   record.packing = "scales16";
   record.order.columnGroup = values.order.columnGroup;
   record.logical = values.logical;
+  if (values.order.transposed)
+    std::swap(record.logical[0], record.logical[1]);
   record.logical[record.logical.size() - 2] = values.rowGroups;
   SmallVector<int64_t> shape(record.logical);
   shape.back() = panels * panelColumns;
@@ -112,7 +143,6 @@ FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, 
   RankedTensorType type = weight->getType();
   ArrayRef<int64_t> logical = type.getShape();
   assert((logical.size() == 2 || logical.size() == 3) && "checked by grok's verifiers");
-  assert(!(order.transposed && type.getEncoding()) && "row groups do not run over columns");
   PackedMatrix matrix;
   matrix.inputs = order.transposed ? logical.back() : logical[logical.size() - 2];
   matrix.columns = order.transposed ? logical[logical.size() - 2] : logical.back();
@@ -120,17 +150,30 @@ FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, 
   int64_t group = order.columnGroup ? order.columnGroup : matrix.columns;
   matrix.panels = matrix.columns / group * (padToPanel(group) / panelColumns);
 
-  FailureOr<int64_t> groups = countRowGroups(user, *weight, matrix.inputs);
-  if (failed(groups))
+  FailureOr<StoredForm> form = formOf(user, *weight, matrix.inputs);
+  if (failed(form))
     return failure();
-  SumOrder sums = chooseSumOrder(matrix.inputs, *groups);
-  int64_t packed = choosePackedInputs(type.getElementTypeBitWidth(), sums.unit);
+  SumOrder sums = orderOf(*form, matrix.inputs, order.unit);
+  if (order.unit && sums.unit != order.unit)
+    return user->emitOpError("expects its input quantized in groups of ")
+           << sums.unit << " for '" << weight->getPath() << "', found " << order.unit;
   SmallVector<int64_t> shape(logical.drop_back(2));
-  llvm::append_values(shape, matrix.panels, matrix.inputs / packed, panelColumns, packed);
-  Record record{("panel16.k" + Twine(packed)).str(),
+  std::string packing;
+  if (form->group) {
+    int64_t panelBytes =
+        panelColumns * (matrix.inputs * form->bits / 8 + matrix.inputs / form->group);
+    llvm::append_values(shape, matrix.panels, panelBytes);
+    packing = ("panel16." + form->element + ".g" + Twine(form->group)).str();
+  } else {
+    int64_t packed = choosePackedInputs(form->bits, sums.unit);
+    llvm::append_values(shape, matrix.panels, matrix.inputs / packed, panelColumns, packed);
+    packing = ("panel16.k" + Twine(packed)).str();
+  }
+  Type element = form->group ? builder.getI8Type() : type.getElementType();
+  Record record{packing,
                 SmallVector<int64_t>(logical),
-                RankedTensorType::get(shape, type.getElementType()),
-                *groups,
+                RankedTensorType::get(shape, element),
+                form->rowGroups,
                 sums.unit,
                 sums.slices,
                 order,
@@ -144,11 +187,15 @@ FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, 
     return failure();
   matrix.values = *values;
   matrix.scales = *scales;
-  matrix.format = builder.getDictionaryAttr(
-      {builder.getNamedAttr("element", builder.getStringAttr(nameOf(type.getElementType()))),
-       builder.getNamedAttr("groups", builder.getI64IntegerAttr(*groups)),
-       builder.getNamedAttr("unit", builder.getI64IntegerAttr(sums.unit)),
-       builder.getNamedAttr("slices", builder.getI64IntegerAttr(sums.slices))});
+  auto number = [&](StringRef key, int64_t value) {
+    return builder.getNamedAttr(key, builder.getI64IntegerAttr(value));
+  };
+  SmallVector<NamedAttribute> fields{
+      builder.getNamedAttr("element", builder.getStringAttr(form->element)),
+      number("groups", form->rowGroups), number("unit", sums.unit), number("slices", sums.slices)};
+  if (form->group)
+    fields.push_back(number("group", form->group));
+  matrix.format = builder.getDictionaryAttr(fields);
   return matrix;
 }
 

@@ -23,7 +23,7 @@ struct PackedTensor {
 /// A matrix, or one for each expert.
 struct PackedMatrix {
   PackedTensor values, scales; // without quantisation `scales` is `values`
-  mlir::DictionaryAttr format; // element, groups, unit, slices
+  mlir::DictionaryAttr format; // element, group, groups, unit, slices
   int64_t inputs = 0, columns = 0, panels = 0;
   int64_t experts = 0; // 0 = no expert axis
 };
@@ -32,6 +32,7 @@ struct PackedMatrix {
 struct MatrixOrder {
   int64_t columnGroup = 0; // columns padded to a panel together; 0 = all
   bool transposed = false; // stored [columns, inputs]
+  int64_t unit = 0;        // of the quantised inputs; 0 = inputs are floats
 };
 
 /// The value's `grok.weight`, or an error at `user`.

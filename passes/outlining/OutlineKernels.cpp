@@ -65,9 +65,8 @@ LogicalResult OutlineKernels::checkOption(ModuleOp module, StringRef name, int64
 FailureOr<StepSettings> OutlineKernels::readSettings(ModuleOp module, func::FuncOp step) {
   auto model = module->getAttrOfType<DictionaryAttr>("grok.model");
   auto numerics = module->getAttrOfType<StringAttr>("grok.numerics");
-  if (!model || !numerics || (numerics != "f32" && numerics != "bf16"))
-    return module.emitError(
-        "expects grok.model and grok.numerics = \"f32\" or \"bf16\" on the module");
+  if (!model || !numerics)
+    return module.emitError("expects grok.model and grok.numerics on the module");
   auto length = model.getAs<IntegerAttr>("sequence_len");
   int64_t positions = maxContext == 0 && length ? length.getInt() : maxContext;
   if (failed(checkOption(module, "max-step-rows", maxStepRows, mostRows)) ||

@@ -2,6 +2,8 @@
 // The walk over the step, and the ops outside attention and experts.
 #include "passes/outlining/StepOutliner.h"
 
+#include "dialects/plan/QuantizedRow.h"
+
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -26,9 +28,23 @@ FailureOr<Value> StepOutliner::bufferOf(Operation *user, Value value) {
          << value.getType() << " that no earlier launch of the step writes";
 }
 
-KernelParams StepOutliner::makeParams() {
+/// Length of the groups of quantised rows; 0 for floats.
+static int64_t unitOf(Value x) {
+  auto type = cast<RankedTensorType>(x.getType());
+  auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
+  return format ? format.getGroupRows() : 0;
+}
+
+FailureOr<ProductInput> StepOutliner::inputOf(Operation *user, Value x) {
+  FailureOr<Value> buffer = bufferOf(user, x);
+  if (failed(buffer))
+    return failure();
+  return ProductInput{*buffer, unitOf(x)};
+}
+
+KernelParams StepOutliner::makeParams(int64_t unit) {
   KernelParams params(bucket.getContext());
-  params.addText("numerics", settings.numerics);
+  params.addText("numerics", unit ? "fast" : settings.isLiteral() ? "bf16" : "f32");
   return params;
 }
 
@@ -44,16 +60,61 @@ int64_t StepOutliner::countTiles(int64_t panels) const {
   return llvm::divideCeil(panels, settings.tilePanels);
 }
 
+/// The lookup reads the table in the order that the output projection wants.
+static int64_t unitOfTable(Value table) {
+  for (Operation *user : table.getUsers())
+    if (auto unembed = dyn_cast<UnembedOp>(user))
+      return unitOf(unembed.getX());
+  return 0;
+}
+
 /// Tied embeddings are one tensor, packed with tokens as columns for both uses.
-/// Row groups of its format would run over tokens, not over the contraction.
-FailureOr<PackedMatrix> StepOutliner::packTable(Operation *user, Value table) {
-  if (cast<RankedTensorType>(table.getType()).getEncoding())
-    return user->emitOpError("expects a table of f32 or bf16; its kernels read no scales");
-  return layout.packMatrix(user, table, {.columnGroup = 0, .transposed = true});
+/// Scales must run along the contraction: one for each token.
+FailureOr<PackedMatrix> StepOutliner::packTable(Operation *user, Value table, int64_t unit) {
+  auto type = cast<RankedTensorType>(table.getType());
+  auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
+  if (type.getEncoding() && (!format || !format.getAlongLast()))
+    return user->emitOpError("expects a table of f32, bf16 or of a format along the last axis");
+  return layout.packMatrix(user, table, {.transposed = true, .unit = unit});
+}
+
+/// The layer that a value is computed for: that of a weight beside it.
+static std::optional<int64_t> layerOfUsers(Value value) {
+  for (Operation *user : value.getUsers())
+    for (Value operand : user->getOperands())
+      if (auto weight = operand.getDefiningOp<grok::WeightOp>())
+        return layerOf(weight.getPath());
+  return std::nullopt;
+}
+
+LogicalResult StepOutliner::outline(QuantizeOp op) {
+  FailureOr<Value> x = bufferOf(op, op.getX());
+  if (failed(x))
+    return failure();
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  int64_t inputs = type.getShape().back(), perRow = type.getRank() == 3 ? type.getDimSize(1) : 1;
+  int64_t unit = cast<FormatAttr>(type.getEncoding()).getGroupRows();
+  SmallVector<int64_t> shape(type.getShape());
+  shape.back() = QuantizedRow::of(inputs, unit).bytes;
+  std::optional<int64_t> layer = layerOfUsers(op.getResult());
+  Type byte = IntegerType::get(op.getContext(), 8);
+  Location loc = op.getLoc();
+  Value rows = bucket.addBuffer(loc, layer, "quantized", RankedTensorType::get(shape, byte));
+  buffers[op.getResult()] = rows;
+  if (chosen.contains(op.getX()))
+    chosen.insert(op.getResult());
+  KernelParams params = makeParams(unit);
+  Builder builder(op.getContext());
+  params.add("in", inputs)
+      .add("weight", builder.getDictionaryAttr(
+                         builder.getNamedAttr("unit", builder.getI64IntegerAttr(unit))));
+  bucket.addLaunch(loc, {.op = "quantize", .layer = layer, .tiles = bucket.countRows(perRow)},
+                   params, {readRows(*x), writeRows(rows)});
+  return success();
 }
 
 LogicalResult StepOutliner::outline(EmbedOp op) {
-  FailureOr<PackedMatrix> table = packTable(op, op.getTable());
+  FailureOr<PackedMatrix> table = packTable(op, op.getTable(), unitOfTable(op.getTable()));
   if (failed(table))
     return failure();
   Value h = bucket.addRows(op.getLoc(), std::nullopt, "h", {table->inputs});
@@ -62,7 +123,8 @@ LogicalResult StepOutliner::outline(EmbedOp op) {
   params.add("emb", table->inputs).add("vocab", table->columns).add("weight", table->format);
   params.addNumber("multiplier", roundConstant(op.getMultiplier()));
   bucket.addLaunch(op.getLoc(), {.op = "embed", .tiles = bucket.countRows()}, params,
-                   {readWhole(bucket.addWeight(op.getLoc(), table->values)), writeRows(h)});
+                   {readWhole(bucket.addWeight(op.getLoc(), table->values)),
+                    readWhole(bucket.addWeight(op.getLoc(), table->scales)), writeRows(h)});
   return success();
 }
 
@@ -96,16 +158,18 @@ LogicalResult StepOutliner::outline(RMSNormOp op) {
 }
 
 LogicalResult StepOutliner::outline(LinearOp op) {
-  FailureOr<Value> x = bufferOf(op, op.getX());
-  FailureOr<PackedMatrix> weight = layout.packMatrix(op, op.getWeight());
-  if (failed(x) || failed(weight))
+  FailureOr<ProductInput> x = inputOf(op, op.getX());
+  if (failed(x))
+    return failure();
+  FailureOr<PackedMatrix> weight = layout.packMatrix(op, op.getWeight(), {.unit = x->unit});
+  if (failed(weight))
     return failure();
   StringRef path = op.getWeight().getDefiningOp<grok::WeightOp>().getPath();
   std::optional<int64_t> layer = layerOf(path);
   StringRef name = nameOfLinear(path);
   Value y = bucket.addRows(op.getLoc(), layer, name, {weight->columns});
   buffers[op.getResult()] = y;
-  KernelParams params = makeParams();
+  KernelParams params = makeParams(x->unit);
   params.add("max_rows", bucket.getMaxRows()).add("in", weight->inputs).add("out", weight->columns);
   params.add("tile_panels", settings.tilePanels).add("weight", weight->format);
   bucket.addLaunch(op.getLoc(),
@@ -114,7 +178,7 @@ LogicalResult StepOutliner::outline(LinearOp op) {
                     .layer = layer,
                     .tiles = bucket.countTiles(countTiles(weight->panels))},
                    params,
-                   {readWhole(*x), readPanels(bucket.addWeight(op.getLoc(), weight->values)),
+                   {readWhole(x->buffer), readPanels(bucket.addWeight(op.getLoc(), weight->values)),
                     readPanels(bucket.addWeight(op.getLoc(), weight->scales)), writePanels(y)});
   return success();
 }
@@ -158,33 +222,36 @@ LogicalResult StepOutliner::outline(LogitRowsOp op) {
   if (failed(x))
     return failure();
   for (Operation *user : op->getUsers())
-    if (!isa<RMSNormOp, UnembedOp>(user))
-      return user->emitOpError(
-          "reads chosen rows; expects only grok.rms_norm and grok.unembed after grok.logit_rows");
+    if (!isa<RMSNormOp, QuantizeOp, UnembedOp>(user))
+      return user->emitOpError("reads chosen rows; expects only grok.rms_norm, grok.quantize and "
+                               "grok.unembed after grok.logit_rows");
   buffers[op.getResult()] = *x;
   chosen.insert(op.getResult());
   return success();
 }
 
 LogicalResult StepOutliner::outline(UnembedOp op) {
-  FailureOr<Value> x = bufferOf(op, op.getX());
-  FailureOr<PackedMatrix> table = packTable(op, op.getTable());
-  if (failed(x) || failed(table))
+  FailureOr<ProductInput> x = inputOf(op, op.getX());
+  if (failed(x))
+    return failure();
+  FailureOr<PackedMatrix> table = packTable(op, op.getTable(), x->unit);
+  if (failed(table))
     return failure();
   if (!chosen.contains(op.getX()))
     return op.emitOpError(
         "expects rows chosen by grok.logit_rows; its kernel reads the step's logit rows");
   Location loc = op.getLoc();
   Value logits = bucket.addLogits(loc, table->columns);
-  KernelParams params = makeParams();
+  KernelParams params = makeParams(x->unit);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", table->inputs)
       .add("vocab", table->columns);
   params.add("tile_panels", settings.tilePanels).add("weight", table->format);
   params.addNumber("multiplier", roundConstant(op.getMultiplier()));
-  bucket.addLaunch(
-      loc, {.op = "unembed", .tiles = bucket.countTiles(countTiles(table->panels))}, params,
-      {readWhole(*x), readPanels(bucket.addWeight(loc, table->values)), writePanels(logits)});
+  bucket.addLaunch(loc, {.op = "unembed", .tiles = bucket.countTiles(countTiles(table->panels))},
+                   params,
+                   {readWhole(x->buffer), readPanels(bucket.addWeight(loc, table->values)),
+                    readPanels(bucket.addWeight(loc, table->scales)), writePanels(logits)});
   return success();
 }
 
@@ -214,8 +281,8 @@ LogicalResult StepOutliner::outlineOp(Operation &op) {
   if (failed(checkRounding(op, settings.isLiteral())))
     return failure();
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
-      .Case<EmbedOp, RMSNormOp, LinearOp, FusedResidualNormOp, LogitRowsOp, UnembedOp, FusedQKVOp,
-            FlashAttentionOp, AttentionOp, RouteOp, FusedGateUpOp, FusedDownCombineOp,
+      .Case<EmbedOp, QuantizeOp, RMSNormOp, LinearOp, FusedResidualNormOp, LogitRowsOp, UnembedOp,
+            FusedQKVOp, FlashAttentionOp, AttentionOp, RouteOp, FusedGateUpOp, FusedDownCombineOp,
             func::ReturnOp>([&](auto typed) { return outline(typed); })
       .Default([](Operation *other) {
         return other->emitOpError(

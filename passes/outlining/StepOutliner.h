@@ -10,13 +10,19 @@ namespace grok::plan {
 
 /// What holds for the whole plan; the numbers are checked.
 struct StepSettings {
-  llvm::StringRef numerics; // "f32" or "bf16"
+  llvm::StringRef numerics; // "f32", "bf16" or "fast"
   llvm::StringRef kv;       // "f32" or "bf16"
   int64_t pageTokens, maxContext, tilePanels;
   grok::CacheType cache;
   int64_t layerBytes; // of one layer in a page
 
   bool isLiteral() const { return numerics == "bf16"; }
+};
+
+/// The rows that a matrix product reads.
+struct ProductInput {
+  mlir::Value buffer;
+  int64_t unit = 0; // of quantised rows; 0 = float32
 };
 
 /// The expert matmuls of one layer.
@@ -37,6 +43,7 @@ public:
 private:
   mlir::LogicalResult outlineOp(mlir::Operation &op);
   mlir::LogicalResult outline(EmbedOp op);
+  mlir::LogicalResult outline(QuantizeOp op);
   mlir::LogicalResult outline(RMSNormOp op);
   mlir::LogicalResult outline(LinearOp op);
   mlir::LogicalResult outline(FusedResidualNormOp op);
@@ -62,10 +69,15 @@ private:
 
   /// The buffer that holds `value`, or an error at `user`.
   mlir::FailureOr<mlir::Value> bufferOf(mlir::Operation *user, mlir::Value value);
-  mlir::FailureOr<PackedMatrix> packTable(mlir::Operation *user, mlir::Value table);
-  KernelParams makeParams();
-  KernelParams makeCacheParams(int64_t queryHeads);
-  KernelParams makeExpertParams(const ExpertShape &shape, int64_t emb, mlir::DictionaryAttr format);
+  /// The same as the input of a matrix product: floats, or quantised rows.
+  mlir::FailureOr<ProductInput> inputOf(mlir::Operation *user, mlir::Value x);
+  mlir::FailureOr<PackedMatrix> packTable(mlir::Operation *user, mlir::Value table, int64_t unit);
+  /// `unit` is that of the product's input: integer products are kernels of
+  /// their own, all else in the fast mode is as in the f32 mode.
+  KernelParams makeParams(int64_t unit = 0);
+  KernelParams makeCacheParams(int64_t queryHeads, int64_t unit = 0);
+  KernelParams makeExpertParams(const ExpertShape &shape, int64_t emb, const PackedMatrix &matrix,
+                                int64_t unit);
   /// Constants that the literal mode rounds before use.
   double roundConstant(const llvm::APFloat &value) const;
   int64_t countTiles(int64_t panels) const;

@@ -65,6 +65,22 @@ TEST(MatrixTest, ReadsBF16) {
   EXPECT_THAT(dequantize(values, f32).values, ElementsAre(1.5, -2));
 }
 
+TEST(MatrixTest, ScalesAlongTheLastAxis) {
+  Matrix codes = quantised({2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}, 2, {1.0f, 10.0f, 100.0f, 0.5f});
+  codes.scalesAlongLast = true;
+  EXPECT_THAT(dequantize(codes, f32).values, ElementsAre(1, 2, 30, 40, 500, 600, 3.5, 4));
+}
+
+TEST(QuantizeTest, RoundsEachGroupToItsScale) {
+  // Scales 127 / 127 = 1 and 254 / 127 = 2; halves go to the even code.
+  Tensor q = quantize(tensor({1, 6}, {127, 0.5f, -2.5f, 254, 3, -1}), 3);
+  EXPECT_THAT(q.values, ElementsAre(127, 0, -2, 254, 4, 0));
+}
+
+TEST(QuantizeTest, LeavesZerosAlone) {
+  EXPECT_THAT(quantize(tensor({2, 2}, {0, 0, -3, 0}), 2).values, ElementsAre(0, 0, -3, 0));
+}
+
 TEST(EmbedTest, MultipliesTheTokensRow) {
   Matrix table = matrix({3, 2}, {1, 2, 3, 4, 5, 6});
   auto h = embed(indices({2}, {2, 0}), table, 1.5, f32);

@@ -31,7 +31,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK-NEXT: plan.tensor @"transformer/decoder_layer_0/moe/linear_1/w" {{.*}} logical [8, 256, 96] {row_groups = 8 : i64, slices = 8 : i64, unit = 32 : i64} : tensor<8x6x64x16x4xi8>
 // CHECK-NEXT: plan.tensor @"transformer/decoder_layer_0/moe/linear_1/w.scales" {{.*}} logical [8, 8, 96] : tensor<8x8x96xbf16>
 // CHECK: }
-// CHECK-NEXT: plan.kernel @[[EMBED:embed_0]] "embed" {emb = 96 : i64, multiplier = 1.300000e+00 : f64, numerics = "f32", vocab = 512 : i64, weight = {element = "f32", groups = 1 : i64, slices = 1 : i64, unit = 32 : i64}} operands 2
+// CHECK-NEXT: plan.kernel @[[EMBED:embed_0]] "embed" {emb = 96 : i64, multiplier = 1.300000e+00 : f64, numerics = "f32", vocab = 512 : i64, weight = {element = "f32", groups = 1 : i64, slices = 1 : i64, unit = 32 : i64}} operands 3
 // CHECK-NEXT: plan.kernel @[[NORM:rms_norm_0]] "rms_norm" {emb = 96 : i64, eps = 1.000000e-05 : f64, numerics = "f32"} operands 3
 // CHECK-NEXT: plan.kernel @[[QKV:qkv_0]] "qkv" {emb = 96 : i64, head_dim = 16 : i64, kv = "f32", kv_heads = 2 : i64, layers = 1 : i64, max_context = 64 : i64, max_rows = 1 : i64, numerics = "f32", page_tokens = 32 : i64, q_heads = 6 : i64, weight = {element = "i8", groups = 1 : i64, slices = 1 : i64, unit = 32 : i64}} operands 10
 // CHECK-NEXT: plan.kernel @[[ATTENTION:attention_0]] "attention" {head_dim = 16 : i64, key_slice = 256 : i64, kv = "f32", kv_heads = 2 : i64, layers = 1 : i64, max_context = 64 : i64, multiplier = 2.500000e-01 : f64, numerics = "f32", page_tokens = 32 : i64, q_heads = 6 : i64, softcap = 3.000000e+01 : f64} operands 3
@@ -41,7 +41,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK-NEXT: plan.kernel @[[GROUP:group_0]] "group" {experts = 8 : i64, ffn = 256 : i64, numerics = "f32", selected = 2 : i64, tile_panels = 4 : i64} operands 2
 // CHECK-NEXT: plan.kernel @[[GATEUP:gate_up_0]] "gate_up" {emb = 96 : i64, experts = 8 : i64, ffn = 256 : i64, max_rows = 1 : i64, numerics = "f32", selected = 2 : i64, tile_panels = 4 : i64, weight = {element = "i8", groups = 1 : i64, slices = 1 : i64, unit = 32 : i64}} operands 7
 // CHECK-NEXT: plan.kernel @[[DOWN:down_combine_0]] "down_combine" {emb = 96 : i64, experts = 8 : i64, ffn = 256 : i64, max_rows = 1 : i64, numerics = "f32", selected = 2 : i64, tile_panels = 4 : i64, weight = {element = "i8", groups = 8 : i64, slices = 8 : i64, unit = 32 : i64}} operands 6
-// CHECK-NEXT: plan.kernel @[[UNEMBED:unembed_0]] "unembed" {emb = 96 : i64, max_rows = 1 : i64, multiplier = 5.000000e-01 : f64, numerics = "f32", tile_panels = 4 : i64, vocab = 512 : i64, weight = {element = "f32", groups = 1 : i64, slices = 1 : i64, unit = 32 : i64}} operands 3
+// CHECK-NEXT: plan.kernel @[[UNEMBED:unembed_0]] "unembed" {emb = 96 : i64, max_rows = 1 : i64, multiplier = 5.000000e-01 : f64, numerics = "f32", tile_panels = 4 : i64, vocab = 512 : i64, weight = {element = "f32", groups = 1 : i64, slices = 1 : i64, unit = 32 : i64}} operands 4
 // Only kernels whose code depends on the row bound have a second form.
 // CHECK-NEXT: plan.kernel @qkv_1 {{.*}}max_rows = 512
 // CHECK-NEXT: plan.kernel @linear_1 {{.*}}max_rows = 512
@@ -52,7 +52,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK-LABEL: plan.program @main {
 // CHECK-NEXT: plan.bucket rows 1 {
 // CHECK: %[[H:.*]] = plan.buffer "h" : <tensor<?x96xf32>>
-// CHECK: plan.launch @[[EMBED]] "embed"(%[[TABLE:.*]], %[[H]]) tiles <per_row = 1, max = 1> uses [<read, whole>, <write, rows>]
+// CHECK: plan.launch @[[EMBED]] "embed"(%[[TABLE:.*]], %[[TABLE]], %[[H]]) tiles <per_row = 1, max = 1> uses [<read, whole>, <read, whole>, <write, rows>]
 // CHECK: %[[X:.*]] = plan.buffer "layer0.x"
 // CHECK: plan.launch @[[NORM]] "layer0.rms_norm"(%[[H]], %{{.*}}, %[[X]]) tiles <per_row = 1, max = 1> uses [<read, rows>, <read, whole>, <write, rows>] {layer = 0 : i64}
 // CHECK: %[[Q:.*]] = plan.buffer "layer0.q" : <tensor<?x6x16xf32>>
@@ -81,7 +81,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK: %[[X3:.*]] = plan.buffer "layer0.x_3"
 // CHECK: plan.launch @[[RESIDUAL]] "layer0.residual_norm_2"(%[[H]], %[[M]], %rms_norm_3_scale, %{{.*}}, %[[X3]])
 // CHECK: %[[LOGITS:.*]] = plan.logits : <tensor<?x512xf32>>
-// CHECK: plan.launch @[[UNEMBED]] "unembed"(%[[X3]], %[[TABLE]], %[[LOGITS]]) tiles <constant = 8, max = 8> uses [<read, whole>, <read, panels>, <write, panels>]
+// CHECK: plan.launch @[[UNEMBED]] "unembed"(%[[X3]], %[[TABLE]], %[[TABLE]], %[[LOGITS]]) tiles <constant = 8, max = 8> uses [<read, whole>, <read, panels>, <read, panels>, <write, panels>]
 // CHECK: plan.bucket rows 512 {
 // CHECK: plan.launch @[[EMBED]] "embed"{{.*}} tiles <per_row = 1, max = 512>
 // CHECK: plan.launch @qkv_1 "layer0.qkv"

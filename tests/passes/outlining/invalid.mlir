@@ -8,7 +8,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 
 // -----
 
-// expected-error@+1 {{expects grok.model and grok.numerics = "f32" or "bf16" on the module}}
+// expected-error@+1 {{expects grok.model and grok.numerics on the module}}
 module attributes {grok.model = {sequence_len = 64 : i64}} {
 func.func @step(%c: !grok.cache<1 x 2 x 16, f32>) {
   return
@@ -90,7 +90,7 @@ func.func @step(%tokens: tensor<?xi32>, %t: tensor<512x96xf32>, %c0: !grok.cache
 module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"} {
 func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 2 x 16, f32>) {
   %table = grok.weight "table" : tensor<512x96xi8, #grok.format<bits = 8, group_rows = 512, scale = bf16>>
-  // expected-error@+1 {{expects a table of f32 or bf16; its kernels read no scales}}
+  // expected-error@+1 {{expects a table of f32, bf16 or of a format along the last axis}}
   %h = grok.embed %tokens, %table {multiplier = 1.0 : f64} : tensor<?xi32>, tensor<512x96xi8, #grok.format<bits = 8, group_rows = 512, scale = bf16>> -> tensor<?x96xf32>
   return
 }
@@ -103,7 +103,7 @@ func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 
   %table = grok.weight "table" : tensor<512x96xf32>
   %h = grok.embed %tokens, %table {multiplier = 1.0 : f64} : tensor<?xi32>, tensor<512x96xf32> -> tensor<?x96xf32>
   %w = grok.weight "w" : tensor<96x32xi8, #grok.format<bits = 4, group_rows = 96, scale = bf16>>
-  // expected-error@+1 {{kernels read 8 bits with bf16 scales, no zero point and no codebook}}
+  // expected-error@+1 {{kernels read 8 bits with bf16 scales, or 4 (3) bits with multipliers of 32 or 64 rows and zero point 8 (4)}}
   %y = grok.linear %h, %w : tensor<?x96xf32>, tensor<96x32xi8, #grok.format<bits = 4, group_rows = 96, scale = bf16>> -> tensor<?x32xf32>
   return
 }
@@ -116,7 +116,7 @@ func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 
   %table = grok.weight "table" : tensor<512x96xf32>
   %h = grok.embed %tokens, %table {multiplier = 1.0 : f64} : tensor<?xi32>, tensor<512x96xf32> -> tensor<?x96xf32>
   %w = grok.weight "w" : tensor<96x32xi8, #grok.format<bits = 8, group_rows = 96, scale = f32>>
-  // expected-error@+1 {{kernels read 8 bits with bf16 scales, no zero point and no codebook}}
+  // expected-error@+1 {{kernels read 8 bits with bf16 scales, or 4 (3) bits with multipliers of 32 or 64 rows and zero point 8 (4)}}
   %y = grok.linear %h, %w : tensor<?x96xf32>, tensor<96x32xi8, #grok.format<bits = 8, group_rows = 96, scale = f32>> -> tensor<?x32xf32>
   return
 }
@@ -129,7 +129,7 @@ func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 
   %table = grok.weight "table" : tensor<512x96xf32>
   %h = grok.embed %tokens, %table {multiplier = 1.0 : f64} : tensor<?xi32>, tensor<512x96xf32> -> tensor<?x96xf32>
   %w = grok.weight "w" : tensor<96x32xi8, #grok.format<bits = 8, group_rows = 96, scale = bf16, zero_point = 3>>
-  // expected-error@+1 {{kernels read 8 bits with bf16 scales, no zero point and no codebook}}
+  // expected-error@+1 {{kernels read 8 bits with bf16 scales, or 4 (3) bits with multipliers of 32 or 64 rows and zero point 8 (4)}}
   %y = grok.linear %h, %w : tensor<?x96xf32>, tensor<96x32xi8, #grok.format<bits = 8, group_rows = 96, scale = bf16, zero_point = 3>> -> tensor<?x32xf32>
   return
 }
@@ -199,7 +199,7 @@ func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 
   %h = grok.embed %tokens, %table {multiplier = 1.0 : f64} : tensor<?xi32>, tensor<512x96xf32> -> tensor<?x96xf32>
   %rows = grok.logit_rows %h, %step : tensor<?x96xf32>
   %w = grok.weight "w" : tensor<96x96xf32>
-  // expected-error@+1 {{reads chosen rows; expects only grok.rms_norm and grok.unembed after grok.logit_rows}}
+  // expected-error@+1 {{reads chosen rows; expects only grok.rms_norm, grok.quantize and grok.unembed after grok.logit_rows}}
   %y = grok.linear %rows, %w : tensor<?x96xf32>, tensor<96x96xf32> -> tensor<?x96xf32>
   return
 }
@@ -341,6 +341,22 @@ func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 
   %y = grok.fused_gate_up %h, %wd, %wd, %e : tensor<?x96xf32>, tensor<8x96x32xf32>, tensor<8x96x32xf32>, tensor<?x2xi32> -> tensor<?x2x32xf32>
   // expected-error@+1 {{expects one row of x for each token}}
   %z = grok.fused_gate_up %y, %wg, %wg, %e : tensor<?x2x32xf32>, tensor<8x32x96xf32>, tensor<8x32x96xf32>, tensor<?x2xi32> -> tensor<?x2x96xf32>
+  return
+}
+}
+
+// -----
+
+!int8 = tensor<96x32xi8, #grok.format<bits = 8, group_rows = 96, scale = bf16>>
+!quantized = tensor<?x96xf32, #grok.format<bits = 8, group_rows = 48, scale = f32, along = last>>
+module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "fast"} {
+func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 2 x 16, f32>) {
+  %table = grok.weight "table" : tensor<512x96xf32>
+  %h = grok.embed %tokens, %table {multiplier = 1.0 : f64} : tensor<?xi32>, tensor<512x96xf32> -> tensor<?x96xf32>
+  %w = grok.weight "w" : !int8
+  %q = grok.quantize %h : tensor<?x96xf32> -> !quantized
+  // expected-error@+1 {{expects its input quantized in groups of 32 for 'w', found 48}}
+  %y = grok.linear %q, %w : !quantized, !int8 -> tensor<?x32xf32>
   return
 }
 }
