@@ -2,22 +2,32 @@
 // Reordering of checkpoint tensors into kernel order.
 #include "compiler/artifact/PackedTensor.h"
 
+#include "compiler/quantization/Parallel.h"
+
 #include <algorithm>
+#include <cassert>
+#include <charconv>
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <thread>
 
 using namespace grok;
 using namespace grok::compiler;
 
-static constexpr int64_t lanes = 16;
+static constexpr int64_t lanes = PackedTensor::panelColumns;
 
 static int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-int64_t PackedTensor::experts() const { return logical.size() == 3 ? logical[0] : 1; }
+int64_t PackedTensor::expertCount() const {
+  if (!experts.empty())
+    return static_cast<int64_t>(experts.size());
+  return logical.size() == 3 ? logical[0] : 1;
+}
+
+int64_t PackedTensor::expertAt(int64_t index) const {
+  return experts.empty() ? index : experts[index];
+}
 
 int64_t PackedTensor::inputs() const {
   if (logical.size() < 2)
@@ -34,6 +44,19 @@ int64_t PackedTensor::panels() const {
   return outputs() / group * (roundUp(group, lanes) / lanes);
 }
 
+int64_t PackedTensor::panelBytes() const {
+  if (packing == Packing::codes16)
+    return lanes * (inputs() * bits / 8 + inputs() / multiplierRows);
+  return lanes * inputs() * checkpoint::sizeOf(dtype);
+}
+
+int64_t PackedTensor::columnAt(int64_t panel, int64_t lane) const {
+  int64_t group = columnGroup ? columnGroup : outputs();
+  int64_t panelsPerGroup = roundUp(group, lanes) / lanes;
+  int64_t inGroup = panel % panelsPerGroup * lanes + lane;
+  return inGroup < group ? panel / panelsPerGroup * group + inGroup : -1;
+}
+
 uint64_t PackedTensor::contentBytes() const {
   uint64_t bytes = checkpoint::sizeOf(dtype);
   for (int64_t size : shape)
@@ -41,48 +64,44 @@ uint64_t PackedTensor::contentBytes() const {
   return bytes;
 }
 
+static bool readNumber(std::string_view text, int64_t &number) {
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && number > 0;
+}
+
+bool compiler::readPacking(std::string_view text, PackedTensor &tensor) {
+  using Packing = PackedTensor::Packing;
+  tensor.packingText = text;
+  if (text == "scales16" || text == "vector16" || text == "rope") {
+    tensor.packing = text == "rope"       ? Packing::rope
+                     : text == "scales16" ? Packing::scales16
+                                          : Packing::vector16;
+    return true;
+  }
+  if (text.starts_with("panel16.k")) {
+    tensor.packing = Packing::panel16;
+    return readNumber(text.substr(9), tensor.kPack);
+  }
+  tensor.packing = Packing::codes16;
+  tensor.bits = text.starts_with("panel16.i4.g") ? 4 : text.starts_with("panel16.i3.g") ? 3 : 0;
+  return tensor.bits && readNumber(text.substr(12), tensor.multiplierRows) &&
+         (tensor.multiplierRows == 32 || tensor.multiplierRows == 64);
+}
+
 std::vector<PackedChunk> compiler::chunksOf(const PackedTensor &tensor, uint64_t maxBytes) {
-  if (tensor.packing != PackedTensor::Packing::panel16)
-    return {{0, 0, 0, tensor.contentBytes(), 0, 0}};
-  const int64_t size = checkpoint::sizeOf(tensor.dtype), panels = tensor.panels();
-  const int64_t panelBytes = tensor.inputs() * lanes * size;
+  const bool coded = tensor.packing == PackedTensor::Packing::codes16;
+  if (tensor.packing != PackedTensor::Packing::panel16 && !coded)
+    return {{0, 0, 0, tensor.contentBytes()}};
+  const int64_t panels = tensor.panels(), panelBytes = tensor.panelBytes();
   const int64_t step = std::clamp<int64_t>(maxBytes / panelBytes, 1, panels);
-  const int64_t expertSource = tensor.inputs() * tensor.outputs() * size;
   std::vector<PackedChunk> chunks;
-  for (int64_t expert = 0; expert < tensor.experts(); ++expert)
+  for (int64_t index = 0; index < tensor.expertCount(); ++index)
     for (int64_t first = 0; first < panels; first += step) {
-      int64_t last = std::min(first + step, panels), start = expert * expertSource;
-      PackedChunk chunk{expert, first, last, static_cast<uint64_t>((last - first) * panelBytes),
-                        0,      0};
-      // Panels of a transposed matrix are whole source rows; of others, every
-      // panel crosses all rows.
-      if (tensor.transposed)
-        chunk.sourceBegin = first * panelBytes, chunk.sourceEnd = last * panelBytes;
-      else if (last == panels)
-        chunk.sourceBegin = start, chunk.sourceEnd = start + expertSource;
-      chunks.push_back(chunk);
+      int64_t last = std::min(first + step, panels);
+      chunks.push_back({tensor.expertAt(index), first, last,
+                        static_cast<uint64_t>((last - first) * panelBytes)});
     }
   return chunks;
-}
-
-/// Runs `work(begin, end)` over [0, count) on `threads` threads.
-static void parallel(int64_t count, int threads,
-                     const std::function<void(int64_t, int64_t)> &work) {
-  threads = static_cast<int>(std::clamp<int64_t>(count, 1, threads));
-  std::vector<std::thread> pool;
-  for (int t = 1; t < threads; ++t)
-    pool.emplace_back([&, t] { work(count * t / threads, count * (t + 1) / threads); });
-  work(0, count / threads);
-  for (std::thread &thread : pool)
-    thread.join();
-}
-
-/// Column of the logical matrix that stands in `lane` of `panel`, or -1.
-static int64_t columnOf(const PackedTensor &tensor, int64_t panel, int64_t lane) {
-  int64_t group = tensor.columnGroup ? tensor.columnGroup : tensor.outputs();
-  int64_t panelsPerGroup = roundUp(group, lanes) / lanes;
-  int64_t inGroup = panel % panelsPerGroup * lanes + lane;
-  return inGroup < group ? panel / panelsPerGroup * group + inGroup : -1;
 }
 
 namespace {
@@ -98,7 +117,7 @@ struct PanelColumns {
 
   PanelColumns(const PackedTensor &tensor, int64_t panel) {
     for (int64_t lane = 0; lane < lanes; ++lane)
-      of[lane] = columnOf(tensor, panel, lane);
+      of[lane] = tensor.columnAt(panel, lane);
     adjacent = !tensor.transposed && of[lanes - 1] >= 0;
   }
 };
@@ -164,7 +183,7 @@ static void packPanels(const PackedTensor &tensor, const std::byte *source, std:
 static void packMatrix(const PackedTensor &tensor, const std::byte *source,
                        const PackedChunk &chunk, std::byte *out, int threads) {
   const int64_t origin = chunk.firstPanel;
-  parallel(chunk.lastPanel - origin, threads, [&](int64_t begin, int64_t end) {
+  quantization::parallel(chunk.lastPanel - origin, threads, [&](int64_t begin, int64_t end) {
     begin += origin;
     end += origin;
     switch (tensor.dtype) {
@@ -185,7 +204,7 @@ static void packScales(const PackedTensor &tensor, const std::byte *source, std:
   for (int64_t group = 0; group < tensor.inputs(); ++group)
     for (int64_t panel = 0; panel < tensor.panels(); ++panel)
       for (int64_t lane = 0; lane < lanes; ++lane) {
-        int64_t column = columnOf(tensor, panel, lane);
+        int64_t column = tensor.columnAt(panel, lane);
         if (column >= 0)
           std::memcpy(out + ((group * tensor.panels() + panel) * lanes + lane) * size,
                       source + (group * tensor.outputs() + column) * size, size);
@@ -210,16 +229,18 @@ static void makeRope(const PackedTensor &tensor, std::byte *out) {
 
 void compiler::packChunk(const PackedTensor &tensor, std::span<const std::byte> source,
                          const PackedChunk &chunk, std::span<std::byte> out, int threads) {
-  const int64_t expertBytes = source.size() / tensor.experts();
+  const int64_t scaleBytes = tensor.inputs() * tensor.outputs() * checkpoint::sizeOf(tensor.dtype);
   switch (tensor.packing) {
+  case PackedTensor::Packing::codes16:
+    assert(false && "codes are packed from an encoded matrix");
+    return;
   case PackedTensor::Packing::panel16:
-    return packMatrix(tensor, source.data() + chunk.expert * expertBytes, chunk, out.data(),
-                      threads);
+    return packMatrix(tensor, source.data(), chunk, out.data(), threads);
   case PackedTensor::Packing::scales16:
     std::fill(out.begin(), out.end(), std::byte{0});
-    for (int64_t expert = 0; expert < tensor.experts(); ++expert)
-      packScales(tensor, source.data() + expert * expertBytes,
-                 out.data() + expert * (out.size() / tensor.experts()));
+    for (int64_t index = 0; index < tensor.expertCount(); ++index)
+      packScales(tensor, source.data() + tensor.expertAt(index) * scaleBytes,
+                 out.data() + index * (out.size() / tensor.expertCount()));
     return;
   case PackedTensor::Packing::vector16:
     std::fill(out.begin(), out.end(), std::byte{0});

@@ -8,13 +8,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace grok::compiler {
 
 struct PackedTensor {
+  static constexpr int64_t panelColumns = 16;
   enum class Packing {
     panel16,  // matrix: [expert][16-column panel][k / kPack][16][kPack]
+    codes16,  // int4 or int3 matrix: [expert][16-column panel][panel's bytes]
     scales16, // scales: [expert][row group][columns, panels padded to 16]
     vector16, // vector padded to a multiple of 16
     rope      // made here: [position][cos, sin][half head]
@@ -23,13 +26,17 @@ struct PackedTensor {
   std::string name;
   std::string source; // checkpoint path; ".scales" suffix for scales
   Packing packing = Packing::vector16;
-  std::string packingText; // "panel16.k4"
+  std::string packingText; // "panel16.k4", "panel16.i4.g32"
   checkpoint::DType dtype = checkpoint::DType::f32;
   std::vector<int64_t> shape;   // packed, panel padding included
   std::vector<int64_t> logical; // as in the checkpoint
+  /// Which of the checkpoint's experts, in packed order; empty = all of them.
+  std::vector<int64_t> experts;
   int64_t kPack = 1;
-  int64_t columnGroup = 0; // columns padded to 16 together; 0 = all of them
-  bool transposed = false; // stored [N, K] in the checkpoint
+  int bits = 0;               // codes16: 4 or 3
+  int64_t multiplierRows = 0; // codes16: rows that share a multiplier
+  int64_t columnGroup = 0;    // columns padded to 16 together; 0 = all of them
+  bool transposed = false;    // stored [N, K] in the checkpoint
   int64_t rowGroups = 1, unit = 0, slices = 1;
   double ropeBase = 0; // rope only
 
@@ -37,27 +44,34 @@ struct PackedTensor {
   uint64_t bytes = 0;  // a multiple of 64
   runtime::Digest sha256{};
 
-  int64_t experts() const;       // 1 unless the tensor has an expert axis
-  int64_t inputs() const;        // K of a matrix, row groups of scales
-  int64_t outputs() const;       // N
-  int64_t panels() const;        // 16-column panels, column groups padded apart
+  int64_t expertCount() const;           // packed; 1 unless the tensor has an expert axis
+  int64_t expertAt(int64_t index) const; // its number in the checkpoint
+  int64_t inputs() const;                // K of a matrix, row groups of scales
+  int64_t outputs() const;               // N
+  int64_t panels() const;                // 16-column panels, column groups padded apart
+  int64_t panelBytes() const;            // of panel16 and codes16
+  /// Column of the logical matrix that stands in `lane` of `panel`, or -1.
+  int64_t columnAt(int64_t panel, int64_t lane) const;
   uint64_t contentBytes() const; // without the final padding
 };
 
+/// Sets packing, kPack, bits and multiplierRows from "panel16.k4",
+/// "panel16.i4.g32", "scales16", "vector16" or "rope"; false for other texts.
+bool readPacking(std::string_view text, PackedTensor &tensor);
+
 /// A run of a packed tensor that is made at once: panels [firstPanel, lastPanel)
-/// of one expert's matrix. Other packings are one chunk.
+/// of one of the checkpoint's experts. Other packings are one chunk.
 struct PackedChunk {
   int64_t expert = 0, firstPanel = 0, lastPanel = 0;
   uint64_t bytes = 0;
-  /// Bytes of the checkpoint's tensor that no later chunk reads.
-  int64_t sourceBegin = 0, sourceEnd = 0;
 };
 
 /// The chunks of a tensor in file order, each of at most about `maxBytes`.
 std::vector<PackedChunk> chunksOf(const PackedTensor &tensor, uint64_t maxBytes);
 
-/// Packs one chunk from the checkpoint's bytes of the whole tensor into `out`
-/// (chunk.bytes long), using `threads` threads.
+/// Packs one chunk of any packing but codes16 into `out` (chunk.bytes long),
+/// using `threads` threads. `source` are the values in the order of the
+/// checkpoint: of the chunk's expert for panel16, else of the whole tensor.
 void packChunk(const PackedTensor &tensor, std::span<const std::byte> source,
                const PackedChunk &chunk, std::span<std::byte> out, int threads);
 

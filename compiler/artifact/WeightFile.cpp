@@ -14,7 +14,6 @@ using runtime::Sha256;
 static constexpr uint64_t dataAlignment = 4096;
 /// Bounds the memory that packing takes, whatever the tensor.
 static constexpr uint64_t maxChunkBytes = 256u << 20;
-static constexpr std::string_view scalesSuffix = ".scales";
 
 static const char *safetensorsName(checkpoint::DType dtype) {
   switch (dtype) {
@@ -78,25 +77,12 @@ WeightFile compiler::placeTensors(std::string name, std::vector<PackedTensor> &t
   return {std::move(name), end, headerBytes, {}};
 }
 
-/// The checkpoint tensor that `tensor` reads, and whether it wants the scales.
-static std::pair<std::string, bool> sourceOf(const PackedTensor &tensor) {
-  if (tensor.source.ends_with(scalesSuffix))
-    return {tensor.source.substr(0, tensor.source.size() - scalesSuffix.size()), true};
-  return {tensor.source, false};
-}
-
 static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
-                                const checkpoint::Checkpoint &source, int threads) {
-  std::unique_ptr<checkpoint::TensorData> data;
-  std::span<const std::byte> bytes;
-  if (tensor.packing != PackedTensor::Packing::rope) {
-    auto [name, wantScales] = sourceOf(tensor);
-    auto read = source.read(name);
-    if (!read)
-      return tl::unexpected(read.error());
-    data = std::move(*read);
-    bytes = wantScales ? data->scales() : data->weight();
-  }
+                                std::span<const PackedTensor> all, const PackingSource &source,
+                                const std::function<void(uint64_t)> &progress) {
+  auto packer = TensorPacker::open(tensor, all, source);
+  if (!packer)
+    return tl::unexpected(packer.error());
   Sha256 hash;
   uint64_t offset = tensor.offset;
   auto put = [&](std::span<const std::byte> part) {
@@ -107,10 +93,10 @@ static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
   };
   std::vector<std::byte> packed;
   for (const PackedChunk &chunk : chunksOf(tensor, maxChunkBytes)) {
+    progress(offset - tensor.offset);
     packed.resize(chunk.bytes);
-    packChunk(tensor, bytes, chunk, packed, threads);
-    if (data)
-      data->release(chunk.sourceBegin, chunk.sourceEnd);
+    if (auto made = packer->pack(chunk, packed); !made)
+      return made;
     if (auto written = put(packed); !written)
       return written;
   }
@@ -118,21 +104,22 @@ static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
   if (auto written = put(padding); !written)
     return written;
   tensor.sha256 = hash.finish();
-  return data ? data->checkUnchanged() : Result<void>();
+  return packer->checkUnchanged();
 }
 
 Result<void> compiler::writeWeightFile(const std::string &directory, WeightFile &file,
                                        std::vector<PackedTensor> &tensors,
-                                       const checkpoint::Checkpoint &source, int threads,
-                                       const PackProgress &progress) {
+                                       const PackingSource &source, const PackProgress &progress) {
   auto out = OutputFile::create(directory + "/" + file.name, file.bytes);
   if (!out)
     return tl::unexpected(out.error());
   uint64_t done = 0, total = file.bytes - file.headerBytes;
   for (PackedTensor &tensor : tensors) {
-    if (progress)
-      progress(tensor.name, done, total);
-    if (auto written = writeTensor(*out, tensor, source, threads); !written)
+    auto report = [&](uint64_t written) {
+      if (progress)
+        progress(tensor.name, done + written, total);
+    };
+    if (auto written = writeTensor(*out, tensor, tensors, source, report); !written)
       return written;
     done += tensor.bytes;
   }

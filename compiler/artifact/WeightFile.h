@@ -2,15 +2,14 @@
 // Writes the packed weight file: safetensors, in kernel order, streamed.
 #pragma once
 
-#include "compiler/artifact/PackedTensor.h"
+#include "compiler/artifact/TensorPacker.h"
 
 #include <functional>
 
 namespace grok::compiler {
 
-template <typename T> using Result = checkpoint::Result<T>;
-
-/// Called before each tensor and after the last: its name, bytes done of all.
+/// Called before each tensor, before each chunk of a large one, and after the
+/// last: its name, bytes done of all.
 using PackProgress = std::function<void(std::string_view tensor, uint64_t done, uint64_t total)>;
 
 struct WeightFile {
@@ -24,11 +23,10 @@ struct WeightFile {
 WeightFile placeTensors(std::string name, std::vector<PackedTensor> &tensors);
 
 /// Packs all tensors from `source` into `directory`/file.name and fills their
-/// digests and the header's. Holds at most one source expert and a packed chunk
-/// of 256 MiB in memory. On failure the file is removed.
+/// digests and the header's. Holds at most one expert of the source, its encoded
+/// matrix and a packed chunk of 256 MiB in memory. On failure the file is removed.
 Result<void> writeWeightFile(const std::string &directory, WeightFile &file,
-                             std::vector<PackedTensor> &tensors,
-                             const checkpoint::Checkpoint &source, int threads,
+                             std::vector<PackedTensor> &tensors, const PackingSource &source,
                              const PackProgress &progress);
 
 } // namespace grok::compiler

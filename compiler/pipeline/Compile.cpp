@@ -162,8 +162,9 @@ Result<void> Compilation::writeWeights(const std::string &folder, PlanInputs &in
     inputs.weightFile.name.clear();
     return {};
   }
-  auto written = writeWeightFile(folder, inputs.weightFile, inputs.tensors, *source.weights,
-                                 options.threads, hooks.packing);
+  auto written = writeWeightFile(folder, inputs.weightFile, inputs.tensors,
+                                 {*source.weights, /*encoder=*/nullptr, options.threads},
+                                 hooks.packing);
   report.weightBytes = inputs.weightFile.bytes;
   return written;
 }

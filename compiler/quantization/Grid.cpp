@@ -54,95 +54,131 @@ private:
 };
 } // namespace
 
-/// Columns [begin, end) of one row group; few enough to stay in the cache.
-static void makeBlock(const FloatRows &rows, GridMatrix &grid, int64_t group, int64_t begin,
-                      int64_t end) {
-  const int64_t groupRows = grid.rows / grid.rowGroups, first = group * groupRows;
-  std::vector<float> values(end - begin), largest(end - begin), scales(end - begin);
-  for (int64_t row = first; row < first + groupRows; ++row) {
-    rows.read(row, begin, end, values.data());
-    for (size_t i = 0; i < values.size(); ++i)
-      largest[i] = std::max(largest[i], std::fabs(values[i]));
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    uint16_t word = scaleFor(largest[i]);
-    grid.scales[group * grid.columns + begin + static_cast<int64_t>(i)] = word;
-    scales[i] = fromBF16(word);
-  }
-  for (int64_t row = first; row < first + groupRows; ++row) {
-    rows.read(row, begin, end, values.data());
-    int8_t *codes = grid.made.data() + row * grid.columns + begin;
-    for (size_t i = 0; i < values.size(); ++i)
-      codes[i] = codeOf(values[i], scales[i]);
-  }
-}
-
-static void makeGrid(const MatrixSource &source, GridMatrix &grid, int threads) {
+/// Calls `work(group, begin, end)` for blocks of columns of a row group that are
+/// few enough to stay in the cache.
+template <typename Work>
+static void forBlocks(int64_t rowGroups, int64_t columns, int threads, Work work) {
   constexpr int64_t blockColumns = 512;
-  const FloatRows rows(source);
-  grid.made.resize(grid.rows * grid.columns);
-  grid.scales.resize(grid.rowGroups * grid.columns);
-  const int64_t blocks = (grid.columns + blockColumns - 1) / blockColumns;
-  parallel(grid.rowGroups * blocks, threads, [&](int64_t firstBlock, int64_t lastBlock) {
+  const int64_t blocks = (columns + blockColumns - 1) / blockColumns;
+  parallel(rowGroups * blocks, threads, [&](int64_t firstBlock, int64_t lastBlock) {
     for (int64_t block = firstBlock; block < lastBlock; ++block) {
       int64_t begin = block % blocks * blockColumns;
-      makeBlock(rows, grid, block / blocks, begin, std::min(begin + blockColumns, grid.columns));
+      work(block / blocks, begin, std::min(begin + blockColumns, columns));
     }
   });
 }
 
-Result<GridMatrix> gridOf(const MatrixSource &source, int64_t rowGroups, int threads) {
-  const checkpoint::TensorInfo &tensor = *source.tensor;
-  GridMatrix grid;
-  grid.rows = source.rows(), grid.columns = source.columns(), grid.rowGroups = rowGroups;
-  if (!tensor.quantised) {
-    if (rowGroups < 1 || grid.rows % rowGroups)
-      return tl::unexpected(tensor.name + ": " + std::to_string(grid.rows) + " rows cannot have " +
-                            std::to_string(rowGroups) + " groups");
-    makeGrid(source, grid, threads);
-    return grid;
-  }
-  if (tensor.rowGroups() != rowGroups || tensor.scaleDtype != checkpoint::DType::bf16)
-    return tl::unexpected(tensor.name + ": stored as " + tensor.form() +
-                          ", which has no bfloat16 scales for " + std::to_string(rowGroups) +
-                          " row groups");
-  grid.stored = {reinterpret_cast<const int8_t *>(source.weight.data()), source.weight.size()};
-  grid.scales.resize(source.scales.size() / 2);
-  std::memcpy(grid.scales.data(), source.scales.data(), source.scales.size());
-  return grid;
+static std::vector<uint16_t> makeScales(const MatrixSource &source, int64_t rowGroups,
+                                        int threads) {
+  const int64_t columns = source.columns(), groupRows = source.rows() / rowGroups;
+  const FloatRows rows(source);
+  std::vector<uint16_t> scales(rowGroups * columns);
+  forBlocks(rowGroups, columns, threads, [&](int64_t group, int64_t begin, int64_t end) {
+    std::vector<float> values(end - begin), largest(end - begin);
+    for (int64_t row = group * groupRows; row < (group + 1) * groupRows; ++row) {
+      rows.read(row, begin, end, values.data());
+      for (size_t i = 0; i < values.size(); ++i)
+        largest[i] = std::max(largest[i], std::fabs(values[i]));
+    }
+    for (int64_t column = begin; column < end; ++column)
+      scales[group * columns + column] = scaleFor(largest[column - begin]);
+  });
+  return scales;
 }
 
-static EncodedMatrix encodeByRow(const MatrixSource &source, int threads) {
-  EncodedMatrix matrix;
-  matrix.rows = source.rows(), matrix.columns = source.columns();
-  matrix.codes.resize(matrix.rows * matrix.columns);
-  matrix.scales.resize(matrix.rows);
+static void makeCodes(const MatrixSource &source, GridMatrix &grid, int threads) {
+  const int64_t columns = grid.columns, groupRows = grid.rows / grid.rowGroups;
   const FloatRows rows(source);
-  parallel(matrix.rows, threads, [&](int64_t begin, int64_t end) {
-    std::vector<float> values(matrix.columns);
+  grid.made.resize(grid.rows * columns);
+  forBlocks(grid.rowGroups, columns, threads, [&](int64_t group, int64_t begin, int64_t end) {
+    std::vector<float> values(end - begin), scales(end - begin);
+    for (int64_t column = begin; column < end; ++column)
+      scales[column - begin] = fromBF16(grid.scales[group * columns + column]);
+    for (int64_t row = group * groupRows; row < (group + 1) * groupRows; ++row) {
+      rows.read(row, begin, end, values.data());
+      int8_t *codes = grid.made.data() + row * columns + begin;
+      for (size_t i = 0; i < values.size(); ++i)
+        codes[i] = codeOf(values[i], scales[i]);
+    }
+  });
+}
+
+static std::vector<uint16_t> makeRowScales(const MatrixSource &source, int threads) {
+  const FloatRows rows(source);
+  std::vector<uint16_t> scales(source.rows());
+  parallel(source.rows(), threads, [&](int64_t begin, int64_t end) {
+    std::vector<float> values(source.columns());
     for (int64_t row = begin; row < end; ++row) {
-      rows.read(row, 0, matrix.columns, values.data());
+      rows.read(row, 0, source.columns(), values.data());
       float largest = 0;
       for (float value : values)
         largest = std::max(largest, std::fabs(value));
-      matrix.scales[row] = scaleFor(largest);
-      const float scale = fromBF16(matrix.scales[row]);
-      int8_t *codes = matrix.codes.data() + row * matrix.columns;
-      for (int64_t column = 0; column < matrix.columns; ++column)
-        codes[column] = codeOf(values[column], scale);
+      scales[row] = scaleFor(largest);
     }
   });
-  return matrix;
+  return scales;
+}
+
+Result<std::vector<uint16_t>> gridScalesOf(const MatrixSource &source, int64_t rowGroups,
+                                           bool alongLast, int threads) {
+  const checkpoint::TensorInfo &tensor = *source.tensor;
+  if (!tensor.quantised) {
+    if (alongLast)
+      return makeRowScales(source, threads);
+    if (rowGroups < 1 || source.rows() % rowGroups)
+      return tl::unexpected(tensor.name + ": " + std::to_string(source.rows()) +
+                            " rows cannot have " + std::to_string(rowGroups) + " groups");
+    return makeScales(source, rowGroups, threads);
+  }
+  if (alongLast || tensor.rowGroups() != rowGroups || tensor.scaleDtype != checkpoint::DType::bf16)
+    return tl::unexpected(tensor.name + ": stored as " + tensor.form() +
+                          ", which has no bfloat16 scales for " +
+                          (alongLast ? "rows" : std::to_string(rowGroups) + " row groups"));
+  std::vector<uint16_t> scales(source.scales.size() / 2);
+  std::memcpy(scales.data(), source.scales.data(), source.scales.size());
+  return scales;
+}
+
+Result<GridMatrix> gridOf(const MatrixSource &source, int64_t rowGroups, int threads) {
+  auto scales = gridScalesOf(source, rowGroups, /*alongLast=*/false, threads);
+  if (!scales)
+    return tl::unexpected(scales.error());
+  GridMatrix grid;
+  grid.rows = source.rows(), grid.columns = source.columns(), grid.rowGroups = rowGroups;
+  grid.scales = std::move(*scales);
+  if (source.tensor->quantised)
+    grid.stored = {reinterpret_cast<const int8_t *>(source.weight.data()), source.weight.size()};
+  else
+    makeCodes(source, grid, threads);
+  return grid;
+}
+
+static std::vector<int8_t> makeRowCodes(const MatrixSource &source,
+                                        std::span<const uint16_t> scales, int threads) {
+  const FloatRows rows(source);
+  const int64_t columns = source.columns();
+  std::vector<int8_t> all(source.rows() * columns);
+  parallel(source.rows(), threads, [&](int64_t begin, int64_t end) {
+    std::vector<float> values(columns);
+    for (int64_t row = begin; row < end; ++row) {
+      rows.read(row, 0, columns, values.data());
+      const float scale = fromBF16(scales[row]);
+      for (int64_t column = 0; column < columns; ++column)
+        all[row * columns + column] = codeOf(values[column], scale);
+    }
+  });
+  return all;
 }
 
 Result<EncodedMatrix> encodeInt8(const MatrixSource &source, const MatrixFormat &target,
                                  int threads) {
   if (target.alongLast) {
-    if (source.tensor->quantised)
-      return tl::unexpected(source.tensor->name + ": is quantised already; cannot scale its rows");
-    EncodedMatrix matrix = encodeByRow(source, threads);
-    matrix.format = target;
-    return matrix;
+    auto scales = gridScalesOf(source, 1, /*alongLast=*/true, threads);
+    if (!scales)
+      return tl::unexpected(scales.error());
+    std::vector<int8_t> codes = makeRowCodes(source, *scales, threads);
+    return EncodedMatrix{target, source.rows(),     source.columns(), std::move(codes),
+                         {},     std::move(*scales)};
   }
   auto grid = gridOf(source, target.rowGroups, threads);
   if (!grid)

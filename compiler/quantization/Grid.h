@@ -21,6 +21,11 @@ struct GridMatrix {
 /// row groups are not `rowGroups`.
 Result<GridMatrix> gridOf(const MatrixSource &source, int64_t rowGroups, int threads);
 
+/// The scales alone: of `gridOf`, or those of the rows (`alongLast`). Every
+/// encoder keeps them.
+Result<std::vector<uint16_t>> gridScalesOf(const MatrixSource &source, int64_t rowGroups,
+                                           bool alongLast, int threads);
+
 /// The matrix as int8, per row group and column, or per row (`alongLast`).
 Result<EncodedMatrix> encodeInt8(const MatrixSource &source, const MatrixFormat &target,
                                  int threads);

@@ -18,7 +18,7 @@ static PackedTensor matrix(std::vector<int64_t> logical, checkpoint::DType dtype
   tensor.logical = std::move(logical);
   tensor.kPack = kPack;
   tensor.columnGroup = columnGroup;
-  tensor.shape = {tensor.experts(), tensor.panels(), tensor.inputs() / kPack, 16, kPack};
+  tensor.shape = {tensor.expertCount(), tensor.panels(), tensor.inputs() / kPack, 16, kPack};
   return tensor;
 }
 
@@ -33,9 +33,13 @@ static std::vector<std::byte> counting(size_t size) {
 static std::vector<std::byte> pack(const PackedTensor &tensor, std::span<const std::byte> source,
                                    uint64_t maxBytes = 1000, int threads = 2) {
   std::vector<std::byte> all;
+  const bool isMatrix = tensor.packing == Packing::panel16;
+  const size_t matrixBytes =
+      isMatrix ? tensor.inputs() * tensor.outputs() * checkpoint::sizeOf(tensor.dtype) : 0;
   for (const PackedChunk &chunk : chunksOf(tensor, maxBytes)) {
     std::vector<std::byte> out(chunk.bytes, std::byte{0xee});
-    packChunk(tensor, source, chunk, out, threads);
+    auto values = isMatrix ? source.subspan(chunk.expert * matrixBytes, matrixBytes) : source;
+    packChunk(tensor, values, chunk, out, threads);
     all.insert(all.end(), out.begin(), out.end());
   }
   EXPECT_EQ(all.size(), tensor.contentBytes());
@@ -44,12 +48,13 @@ static std::vector<std::byte> pack(const PackedTensor &tensor, std::span<const s
 
 /// Compares with ((p * K/kPack + k/kPack) * 16 + lane) * kPack + k % kPack.
 static void expectPanels(const PackedTensor &tensor, const std::vector<std::byte> &source,
-                         int64_t expert = 0) {
+                         int64_t index = 0) {
+  const int64_t expert = tensor.expertAt(index);
   const int64_t size = checkpoint::sizeOf(tensor.dtype), k = tensor.inputs(), n = tensor.outputs();
   const int64_t group = tensor.columnGroup ? tensor.columnGroup : n;
   const int64_t perGroup = (group + 15) / 16;
   const std::vector<std::byte> all = pack(tensor, source);
-  const std::byte *packed = all.data() + expert * (all.size() / tensor.experts());
+  const std::byte *packed = all.data() + index * (all.size() / tensor.expertCount());
   for (int64_t panel = 0; panel < tensor.panels(); ++panel)
     for (int64_t row = 0; row < k; ++row)
       for (int64_t lane = 0; lane < 16; ++lane) {
@@ -98,6 +103,37 @@ TEST(PackedTensor, expertsFollowOneAnother) {
     expectPanels(tensor, counting(3 * 8 * 32), expert);
 }
 
+TEST(PackedTensor, someExpertsInTheirOwnOrder) {
+  PackedTensor tensor = matrix({5, 8, 32}, checkpoint::DType::i8, 4);
+  tensor.experts = {4, 0, 3};
+  tensor.shape[0] = 3;
+  for (int64_t index = 0; index < 3; ++index)
+    expectPanels(tensor, counting(5 * 8 * 32), index);
+  tensor.packing = Packing::scales16;
+  tensor.dtype = checkpoint::DType::bf16;
+  tensor.logical = {5, 2, 16};
+  tensor.shape = {3, 2, 16};
+  auto source = counting(5 * 2 * 16 * 2);
+  auto packed = pack(tensor, source);
+  for (int64_t byte = 0; byte < 64; ++byte)
+    EXPECT_EQ(packed[2 * 64 + byte], source[3 * 64 + byte]);
+}
+
+TEST(PackedTensor, packingIsReadFromItsName) {
+  PackedTensor tensor;
+  EXPECT_TRUE(readPacking("panel16.k4", tensor));
+  EXPECT_EQ(tensor.packing, Packing::panel16);
+  EXPECT_EQ(tensor.kPack, 4);
+  EXPECT_TRUE(readPacking("panel16.i3.g64", tensor));
+  EXPECT_EQ(tensor.packing, Packing::codes16);
+  EXPECT_EQ(tensor.bits, 3);
+  EXPECT_EQ(tensor.multiplierRows, 64);
+  EXPECT_EQ(tensor.packingText, "panel16.i3.g64");
+  for (const char *text : {"panel16", "panel16.k", "panel16.k4x", "panel16.i5.g32",
+                           "panel16.i4.g48", "panel16.i4.g", "scales", ""})
+    EXPECT_FALSE(readPacking(text, tensor)) << text;
+}
+
 TEST(PackedTensor, embeddingIsTransposed) {
   PackedTensor tensor = matrix({50, 12}, checkpoint::DType::f32, 1);
   tensor.transposed = true;
@@ -129,19 +165,6 @@ TEST(PackedTensor, scalesFollowThePaddedColumns) {
         for (int64_t byte = 0; byte < 2; ++byte)
           ASSERT_EQ(packed[((group * 2 + head) * 16 + lane) * 2 + byte],
                     lane < 12 ? source[(group * 24 + head * 12 + lane) * 2 + byte] : std::byte{0});
-}
-
-TEST(PackedTensor, sourceIsReleasedOnce) {
-  for (bool transposed : {false, true}) {
-    PackedTensor tensor = matrix({128, 64}, checkpoint::DType::i8, 4);
-    tensor.transposed = transposed;
-    int64_t released = 0;
-    for (const PackedChunk &chunk : chunksOf(tensor, 2048)) {
-      EXPECT_TRUE(chunk.sourceBegin == released || chunk.sourceEnd == 0);
-      released += chunk.sourceEnd - chunk.sourceBegin;
-    }
-    EXPECT_EQ(released, 128 * 64);
-  }
 }
 
 TEST(PackedTensor, ropeHoldsCosineAndSineOfFloatAngles) {

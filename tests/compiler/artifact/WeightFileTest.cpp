@@ -77,7 +77,7 @@ static const PackProgress silent = [](std::string_view, uint64_t, uint64_t) {};
 TEST_F(WeightFileTest, isSafetensorsWithAlignedData) {
   std::vector<PackedTensor> tensors = {vectorTensor("a"), vectorTensor("b")};
   WeightFile file = placeTensors("w.safetensors", tensors);
-  ASSERT_TRUE(writeWeightFile(folder, file, tensors, CountingCheckpoint(), 1, silent));
+  ASSERT_TRUE(writeWeightFile(folder, file, tensors, {CountingCheckpoint(), nullptr, 1}, silent));
   std::string bytes = readFile(folder / "w.safetensors");
   ASSERT_EQ(bytes.size(), file.bytes);
   EXPECT_EQ(file.headerBytes % 4096, 0u);
@@ -102,7 +102,7 @@ TEST_F(WeightFileTest, manyTensorsNeedAnotherHeaderPage) {
   for (int i = 0; i < 900; ++i)
     tensors.push_back(vectorTensor("transformer/decoder_layer_" + std::to_string(i) + "/rms_norm"));
   WeightFile file = placeTensors("w.safetensors", tensors);
-  ASSERT_TRUE(writeWeightFile(folder, file, tensors, CountingCheckpoint(), 1, silent));
+  ASSERT_TRUE(writeWeightFile(folder, file, tensors, {CountingCheckpoint(), nullptr, 1}, silent));
   std::string bytes = readFile(folder / "w.safetensors");
   EXPECT_EQ(nlohmann::json::parse(bytes.substr(8, file.headerBytes - 8)).size(), 901u);
 }
@@ -110,7 +110,7 @@ TEST_F(WeightFileTest, manyTensorsNeedAnotherHeaderPage) {
 TEST_F(WeightFileTest, failureLeavesNoFile) {
   std::vector<PackedTensor> tensors = {vectorTensor("a"), vectorTensor("broken")};
   WeightFile file = placeTensors("w.safetensors", tensors);
-  auto written = writeWeightFile(folder, file, tensors, CountingCheckpoint(), 1, silent);
+  auto written = writeWeightFile(folder, file, tensors, {CountingCheckpoint(), nullptr, 1}, silent);
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error(), "tensor broken: unreadable");
   EXPECT_TRUE(fs::is_empty(folder));
