@@ -10,7 +10,8 @@
 
 namespace grok::quantization {
 
-/// One way to store an item. Both numbers are sums' terms: at most 2^55.
+/// One way to store an item. Sums of either number over all items must stay
+/// below 2^62.
 struct Choice {
   int64_t bytes = 0;
   int64_t loss = 0; // fixed point, any unit
