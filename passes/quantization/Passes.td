@@ -66,4 +66,37 @@ def SelectQuantization : Pass<"grok-select-quantization", "::mlir::ModuleOp"> {
   let statistics = [Statistic<"numRetyped", "num-retyped", "Weights given another format">];
 }
 
+def QuantizeActivations : Pass<"grok-quantize-activations", "::mlir::ModuleOp"> {
+  let summary = "Round the inputs of integer matrix products to 8 bits";
+  let description = [{
+    Under `grok.numerics = "fast"`, every product of f32 rows with a quantised
+    weight gets its rows from a `grok.quantize`, whose groups are the units of
+    the product's exact integer sums (docs/numerics.md). Products of one input in
+    equal units share it. Under any other numerics nothing changes.
+
+    A product stays in floats if its weight is float, if its units are no
+    multiple of four inputs, or if its weights (query, key and value; gate and
+    up) have different units.
+
+    Runs after fusion. A norm that is part of `grok.fused_qkv` becomes an op
+    again: what is rounded is its result.
+
+    Before (`tests/passes/quantization/QuantizeActivations.mlir`):
+    ```mlir
+    %y = grok.linear %x, %w : tensor<?x64xf32>, !int8 -> tensor<?x32xf32>
+    ```
+    After:
+    ```mlir
+    %q = grok.quantize %x : tensor<?x64xf32> -> tensor<?x64xf32, #grok.format<bits = 8, group_rows = 64, scale = f32, along = last>>
+    %y = grok.linear %q, %w : tensor<?x64xf32, #grok.format<bits = 8, group_rows = 64, scale = f32, along = last>>, !int8 -> tensor<?x32xf32>
+    ```
+  }];
+  let dependentDialects = ["::grok::GrokDialect"];
+  let statistics = [
+    Statistic<"numQuantized", "num-quantized", "Inputs rounded">,
+    Statistic<"numProducts", "num-products", "Products that read them">,
+    Statistic<"numNorms", "num-norms", "Norms taken out of fused ops">
+  ];
+}
+
 #endif
