@@ -3,7 +3,10 @@
 #pragma once
 
 #include "compiler/interpreter/Interpreter.h"
+#include "compiler/quantization/Encoder.h"
 #include "frontends/checkpoint/Checkpoint.h"
+
+#include <map>
 
 namespace grok::interpreter {
 
@@ -11,5 +14,13 @@ namespace grok::interpreter {
 /// source or a copy of it lives. The checkpoint must outlive it. Not safe to
 /// call from several threads.
 WeightSource weightsOf(const checkpoint::Checkpoint &checkpoint);
+
+/// By path: one format for each expert, or one for a matrix.
+using WeightFormats = std::map<std::string, std::vector<quantization::MatrixFormat>, std::less<>>;
+
+/// The same, but what `formats` names is encoded by `encoder` when it is first
+/// asked for, and kept in memory. The encoder must outlive the source.
+WeightSource weightsOf(const checkpoint::Checkpoint &checkpoint,
+                       const quantization::MatrixEncoder &encoder, WeightFormats formats);
 
 } // namespace grok::interpreter
