@@ -51,21 +51,22 @@ const float *GroupWriter::importanceOf(int64_t group) const {
 void GroupWriter::writeBlock(int64_t group, int64_t column, int64_t count) {
   const int64_t first = group * groupRows;
   for (int64_t row = 0; row < groupRows; ++row) {
-    const int8_t *codes = grid.codes() + (first + row) * grid.columns + column;
+    int8_t line[searchColumns] = {};
+    std::memcpy(line, grid.codes() + (first + row) * grid.columns + column, count);
     for (int64_t i = 0; i < searchColumns; ++i)
-      values[row * searchColumns + i] = i < count ? static_cast<float>(codes[i]) : 0.0f;
+      values[row * searchColumns + i] = line[i];
   }
-  int8_t multipliers[searchColumns], codes[searchColumns];
+  int8_t multipliers[searchColumns], codes[largestGroup * searchColumns];
   const GroupBlock block = {values, importanceOf(group), groupRows};
   if (method == GroupEncoder::Method::search)
     searchMultipliers(out.format.kind, block, multipliers);
   else
     nearestMultipliers(out.format.kind, block, multipliers);
   std::memcpy(out.multipliers.data() + group * out.columns + column, multipliers, count);
-  for (int64_t row = 0; row < groupRows; ++row) {
-    encodeRow(out.format.kind, values + row * searchColumns, multipliers, codes);
-    std::memcpy(out.codes.data() + (first + row) * out.columns + column, codes, count);
-  }
+  encodeGroup(out.format.kind, block, multipliers, codes);
+  for (int64_t row = 0; row < groupRows; ++row)
+    std::memcpy(out.codes.data() + (first + row) * out.columns + column,
+                codes + row * searchColumns, count);
 }
 
 Result<EncodedMatrix> GroupEncoder::encode(const MatrixSource &source,

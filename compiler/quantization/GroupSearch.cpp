@@ -5,6 +5,7 @@
 // with and one without such instructions choose the same codes.
 #include "compiler/quantization/GroupSearch.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cmath>
@@ -81,34 +82,39 @@ void searchMultipliers(MatrixFormat::Kind kind, const GroupBlock &block, int8_t 
 void nearestMultipliers(MatrixFormat::Kind kind, const GroupBlock &block, int8_t *multipliers) {
   const auto zero = static_cast<float>(zeroPointOf(kind));
   const auto limit = static_cast<float>(maxMultiplierOf(kind));
-  for (int64_t column = 0; column < searchColumns; ++column) {
-    float extreme = 0; // the first of largest size, with its sign
-    for (int64_t row = 0; row < block.rows; ++row) {
-      float value = block.values[row * searchColumns + column];
-      extreme = std::fabs(value) > std::fabs(extreme) ? value : extreme;
+  float extremes[searchColumns] = {}; // the first of largest size, with its sign
+  for (int64_t row = 0; row < block.rows; ++row)
+    for (int64_t column = 0; column < searchColumns; ++column) {
+      const float value = block.values[row * searchColumns + column];
+      extremes[column] = std::fabs(value) > std::fabs(extremes[column]) ? value : extremes[column];
     }
+  for (int64_t column = 0; column < searchColumns; ++column) {
     // The outermost code is -zero: a positive extreme takes a negative step.
-    float size = std::fmin(std::fmax(std::nearbyint(std::fabs(extreme) / zero), 1.0f), limit);
-    multipliers[column] = static_cast<int8_t>(extreme > 0 ? -size : size);
+    const float steps = std::nearbyint(std::fabs(extremes[column]) / zero);
+    const float size = std::clamp(steps, 1.0f, limit);
+    multipliers[column] = static_cast<int8_t>(extremes[column] > 0 ? -size : size);
   }
 }
 
 GROK_CLONES
-static void encode(const float *values, const int8_t *multipliers, float zero, int8_t *codes) {
+static void encode(const GroupBlock &block, const int8_t *multipliers, float zero, int8_t *codes) {
   Bytes steps;
   std::memcpy(&steps, multipliers, sizeof steps);
-  Lanes quotient;
-  std::memcpy(&quotient, values, sizeof quotient);
-  quotient /= __builtin_convertvector(steps, Lanes);
-  clampTo(quotient, -zero, zero - 1);
-  quotient = (quotient + integerMagnet) - integerMagnet;
-  const Bytes bytes = __builtin_convertvector(quotient, Bytes);
-  std::memcpy(codes, &bytes, sizeof bytes);
+  const Lanes divisors = __builtin_convertvector(steps, Lanes);
+  for (int64_t row = 0; row < block.rows; ++row) {
+    Lanes quotient;
+    std::memcpy(&quotient, block.values + row * searchColumns, sizeof quotient);
+    quotient /= divisors;
+    clampTo(quotient, -zero, zero - 1);
+    quotient = (quotient + integerMagnet) - integerMagnet;
+    const Bytes bytes = __builtin_convertvector(quotient, Bytes);
+    std::memcpy(codes + row * searchColumns, &bytes, sizeof bytes);
+  }
 }
 
-void encodeRow(MatrixFormat::Kind kind, const float *values, const int8_t *multipliers,
-               int8_t *codes) {
-  encode(values, multipliers, static_cast<float>(zeroPointOf(kind)), codes);
+void encodeGroup(MatrixFormat::Kind kind, const GroupBlock &block, const int8_t *multipliers,
+                 int8_t *codes) {
+  encode(block, multipliers, static_cast<float>(zeroPointOf(kind)), codes);
 }
 
 } // namespace grok::quantization

@@ -28,9 +28,9 @@ void searchMultipliers(MatrixFormat::Kind kind, const GroupBlock &block, int8_t 
 /// code, rounded half to even; at least 1 in size.
 void nearestMultipliers(MatrixFormat::Kind kind, const GroupBlock &block, int8_t *multipliers);
 
-/// The code of each of 16 values under its column's multiplier: the quotient
+/// The codes [rows][16] of a block under its columns' multipliers: the quotients
 /// rounded half to even, within the format's codes.
-void encodeRow(MatrixFormat::Kind kind, const float *values, const int8_t *multipliers,
-               int8_t *codes);
+void encodeGroup(MatrixFormat::Kind kind, const GroupBlock &block, const int8_t *multipliers,
+                 int8_t *codes);
 
 } // namespace grok::quantization
