@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/quantization/Sensitivities.h"
 
+#include "mlir/IR/Builders.h"
+
 #include <cmath>
 
 using namespace mlir;
 using namespace grok;
 using namespace grok::quantization;
+
+static constexpr StringLiteral attributeName = "grok.sensitivities";
 
 /// Far beyond any measurement, and small enough for sums in fixed point.
 static constexpr double mostLoss = 1000;
@@ -32,6 +36,21 @@ static double ruleOf(ItemKind kind) {
 /// The first and the last layer count twice.
 static double weightOfLayer(int64_t layer, int64_t layers) {
   return layer == 0 || layer == layers - 1 ? 2 : 1;
+}
+
+void quantization::setSensitivities(ModuleOp module, const MeasuredSensitivities &measured) {
+  Builder builder(module.getContext());
+  NamedAttrList entries;
+  for (const auto &[item, sensitivity] : measured) {
+    NamedAttrList entry, errors;
+    for (const auto &[format, error] : sensitivity.errors)
+      errors.append(format, builder.getF64FloatAttr(error));
+    entry.append("loss", builder.getF64FloatAttr(sensitivity.loss));
+    if (!errors.empty())
+      entry.append("errors", errors.getDictionary(builder.getContext()));
+    entries.append(item, entry.getDictionary(builder.getContext()));
+  }
+  module->setAttr(attributeName, entries.getDictionary(builder.getContext()));
 }
 
 static LogicalResult checkNumber(ModuleOp module, StringRef entry, StringRef what,
@@ -71,7 +90,7 @@ static LogicalResult checkEntry(ModuleOp module, NamedAttribute named) {
 
 FailureOr<Sensitivities> Sensitivities::read(ModuleOp module) {
   Sensitivities sensitivities;
-  Attribute attribute = module->getAttr("grok.sensitivities");
+  Attribute attribute = module->getAttr(attributeName);
   if (!attribute)
     return sensitivities;
   sensitivities.entries = dyn_cast<DictionaryAttr>(attribute);

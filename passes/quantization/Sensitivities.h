@@ -7,7 +7,21 @@
 
 #include "llvm/ADT/StringSet.h"
 
+#include <map>
+
 namespace grok::quantization {
+
+/// A measurement of one item, as `grok.sensitivities` holds it.
+struct ItemSensitivity {
+  double loss = 0;                                   // nats per relative squared error
+  std::map<std::string, double, std::less<>> errors; // relative squared, by format: "int4g32"
+};
+
+/// By item: "layer3.down", "layer3.down.expert5", "layer0.attention", "table".
+using MeasuredSensitivities = std::map<std::string, ItemSensitivity, std::less<>>;
+
+/// Leaves what was measured on the module for SelectQuantization.
+void setSensitivities(mlir::ModuleOp module, const MeasuredSensitivities &measured);
 
 /// The attribute `grok.sensitivities` of a module, described in SelectQuantization's
 /// documentation. Without it everything is by rule.
