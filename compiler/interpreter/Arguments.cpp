@@ -53,7 +53,8 @@ static bool isOfType(const Value &value, mlir::Type type) {
   if (auto *cache = std::get_if<Cache>(&value))
     return mlir::isa<CacheType>(type) && isValidCache(*cache, mlir::cast<CacheType>(type));
   auto tensor = mlir::dyn_cast<mlir::RankedTensorType>(type);
-  if (!tensor || tensor.getEncoding())
+  // Quantised activations are the float32 values that their codes stand for.
+  if (!tensor || (tensor.getEncoding() && !tensor.getElementType().isF32()))
     return false;
   bool isInteger = tensor.getElementType().isInteger(32);
   if (auto *indices = std::get_if<Indices>(&value))

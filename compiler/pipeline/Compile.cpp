@@ -6,12 +6,16 @@
 #include "compiler/artifact/PlanReading.h"
 #include "compiler/artifact/PlanWriter.h"
 #include "compiler/interpreter/CheckpointWeights.h"
+#include "compiler/pipeline/MemoryUse.h"
 #include "compiler/pipeline/ModelSource.h"
+#include "compiler/pipeline/WeightFormats.h"
+#include "compiler/quantization/GroupEncoder.h"
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "compiler/verification/Verification.h"
 #include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
 #include "frontends/graph/BuildGraph.h"
+#include "passes/quantization/Selection.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
@@ -41,6 +45,9 @@ private:
   Result<void> runPhase(Phase phase);
   Result<std::string> import();
   Result<std::string> runPasses(Phase phase);
+  Result<std::string> quantize();
+  Result<void> checkStoredAs(const std::string &dtype) const;
+  Result<int64_t> findWeightBudget();
   Result<std::string> makeKernels();
   Result<std::string> writeArtifact();
   Result<void> writeModule(const std::string &path);
@@ -56,6 +63,9 @@ private:
   std::string diagnostic; // first error that MLIR reported
   OpenedModel source;
   int64_t maxContext = 0;
+  int64_t weightBudget = 0; // bytes; 0 = any
+  std::unique_ptr<quantization::MatrixEncoder> encoder;
+  WeightFormats formats; // of what is not packed as stored
   OwningOpRef<ModuleOp> module;
   OwningOpRef<ModuleOp> fused; // kept for the verification
   PlanInputs plan;
@@ -71,7 +81,16 @@ tl::unexpected<std::string> Compilation::diagnosed(StringRef what) {
 }
 
 PhaseOptions Compilation::phaseOptions() const {
-  return {maxContext, options.maxStepRows, options.pageTokens, options.kvBf16};
+  PhaseOptions phase;
+  phase.maxContext = maxContext;
+  phase.maxStepRows = options.maxStepRows;
+  phase.pageTokens = options.pageTokens;
+  phase.kv = nameOf(options.kv);
+  bool isStored = options.weights == "f32" || options.weights == "bf16";
+  phase.weights = isStored ? "stored" : options.weights;
+  phase.bitsPerWeight = options.bitsPerWeight;
+  phase.budgetBytes = weightBudget;
+  return phase;
 }
 
 Result<void> Compilation::checkOptions() {
@@ -82,6 +101,69 @@ Result<void> Compilation::checkOptions() {
                           source.config.name + " holds 1 to " + std::to_string(trained) +
                           " positions");
   return {};
+}
+
+/// "auto, 3.90 bits per weight, predicted loss 0.0101 nats".
+static std::string summaryOf(const quantization::Selection &selection) {
+  char text[96];
+  std::snprintf(text, sizeof text, ", %.2f bits per weight, predicted loss %.4f nats",
+                selection.bits(), selection.loss);
+  return selection.weights + text;
+}
+
+/// `--weights=f32|bf16` asks for what the checkpoint already is.
+Result<void> Compilation::checkStoredAs(const std::string &dtype) const {
+  const checkpoint::DType wanted =
+      dtype == "f32" ? checkpoint::DType::f32 : checkpoint::DType::bf16;
+  for (const checkpoint::TensorInfo &tensor : source.tensors)
+    if (tensor.name.ends_with("/w") && !tensor.name.ends_with("router/w") && tensor.dtype != wanted)
+      return tl::unexpected("--weights=" + dtype + ": tensor '" + tensor.name + "' is stored as " +
+                            tensor.form() + "; leave --weights out to keep it so");
+  return {};
+}
+
+/// What --memory-budget leaves for weights, beside the cache and activations.
+Result<int64_t> Compilation::findWeightBudget() {
+  OwningOpRef<ModuleOp> trial = module->clone();
+  PassManager passes(&context);
+  PhaseOptions smallest = phaseOptions();
+  smallest.weights = "int8";
+  for (Phase phase : {Phase::quantize, Phase::fuse, Phase::outline, Phase::memory})
+    addPhase(passes, phase, smallest);
+  if (failed(passes.run(*trial)))
+    return diagnosed("--memory-budget");
+  const MemoryUse use = memoryUseOf(*trial);
+  int64_t others = use.cache + use.arena;
+  trial->walk([&](plan::TensorOp tensor) {
+    if (tensor.getSource() == "rope")
+      others += tensor.getPaddedBytes();
+  });
+  const auto budget = static_cast<int64_t>(options.memoryBudget);
+  if (budget > others)
+    return budget - others;
+  return tl::unexpected("--memory-budget: " + std::to_string(budget) + " bytes; the cache of " +
+                        std::to_string(maxContext) + " positions and the activations alone take " +
+                        std::to_string(others) +
+                        "; give more, or a smaller --max-context or --max-step-rows, or --kv=int8");
+}
+
+Result<std::string> Compilation::quantize() {
+  if (options.weights == "f32" || options.weights == "bf16")
+    if (auto checked = checkStoredAs(options.weights); !checked)
+      return tl::unexpected(checked.error());
+  if (options.memoryBudget) {
+    auto budget = findWeightBudget();
+    if (!budget)
+      return tl::unexpected(budget.error());
+    weightBudget = *budget;
+  }
+  if (auto done = runPasses(Phase::quantize); !done)
+    return done;
+  formats = readWeightFormats(*module, source.tensors);
+  encoder = std::make_unique<quantization::GroupEncoder>(quantization::GroupEncoder::Method::search,
+                                                         options.threads);
+  auto selection = quantization::getSelection(*module);
+  return selection ? summaryOf(*selection) : "weights as stored";
 }
 
 /// The form of the matrices, for people: how most of the bytes are stored.
@@ -106,10 +188,12 @@ Result<std::string> Compilation::import() {
     if (auto wrong = hooks.checkTokenizer(source.tokenizer, source.config.vocabSize))
       return tl::unexpected(source.tokenizerPath + ": " + *wrong);
   graph::GraphOptions graphOptions;
-  if (options.numerics == Numerics::bf16)
-    graphOptions.numerics = graph::Numerics::bf16;
-  if (options.kvBf16)
-    graphOptions.cacheElement = checkpoint::DType::bf16;
+  graphOptions.numerics = options.numerics == Numerics::bf16   ? graph::Numerics::bf16
+                          : options.numerics == Numerics::fast ? graph::Numerics::fast
+                                                               : graph::Numerics::f32;
+  graphOptions.cacheElement = options.kv == CacheElement::bf16 ? checkpoint::DType::bf16
+                              : options.kv == CacheElement::i8 ? checkpoint::DType::i8
+                                                               : checkpoint::DType::f32;
   module = graph::buildGraph(context, source.config, source.tensors, graphOptions);
   if (!module || failed(verify(*module)))
     return diagnosed("cannot build the graph of " + source.config.name);
@@ -163,8 +247,7 @@ Result<void> Compilation::writeWeights(const std::string &folder, PlanInputs &in
     return {};
   }
   auto written = writeWeightFile(folder, inputs.weightFile, inputs.tensors,
-                                 {*source.weights, /*encoder=*/nullptr, options.threads},
-                                 hooks.packing);
+                                 {*source.weights, encoder.get(), options.threads}, hooks.packing);
   report.weightBytes = inputs.weightFile.bytes;
   return written;
 }
@@ -221,6 +304,7 @@ Result<void> Compilation::runPhase(Phase phase) {
     hooks.phaseStarted(nameOf(phase));
   auto start = Clock::now();
   Result<std::string> detail = phase == Phase::import     ? import()
+                               : phase == Phase::quantize ? quantize()
                                : phase == Phase::kernels  ? makeKernels()
                                : phase == Phase::artifact ? writeArtifact()
                                                           : runPasses(phase);
@@ -245,7 +329,7 @@ Result<void> Compilation::verifyArtifact() {
     hooks.phaseStarted("verify");
   auto start = Clock::now();
   auto verified = verification::verifyArtifact(
-      *fused->getOps<func::FuncOp>().begin(), interpreter::weightsOf(*source.weights),
+      *fused->getOps<func::FuncOp>().begin(), interpreter::weightsOf(*source.weights, *encoder, formats),
       {.artifact = options.output, .threads = options.threads});
   if (!verified)
     return tl::unexpected("--verify: " + verified.error());

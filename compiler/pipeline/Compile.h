@@ -17,8 +17,11 @@ struct CompileOptions {
   std::string weightsFrom;         // empty, folder, "random:SEED" or "none"
   std::string output;              // artifact folder, or .mlir file ("-" = stdout)
   std::vector<std::string> levels; // CPU levels; empty = all
-  Numerics numerics = Numerics::f32;
-  bool kvBf16 = false;
+  Numerics numerics = Numerics::fast;
+  CacheElement kv = CacheElement::f32;
+  std::string weights = "stored";    // stored, f32, bf16, int8, int4, int3 or auto
+  double bitsPerWeight = 0;          // auto: at most this average; 0 = any
+  uint64_t memoryBudget = 0;         // auto: weights, cache and arena; 0 = any
   std::optional<int64_t> maxContext; // default: the model's sequence_len
   int64_t maxStepRows = 512;
   int64_t pageTokens = 32;

@@ -5,6 +5,7 @@
 #include "passes/fusion/Passes.h"
 #include "passes/memory/Passes.h"
 #include "passes/outlining/Passes.h"
+#include "passes/quantization/Passes.h"
 
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
@@ -14,8 +15,8 @@ using namespace grok;
 using namespace grok::compiler;
 
 std::string_view compiler::nameOf(Phase phase) {
-  static constexpr std::string_view names[] = {"import", "fuse",    "outline",
-                                               "memory", "kernels", "artifact"};
+  static constexpr std::string_view names[] = {"import", "quantize", "fuse",    "outline",
+                                               "memory", "kernels",  "artifact"};
   return names[static_cast<int>(phase)];
 }
 
@@ -28,17 +29,26 @@ std::optional<Phase> compiler::phaseNamed(std::string_view name) {
 
 void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &options) {
   switch (phase) {
+  case Phase::quantize: {
+    SelectQuantizationOptions select;
+    select.weights = options.weights;
+    select.bitsPerWeight = options.bitsPerWeight;
+    select.budgetBytes = options.budgetBytes;
+    passes.addPass(createSelectQuantization(select));
+    return;
+  }
   case Phase::fuse:
     passes.addPass(createCanonicalizerPass());
     passes.addPass(createCSEPass());
     buildFusionPipeline(passes);
+    passes.addPass(createQuantizeActivations());
     return;
   case Phase::outline: {
     OutlineKernelsOptions outline;
     outline.maxContext = options.maxContext;
     outline.maxStepRows = options.maxStepRows;
     outline.pageTokens = options.pageTokens;
-    outline.kv = options.kvBf16 ? "bf16" : "f32";
+    outline.kv = options.kv;
     passes.addPass(createOutlineKernels(outline));
     return;
   }
@@ -60,21 +70,21 @@ struct ToPlanOptions : PassPipelineOptions<ToPlanOptions> {
                               llvm::cl::init(512)};
   Option<int64_t> pageTokens{*this, "page-tokens", llvm::cl::desc("Positions of a cache page"),
                              llvm::cl::init(32)};
-  Option<std::string> kv{*this, "kv", llvm::cl::desc("Cache element: f32 or bf16"),
+  Option<std::string> kv{*this, "kv", llvm::cl::desc("Cache element: f32, bf16 or int8"),
                          llvm::cl::init("f32")};
 };
 } // namespace
 
 void compiler::registerPipelines() {
+  registerQuantizationPasses();
   registerFusionPasses();
   registerOutliningPasses();
   registerMemoryPasses();
-  PassPipelineRegistration<ToPlanOptions>("grok-to-plan", "Fuse, outline kernels and assign memory",
-                                          [](OpPassManager &passes, const ToPlanOptions &chosen) {
-                                            PhaseOptions options{
-                                                chosen.maxContext, chosen.maxStepRows,
-                                                chosen.pageTokens, chosen.kv == "bf16"};
-                                            for (Phase phase : allPhases)
-                                              addPhase(passes, phase, options);
-                                          });
+  PassPipelineRegistration<ToPlanOptions>(
+      "grok-to-plan", "Quantize, fuse, outline kernels and assign memory",
+      [](OpPassManager &passes, const ToPlanOptions &chosen) {
+        PhaseOptions options{chosen.maxContext, chosen.maxStepRows, chosen.pageTokens, chosen.kv};
+        for (Phase phase : allPhases)
+          addPhase(passes, phase, options);
+      });
 }

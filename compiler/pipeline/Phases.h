@@ -5,16 +5,18 @@
 #include "mlir/Pass/PassManager.h"
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace grok::compiler {
 
 /// In order. Import makes the module, kernels and artifact leave MLIR; the
 /// others are passes.
-enum class Phase { import, fuse, outline, memory, kernels, artifact };
+enum class Phase { import, quantize, fuse, outline, memory, kernels, artifact };
 
-inline constexpr std::array allPhases = {Phase::import, Phase::fuse,    Phase::outline,
-                                         Phase::memory, Phase::kernels, Phase::artifact};
+inline constexpr std::array allPhases = {Phase::import,  Phase::quantize, Phase::fuse,
+                                         Phase::outline, Phase::memory,   Phase::kernels,
+                                         Phase::artifact};
 
 std::string_view nameOf(Phase phase);
 std::optional<Phase> phaseNamed(std::string_view name);
@@ -23,7 +25,12 @@ struct PhaseOptions {
   int64_t maxContext = 8192;
   int64_t maxStepRows = 512;
   int64_t pageTokens = 32;
-  bool kvBf16 = false; // element type of cache pages
+  std::string kv = "f32"; // element type of cache pages
+
+  // What `grok-select-quantization` is asked for.
+  std::string weights = "stored";
+  double bitsPerWeight = 0;
+  int64_t budgetBytes = 0;
 };
 
 /// Adds the passes of one phase (none for import, kernels, artifact).

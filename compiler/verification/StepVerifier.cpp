@@ -45,7 +45,7 @@ void StepVerifier::bindArguments(std::span<const StepRow> rows) {
 void StepVerifier::finish(const RecordedLaunch &launch, const Mismatch &mismatch) {
   int64_t values = 0;
   for (const RecordedBuffer &buffer : launch.written)
-    values += int64_t(buffer.numbers.size() + buffer.integers.size());
+    values += int64_t(buffer.numbers.size() + buffer.integers.size() + buffer.bytes.size());
   report.add({report.steps, launch.name, launch.op, launch.layer, mismatch.what, mismatch.share},
              values);
   if (progress)

@@ -43,13 +43,26 @@ static DictionaryAttr describe(Builder &builder, const ModelConfig &config) {
        number("rope_base", config.ropeBase)});
 }
 
+static StringRef nameOf(Numerics numerics) {
+  switch (numerics) {
+  case Numerics::f32:
+    return "f32";
+  case Numerics::bf16:
+    return "bf16";
+  case Numerics::fast:
+    return "fast";
+  }
+  llvm_unreachable("all numerics are listed");
+}
+
 namespace {
 
 class GraphBuilder {
 public:
   GraphBuilder(MLIRContext &context, const ModelConfig &config,
                const checkpoint::TensorList &tensors, const GraphOptions &options)
-      : builder(&context), config(config), isLiteral(options.numerics == Numerics::bf16),
+      : builder(&context), config(config), numerics(options.numerics),
+        isLiteral(options.numerics == Numerics::bf16),
         activation(isLiteral ? Type(builder.getBF16Type()) : Type(builder.getF32Type())),
         cacheType(CacheType::get(&context, config.numLayers, config.numKvHeads, config.keySize,
                                  elementType(options.cacheElement))) {
@@ -79,6 +92,7 @@ private:
 
   OpBuilder builder;
   const ModelConfig &config;
+  Numerics numerics;
   bool isLiteral;  // bf16 numerics
   Type activation; // element type of what section 3 rounds
   CacheType cacheType;
@@ -210,7 +224,7 @@ Value GraphBuilder::logits(Value h, Value table) {
 OwningOpRef<ModuleOp> GraphBuilder::build() {
   OwningOpRef<ModuleOp> module = ModuleOp::create(at(config.name));
   (*module)->setAttr("grok.model", describe(builder, config));
-  (*module)->setAttr("grok.numerics", builder.getStringAttr(isLiteral ? "bf16" : "f32"));
+  (*module)->setAttr("grok.numerics", builder.getStringAttr(nameOf(numerics)));
   builder.setInsertionPointToStart(module->getBody());
 
   Type tokensType = rowsOf({}, builder.getI32Type());

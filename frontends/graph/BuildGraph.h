@@ -10,11 +10,12 @@
 namespace grok::graph {
 
 /// Which roundings the module expresses (specification section 3).
-enum class Numerics { f32, bf16 };
+/// `fast` is built as f32: what it rounds besides is decided later.
+enum class Numerics { f32, bf16, fast };
 
 struct GraphOptions {
   Numerics numerics = Numerics::f32;
-  DType cacheElement = DType::f32; // f32 or bf16
+  DType cacheElement = DType::f32;
 };
 
 /// Builds `func.func @step(tokens, step, cache) -> (logits, cache)` in a module
