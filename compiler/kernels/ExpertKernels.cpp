@@ -3,7 +3,7 @@
 // Pairs (row, choice) of one expert are neighbours in the order of `group`.
 #include "compiler/kernels/GroupsLayout.h"
 #include "compiler/kernels/KernelGenerators.h"
-#include "compiler/kernels/PanelProduct.h"
+#include "compiler/kernels/MatrixProduct.h"
 #include "compiler/kernels/VectorMath.h"
 
 namespace grok::compiler {
@@ -55,8 +55,8 @@ void emitGateUp(KernelBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
   const int64_t panels = panelsOf(spec.ffn), width = std::min(spec.tilePanels, panels);
   const int64_t blocks = (panels + width - 1) / width;
-  PanelProduct product(kernel, spec.emb, width, panels % width != 0);
-  Value results[2] = {product.newResult(), product.newResult()};
+  auto product = makeProduct(kernel, width, panels % width != 0);
+  Value results[2] = {product->newResult(), product->newResult()};
   Value x = kernel.operand(0), y = kernel.operand(6);
   PairGroups groups(kernel, kernel.operand(5));
   kernel.forTiles([&](Value tile) {
@@ -65,22 +65,22 @@ void emitGateUp(KernelBuilder &kernel) {
     Value count = panelsFrom(kernel, firstPanel, panels, width);
     Value expert = groups.expert(active), start = groups.firstPosition(active);
     Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
-    product.forChunks(pairs, [&](Value first, Value rows) {
+    product->forChunks(pairs, [&](Value first, Value rows) {
       Value position = kernel.add(start, first);
       auto input = [&](Value row) {
         Value pair = groups.pair(kernel.add(position, row));
-        return kernel.rowAddress(x, groups.rowOfPair(pair), rowBytes(spec.emb));
+        return kernel.rowAddress(x, groups.rowOfPair(pair), product->inputRowBytes());
       };
       // Both matrices by the same code: gate first, then up.
       kernel.loop(kernel.index(0), kernel.index(2), 1, [&](Value which) {
         Value isGate = kernel.equal(which, kernel.index(0));
         Value weights = kernel.select(isGate, kernel.operand(1), kernel.operand(3));
         Value scales = kernel.select(isGate, kernel.operand(2), kernel.operand(4));
-        product.emit(matrixOf(kernel, weights, scales, expert, spec.emb, spec.ffn), firstPanel,
-                     count, rows, input, kernel.select(isGate, results[0], results[1]));
+        product->emit(matrixOf(kernel, weights, scales, expert, spec.emb, spec.ffn), firstPanel,
+                      count, rows, input, kernel.select(isGate, results[0], results[1]));
       });
-      product.forResults(results[0], rows, count, [&](Value row, Value panel, Value gate) {
-        Value up = kernel.load(kernel.floats, product.resultAddress(results[1], row, panel), 64);
+      product->forResults(results[0], rows, count, [&](Value row, Value panel, Value gate) {
+        Value up = kernel.load(kernel.floats, product->resultAddress(results[1], row, panel), 64);
         gate = roundActivation(kernel, spec.numerics, gate);
         up = roundActivation(kernel, spec.numerics, up);
         Value to = kernel.rowAddress(y, kernel.add(position, row), rowBytes(spec.ffn));
@@ -94,8 +94,8 @@ void emitGateUp(KernelBuilder &kernel) {
 void emitDownCombine(KernelBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
   const int64_t panels = panelsOf(spec.emb), width = std::min(spec.tilePanels, panels);
-  PanelProduct product(kernel, spec.ffn, width, panels % width != 0);
-  Value result = product.newResult();
+  auto product = makeProduct(kernel, width, panels % width != 0);
+  Value result = product->newResult();
   Value y = kernel.operand(0), gates = kernel.operand(4), output = kernel.operand(5);
   PairGroups groups(kernel, kernel.operand(3));
   kernel.forTiles([&](Value tile) {
@@ -117,13 +117,13 @@ void emitDownCombine(KernelBuilder &kernel) {
       Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
       MatrixOperand matrix = matrixOf(kernel, kernel.operand(1), kernel.operand(2),
                                       groups.expert(active), spec.ffn, spec.emb);
-      product.forChunks(pairs, [&](Value first, Value rows) {
+      product->forChunks(pairs, [&](Value first, Value rows) {
         Value position = kernel.add(start, first);
         auto input = [&](Value row) {
-          return kernel.rowAddress(y, kernel.add(position, row), rowBytes(spec.ffn));
+          return kernel.rowAddress(y, kernel.add(position, row), product->inputRowBytes());
         };
-        product.emit(matrix, firstPanel, count, rows, input, result);
-        product.forResults(result, rows, count, [&](Value row, Value panel, Value down) {
+        product->emit(matrix, firstPanel, count, rows, input, result);
+        product->forResults(result, rows, count, [&](Value row, Value panel, Value down) {
           Value pair = groups.pair(kernel.add(position, row));
           Value gate = kernel.load(kernel.f32, kernel.rowAddress(gates, pair, 4));
           gate = kernel.broadcast(roundActivation(kernel, spec.numerics, gate));

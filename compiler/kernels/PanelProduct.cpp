@@ -15,15 +15,13 @@ static constexpr int64_t gemmWalkPanels = 4;
 // Inputs opened together: two panels of 8 KiB each fit the first-level cache.
 static constexpr int64_t gemmPieceInputs = 128;
 
-PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t contraction, int64_t width, bool isRagged)
-    : kernel(kernel), reader(kernel, kernel.spec.weight, kernel.spec.numerics, contraction),
-      unit(kernel.spec.weight.unit), slices(kernel.spec.weight.slices),
-      unitsPerSlice(contraction / slices / unit), elementBytes(kernel.spec.weight.bits() / 8),
-      kPack(kernel.spec.weight.kPack()), width(width), isGemv(kernel.spec.maxRows == 1) {
-  walkPanels = std::min(width, isGemv ? kernel.tiles.gemvPanels : gemmWalkPanels);
-  mayClamp = isRagged || width % walkPanels != 0;
-  piece = std::min(unit, gemmPieceInputs);
-  chunkRows = isGemv ? 1 : kernel.tiles.chunkRows;
+PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t width, bool isRagged)
+    : MatrixProduct(kernel, width, isRagged,
+                    kernel.spec.maxRows == 1 ? Blocking{kernel.tiles.gemvPanels, 1}
+                                             : Blocking{gemmWalkPanels, kernel.tiles.chunkRows}),
+      reader(kernel, kernel.spec.weight, kernel.spec.numerics, contraction),
+      elementBytes(kernel.spec.weight.bits() / 8), kPack(kernel.spec.weight.kPack()),
+      piece(std::min(unit, gemmPieceInputs)) {
   sums = kernel.scratch(slices * chunkRows * walkPanels * vectorBytes);
   if (isGemv)
     return;
@@ -33,61 +31,14 @@ PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t contraction, int64_t w
     paused = kernel.scratch(chunkRows * walkPanels * vectorBytes);
 }
 
-Value PanelProduct::newResult() { return kernel.scratch(chunkRows * width * vectorBytes); }
-
-Value PanelProduct::resultAddress(Value result, Value row, Value panel) {
-  Value vector = kernel.add(kernel.mul(row, width), panel);
-  return kernel.rowAddress(result, vector, vectorBytes);
-}
-
-void PanelProduct::forChunks(Value rows, llvm::function_ref<void(Value, Value)> body) {
-  kernel.loop(kernel.index(0), rows, chunkRows, [&](Value first) {
-    Value left = kernel.sub(rows, first);
-    body(first, isGemv ? kernel.index(1) : kernel.minimum(left, kernel.index(chunkRows)));
-  });
-}
-
-void PanelProduct::forResults(Value result, Value rows, Value panels,
-                              llvm::function_ref<void(Value, Value, Value)> body) {
-  kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
-    kernel.loop(kernel.index(0), panels, 1, [&](Value panel) {
-      body(row, panel, kernel.load(kernel.floats, resultAddress(result, row, panel), 64));
-    });
-  });
-}
-
 void PanelProduct::emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows,
                         RowInput input, Value result) {
-  auto emitFrom = [&](Value start) {
-    Walk walk = walkFrom(matrix, firstPanel, panels, start);
+  forWalks(matrix, firstPanel, panels, [&](const Walk &walk) {
     if (isGemv)
       emitRow(matrix, walk, input(kernel.index(0)), result);
     else
       emitChunk(matrix, walk, rows, input, result);
-  };
-  if (width <= walkPanels)
-    emitFrom(kernel.index(0));
-  else
-    kernel.loop(kernel.index(0), panels, walkPanels, emitFrom);
-}
-
-PanelProduct::Walk PanelProduct::walkFrom(const MatrixOperand &matrix, Value firstPanel,
-                                          Value panels, Value start) {
-  Walk walk;
-  for (int64_t i = 0; i < walkPanels; ++i) {
-    Value relative = kernel.add(start, i);
-    // Past the end the last panel is done again, with the same result.
-    if (mayClamp && i > 0)
-      relative = kernel.minimum(relative, kernel.add(panels, -1));
-    walk.relative.push_back(relative);
-    walk.absolute.push_back(kernel.add(firstPanel, relative));
-    // A constant distance lets all streams share one address register.
-    bool isNeighbour = i > 0 && !mayClamp;
-    walk.weights.push_back(
-        isNeighbour ? kernel.offset(walk.weights[0], i * reader.panelBytes())
-                    : kernel.rowAddress(matrix.weights, walk.absolute[i], reader.panelBytes()));
-  }
-  return walk;
+  });
 }
 
 Values PanelProduct::scalesAt(const MatrixOperand &matrix, const Walk &walk, Value k, bool wanted) {
@@ -104,11 +55,11 @@ Value PanelProduct::addUnit(Value unitSum, Value scale, Value sliceSum) {
   return kernel.add(sliceSum, unitSum);
 }
 
-Value PanelProduct::sliceTree(Value address, int64_t stride, int64_t first, int64_t count) {
-  if (count == 1)
-    return kernel.load(kernel.floats, kernel.offset(address, first * stride), 64);
-  Value low = sliceTree(address, stride, first, count / 2);
-  return kernel.add(low, sliceTree(address, stride, first + count / 2, count / 2));
+Value PanelProduct::sumOfSlices(Value address, int64_t stride) {
+  auto leaf = [&](int64_t slice) {
+    return kernel.load(kernel.floats, kernel.offset(address, slice * stride), 64);
+  };
+  return sliceTree(leaf, 0, slices);
 }
 
 // ---- GEMV form
@@ -134,7 +85,7 @@ void PanelProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Value 
       kernel.store(sliceSums[i], kernel.offset(address, i * vectorBytes), 64);
   });
   for (int64_t i = 0; i < walkPanels; ++i)
-    kernel.store(sliceTree(kernel.offset(sums, i * vectorBytes), stride, 0, slices),
+    kernel.store(sumOfSlices(kernel.offset(sums, i * vectorBytes), stride),
                  resultAddress(result, kernel.index(0), walk.relative[i]), 64);
 }
 

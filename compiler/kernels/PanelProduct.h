@@ -1,55 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Rows of activations times neighbouring panels of a packed matrix: the inside
-// of every matrix kernel, and the only place where the order of sums is made.
+// The product of float32 rows: weights are opened to float32.
 #pragma once
 
-#include "compiler/kernels/KernelBuilder.h"
-#include "compiler/kernels/WeightReader.h"
+#include "compiler/kernels/MatrixProduct.h"
 
 namespace grok::compiler {
 
-/// Emits x.W for `width` panels at a time, result rows in scratch. One row at
-/// a time (GEMV form, weights straight from memory to registers) or a chunk of
-/// rows (GEMM form, each unit of weights opened once for the whole chunk).
-///
-/// Order of sums, for either form: inside a unit one chain per column from 0;
-/// units of a slice in ascending order; slices as the tree ((0+1)+(2+3))+...
-class PanelProduct {
+/// Weights of any format times float32 rows. Inside a unit the products of a
+/// column form one chain from 0. For many rows each unit of weights is opened
+/// to float32 once for the whole chunk.
+class PanelProduct final : public MatrixProduct {
 public:
-  /// `isRagged`: the last tile may have fewer than `width` panels.
-  PanelProduct(KernelBuilder &kernel, int64_t contraction, int64_t width, bool isRagged);
+  PanelProduct(KernelBuilder &kernel, int64_t width, bool isRagged);
 
-  /// Scratch for one chunk of result rows, [row][width * 16] float32.
-  Value newResult();
-
-  /// body(first row, number of rows) for chunks of at most chunkRows.
-  void forChunks(Value rows, llvm::function_ref<void(Value first, Value count)> body);
-
-  /// Address of the contraction's inputs of a row of the chunk.
-  using RowInput = llvm::function_ref<Value(Value row)>;
-
-  /// result[row][panel] = input(row) . matrix panel firstPanel + panel, for
-  /// `rows` rows and `panels` (1..width) panels.
+  int64_t inputRowBytes() const override { return rowBytes(contraction); }
   void emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows, RowInput input,
-            Value result);
-
-  /// body(row, panel, vector) over a result.
-  void forResults(Value result, Value rows, Value panels,
-                  llvm::function_ref<void(Value row, Value panel, Value sums)> body);
-
-  Value resultAddress(Value result, Value row, Value panel);
+            Value result) override;
 
 private:
-  // Panels that stand in registers together.
-  struct Walk {
-    Values relative; // to the first panel of the tile
-    Values absolute;
-    Values weights; // address of k = 0
-  };
-  Walk walkFrom(const MatrixOperand &matrix, Value firstPanel, Value panels, Value start);
   Values scalesAt(const MatrixOperand &matrix, const Walk &walk, Value k, bool wanted);
   Value addUnit(Value unitSum, Value scale, Value sliceSum);
-  Value sliceTree(Value address, int64_t stride, int64_t first, int64_t count);
+  Value sumOfSlices(Value address, int64_t stride);
 
   // GEMV form
   void emitRow(const MatrixOperand &matrix, const Walk &walk, Value input, Value result);
@@ -70,16 +41,13 @@ private:
   RegisterBlock fitted(RegisterBlock block) const;
   Value filledRows(Value rows);
 
-  KernelBuilder &kernel;
   WeightReader reader;
-  int64_t unit, slices, unitsPerSlice, elementBytes, kPack;
-  int64_t width, walkPanels, chunkRows;
+  int64_t elementBytes, kPack;
   int64_t piece; // GEMM: inputs opened together, a part of a unit
-  bool isGemv, mayClamp;
-  Value sums;   // GEMV: [slice][walk panel][16]; GEMM: [slice][row][walk panel][16]
-  Value opened; // GEMM: [walk panel][piece][16] weights as float32
-  Value inputs; // GEMM: [row][piece]
-  Value paused; // GEMM, units of several pieces: [row][walk panel][16] chains
+  Value sums;    // GEMV: [slice][walk panel][16]; GEMM: [slice][row][walk panel][16]
+  Value opened;  // GEMM: [walk panel][piece][16] weights as float32
+  Value inputs;  // GEMM: [row][piece]
+  Value paused;  // GEMM, units of several pieces: [row][walk panel][16] chains
 };
 
 } // namespace grok::compiler

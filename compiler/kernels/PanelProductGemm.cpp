@@ -49,7 +49,7 @@ void PanelProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Valu
   kernel.loop(zero, rows, 1, [&](Value row) {
     Value rowSums = kernel.rowAddress(sums, row, rowStride);
     for (int64_t i = 0; i < walkPanels; ++i)
-      kernel.store(sliceTree(kernel.offset(rowSums, i * vectorBytes), sliceStride, 0, slices),
+      kernel.store(sumOfSlices(kernel.offset(rowSums, i * vectorBytes), sliceStride),
                    resultAddress(result, row, walk.relative[i]), 64);
   });
 }

@@ -3,7 +3,7 @@
 // first the query heads, then the key heads, then the value heads.
 #include "compiler/kernels/CachePages.h"
 #include "compiler/kernels/KernelGenerators.h"
-#include "compiler/kernels/PanelProduct.h"
+#include "compiler/kernels/MatrixProduct.h"
 #include "compiler/kernels/VectorMath.h"
 
 namespace grok::compiler {
@@ -14,7 +14,7 @@ class QkvEmitter {
 public:
   explicit QkvEmitter(KernelBuilder &kernel)
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.headDim)),
-        product(kernel, spec.emb, panels, /*isRagged=*/false), result(product.newResult()),
+        product(makeProduct(kernel, panels, /*isRagged=*/false)), result(product->newResult()),
         pages(kernel, kernel.operand(9)) {}
 
   void emitTile(Value tile);
@@ -32,7 +32,7 @@ private:
   KernelBuilder &kernel;
   const KernelSpec &spec;
   int64_t panels; // of one head
-  PanelProduct product;
+  std::unique_ptr<MatrixProduct> product;
   Value result;
   CachePages pages;
   Value isQuery, isKey, head; // of the current tile
@@ -62,13 +62,13 @@ void QkvEmitter::emitTile(Value tile) {
       kernel.select(isQuery, kernel.index(0), kernel.select(isKey, firstKey, firstValue));
   head = kernel.sub(tile, firstHead);
   MatrixOperand matrix = selectMatrix();
-  product.forChunks(kernel.rows, [&](Value first, Value rows) {
+  product->forChunks(kernel.rows, [&](Value first, Value rows) {
     auto input = [&](Value row) {
-      return kernel.rowAddress(kernel.operand(0), kernel.add(first, row), rowBytes(spec.emb));
+      return kernel.rowAddress(kernel.operand(0), kernel.add(first, row), product->inputRowBytes());
     };
-    product.emit(matrix, kernel.mul(head, panels), kernel.index(panels), rows, input, result);
+    product->emit(matrix, kernel.mul(head, panels), kernel.index(panels), rows, input, result);
     kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
-      finishRow(kernel.add(first, row), product.resultAddress(result, row, kernel.index(0)));
+      finishRow(kernel.add(first, row), product->resultAddress(result, row, kernel.index(0)));
     });
   });
 }

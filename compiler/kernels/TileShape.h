@@ -12,17 +12,28 @@ struct RegisterBlock {
   int64_t rows, panels;
 };
 
+/// The instructions that sum products of bytes.
+enum class ByteProducts {
+  pairs128, // SSSE3: pmaddubsw, products of an unsigned and a signed byte in pairs
+  pairs256, // AVX2: the same
+  dots512   // AVX-512 VNNI: vpdpbusd, such products in fours
+};
+
 /// One target level's choices.
 struct TileShape {
-  bool hasFma;             // else products and sums round separately
-  int64_t gemvPanels;      // panels walked together: streams in flight
-  int64_t gemvUnroll;      // 64-byte lines of one panel per iteration
-  int64_t prefetchBytes;   // ahead of each stream; 0 = none
-  RegisterBlock block;     // many rows
-  RegisterBlock remainder; // the rows that do not fill a block
-  int64_t chunkRows;       // rows whose partial sums stay in the L2 cache
-  int64_t attentionHeads;  // query heads in registers together
-  int64_t attentionKeys;   // vectors of 16 keys, or of 16 outputs, together
+  bool hasFma;                  // else products and sums round separately
+  int64_t gemvPanels;           // panels walked together: streams in flight
+  int64_t gemvUnroll;           // 64-byte lines of one panel per iteration
+  int64_t prefetchBytes;        // ahead of each stream; 0 = none
+  RegisterBlock block;          // many rows
+  RegisterBlock remainder;      // the rows that do not fill a block
+  int64_t chunkRows;            // rows whose partial sums stay in the L2 cache
+  int64_t attentionHeads;       // query heads in registers together
+  int64_t attentionKeys;        // vectors of 16 keys, or of 16 outputs, together
+  ByteProducts products;        // of the integer form
+  RegisterBlock fewRows;        // integer form, weights straight from memory
+  RegisterBlock manyRows;       // integer form, weights from the first-level cache
+  bool expandsProducts = false; // plain arithmetic in place of dots512, for tests
 };
 
 } // namespace grok::compiler

@@ -109,6 +109,23 @@ Value VectorBuilder::shiftLeft(Value a, int32_t bits) {
 Value VectorBuilder::shiftRight(Value a, int32_t bits) {
   return arith::ShRUIOp::create(ops, location, a, constantLike(a, bits));
 }
+Value VectorBuilder::shiftRightSigned(Value a, int32_t bits) {
+  return arith::ShRSIOp::create(ops, location, a, constantLike(a, bits));
+}
+Value VectorBuilder::absolute(Value a) {
+  return LLVM::AbsOp::create(ops, location, a.getType(), a, /*is_int_min_poison=*/false);
+}
+
+// ---- instructions
+
+Value VectorBuilder::intrinsic(StringRef name, Type result, ValueRange arguments) {
+  auto call = LLVM::CallIntrinsicOp::create(ops, location, result,
+                                            ops.getStringAttr("llvm." + name), arguments);
+  return call.getResult(0);
+}
+void VectorBuilder::intrinsic(StringRef name, ValueRange arguments) {
+  LLVM::CallIntrinsicOp::create(ops, location, ops.getStringAttr("llvm." + name), arguments);
+}
 
 // ---- comparison
 
@@ -181,6 +198,23 @@ Value VectorBuilder::shuffle(Value a, Value b, ArrayRef<int64_t> mask) {
 }
 Value VectorBuilder::bitCast(Value vector, VectorType to) {
   return vector::BitCastOp::create(ops, location, to, vector);
+}
+Value VectorBuilder::part(Value vector, int64_t number, int64_t count) {
+  const int64_t length = cast<VectorType>(vector.getType()).getNumElements() / count;
+  SmallVector<int64_t, 64> mask;
+  for (int64_t lane = 0; lane < length; ++lane)
+    mask.push_back(number * length + lane);
+  return count == 1 ? vector : shuffle(vector, vector, mask);
+}
+Value VectorBuilder::joined(ValueRange parts) {
+  if (parts.size() == 1)
+    return parts[0];
+  const size_t half = parts.size() / 2;
+  Value low = joined(parts.take_front(half)), high = joined(parts.drop_front(half));
+  SmallVector<int64_t, 64> mask;
+  for (int64_t lane = 0; lane < 2 * cast<VectorType>(low.getType()).getNumElements(); ++lane)
+    mask.push_back(lane);
+  return shuffle(low, high, mask);
 }
 
 // ---- memory

@@ -61,6 +61,13 @@ public:
   Value bitXor(Value a, Value b);
   Value shiftLeft(Value a, int32_t bits);
   Value shiftRight(Value a, int32_t bits); // logical
+  Value shiftRightSigned(Value a, int32_t bits);
+  Value absolute(Value a); // integers; the least one stays as it is
+
+  // ---- instructions
+  /// One of LLVM's intrinsic functions, without its prefix "llvm.".
+  Value intrinsic(llvm::StringRef name, Type result, ValueRange arguments);
+  void intrinsic(llvm::StringRef name, ValueRange arguments);
 
   // ---- comparison
   Value less(Value a, Value b);
@@ -84,6 +91,9 @@ public:
   Value laneNumbers(); // vector<16xi32> 0, 1, ..
   Value shuffle(Value a, Value b, llvm::ArrayRef<int64_t> mask);
   Value bitCast(Value vector, mlir::VectorType to);
+  /// Part `number` of `count` equal parts, and all parts as one vector again.
+  Value part(Value vector, int64_t number, int64_t count);
+  Value joined(ValueRange parts);
 
   // ---- memory
   Value offset(Value base, Value bytes);

@@ -69,10 +69,13 @@ Values WeightReader::readLine(Value address, Value scale) {
   return weights;
 }
 
-Value WeightReader::scale(const MatrixOperand &matrix, Value panel, Value k) {
-  Value group = v.quotient(k, contraction / format.groups);
+Value columnScales(VectorBuilder &v, const MatrixOperand &matrix, Value panel, Value group) {
   Value first = v.add(v.mul(group, matrix.scaleColumns), v.mul(panel, panelColumns));
-  Value scales = loadCacheVector(v, /*isBf16=*/true, v.offset(matrix.scales, v.mul(first, 2)));
+  return loadCacheVector(v, /*isBf16=*/true, v.offset(matrix.scales, v.mul(first, 2)));
+}
+
+Value WeightReader::scale(const MatrixOperand &matrix, Value panel, Value k) {
+  Value scales = columnScales(v, matrix, panel, v.quotient(k, contraction / format.groups));
   return format.kPack() == 4 ? v.mul(scales, v.splat(static_cast<float>(topByteScale))) : scales;
 }
 

@@ -13,6 +13,9 @@ struct MatrixOperand {
   Value scaleColumns; // padded columns of the whole matrix
 };
 
+/// bf16 scales of the columns of `panel` in one row group, as float32.
+Value columnScales(VectorBuilder &v, const MatrixOperand &matrix, Value panel, Value group);
+
 /// Reads lines (kPack consecutive k of 16 columns) as float32 vectors.
 class WeightReader {
 public:

@@ -32,7 +32,10 @@ static std::vector<CpuLevel> makeLevels() {
                          .remainder = {1, 1},
                          .chunkRows = 96,
                          .attentionHeads = 2,
-                         .attentionKeys = 1};
+                         .attentionKeys = 1,
+                         .products = ByteProducts::pairs128,
+                         .fewRows = {2, 1},
+                         .manyRows = {2, 1}};
   const TileShape avx2 = {.hasFma = true,
                           .gemvPanels = 4,
                           .gemvUnroll = 1,
@@ -41,7 +44,10 @@ static std::vector<CpuLevel> makeLevels() {
                           .remainder = {2, 2},
                           .chunkRows = 96,
                           .attentionHeads = 6,
-                          .attentionKeys = 1};
+                          .attentionKeys = 1,
+                          .products = ByteProducts::pairs256,
+                          .fewRows = {4, 1},
+                          .manyRows = {4, 1}};
   const TileShape avx512 = {.hasFma = true,
                             .gemvPanels = 4,
                             .gemvUnroll = 1,
@@ -50,7 +56,10 @@ static std::vector<CpuLevel> makeLevels() {
                             .remainder = {4, 4},
                             .chunkRows = 96,
                             .attentionHeads = 8,
-                            .attentionKeys = 2};
+                            .attentionKeys = 2,
+                            .products = ByteProducts::dots512,
+                            .fewRows = {4, 4},
+                            .manyRows = {6, 4}};
   return {{"x86-64-v2", "x86-64-v2", "", v2, sse},
           {"x86-64-v3", "x86-64-v3", "", v3, avx2},
           {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512}};
@@ -61,10 +70,27 @@ llvm::ArrayRef<CpuLevel> cpuLevels() {
   return levels;
 }
 
+static std::vector<CpuLevel> makeExpandedLevels() {
+  CpuLevel dots =
+      *llvm::find_if(cpuLevels(), [](const CpuLevel &level) { return level.name == "x86-64-v3"; });
+  dots.name = "x86-64-v3-dots";
+  dots.tiles.products = ByteProducts::dots512;
+  dots.tiles.fewRows = {4, 4};
+  dots.tiles.manyRows = {6, 4};
+  dots.tiles.expandsProducts = true;
+  return {dots};
+}
+
+llvm::ArrayRef<CpuLevel> expandedLevels() {
+  static const std::vector<CpuLevel> levels = makeExpandedLevels();
+  return levels;
+}
+
 const CpuLevel *cpuLevelNamed(llvm::StringRef name) {
-  for (const CpuLevel &level : cpuLevels())
-    if (level.name == name)
-      return &level;
+  for (llvm::ArrayRef<CpuLevel> levels : {cpuLevels(), expandedLevels()})
+    for (const CpuLevel &level : levels)
+      if (level.name == name)
+        return &level;
   return nullptr;
 }
 

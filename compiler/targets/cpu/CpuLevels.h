@@ -23,7 +23,11 @@ struct CpuLevel {
 /// All levels, the most widely available first.
 llvm::ArrayRef<CpuLevel> cpuLevels();
 
-/// The level of that name, or null.
+/// Levels for tests alone: the code of levels that few machines have, with
+/// plain arithmetic in place of their instructions.
+llvm::ArrayRef<CpuLevel> expandedLevels();
+
+/// The level of that name, an expanded one too, or null.
 const CpuLevel *cpuLevelNamed(llvm::StringRef name);
 
 /// Whether this machine can execute code of `level`.

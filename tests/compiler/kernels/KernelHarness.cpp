@@ -101,6 +101,14 @@ std::vector<std::string> hostLevels() {
   return names;
 }
 
+std::vector<std::string> productLevels() {
+  std::vector<std::string> names = hostLevels();
+  for (const CpuLevel &level : expandedLevels())
+    if (canHostRun(level))
+      names.push_back(level.name);
+  return names;
+}
+
 std::string shortName(const std::string &level) { return level.substr(level.rfind('-') + 1); }
 
 // ---- numbers

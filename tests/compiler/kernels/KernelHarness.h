@@ -82,6 +82,9 @@ private:
 /// Names of the levels that this machine executes.
 std::vector<std::string> hostLevels();
 
+/// Those and the levels that exist for tests alone (expandedLevels).
+std::vector<std::string> productLevels();
+
 /// A short name for TEST_P cases: "v3".
 std::string shortName(const std::string &level);
 

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What all forms share, and the form for one row.
+#include "compiler/kernels/IntegerProduct.h"
+
+#include <algorithm>
+
+namespace grok::compiler {
+
+static constexpr int64_t vectorBytes = panelColumns * 4;
+static constexpr int64_t lineInputs = 4;
+static constexpr int64_t lineBytes = panelColumns * lineInputs;
+
+// Inputs of one iteration: loops cost little against four lines of each panel.
+static constexpr int64_t leastStep = 16;
+
+// As the float form: each gathered row is used for four panels.
+static constexpr int64_t chunkWalkPanels = 4;
+
+static ByteDot::Bytes packedBytes(const WeightFormat &format) {
+  return format.hasMultipliers() ? ByteDot::Bytes::codes : ByteDot::Bytes::weights;
+}
+
+IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged)
+    : MatrixProduct(kernel, width, isRagged,
+                    kernel.spec.maxRows == 1 ? Blocking{kernel.tiles.gemvPanels, 1}
+                                             : Blocking{chunkWalkPanels, kernel.tiles.chunkRows}),
+      format(kernel.spec.weight), record(plan::QuantizedRow::of(contraction, unit)),
+      packed(kernel, format, contraction),
+      packedDot(kernel, packedBytes(format), packed.zeroPoint()),
+      storedDot(kernel, ByteDot::storedBytes(kernel, format), packed.zeroPoint()),
+      runsPerUnit(unit / packed.runInputs()), startCount(storedDot.isCodes() ? runsPerUnit : 1),
+      scalesUnits(contraction / format.groups % (contraction / slices) != 0) {
+  sums = kernel.scratch(slices * chunkRows * walkPanels * vectorBytes);
+  if (isGemv)
+    return;
+  stored = kernel.scratch(walkPanels * unit * panelColumns);
+  codes = kernel.scratch(chunkRows * unit);
+  starts = kernel.scratch(chunkRows * startCount * 4);
+  rowScales = kernel.scratch(chunkRows * 4);
+}
+
+void IntegerProduct::emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows,
+                          RowInput input, Value result) {
+  forWalks(matrix, firstPanel, panels, [&](const Walk &walk) {
+    if (isGemv)
+      emitRow(matrix, walk, input(kernel.index(0)), result);
+    else
+      emitChunk(matrix, walk, rows, input, result);
+  });
+}
+
+// ---- units
+
+IntegerProduct::RowUnit IntegerProduct::rowUnit(Value row, Value unitNumber) {
+  RowUnit result;
+  result.codes = kernel.rowAddress(row, unitNumber, unit);
+  result.scale = kernel.load(
+      kernel.f32, kernel.offset(kernel.rowAddress(row, unitNumber, 4), record.scalesOffset));
+  const int64_t runWords = packed.runInputs() / record.sumRows;
+  Value words = kernel.offset(kernel.rowAddress(row, unitNumber, unit / record.sumRows * 4),
+                              record.sumsOffset);
+  for (int64_t run = 0; run < runsPerUnit; ++run)
+    result.startWords.push_back(
+        packedDot.startWord(kernel.offset(words, run * runWords * 4), runWords));
+  return result;
+}
+
+// Sums of a unit, [row][panel].
+Values IntegerProduct::multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+                                    Value unitNumber) {
+  const ByteDot &dot = dotOf(lines);
+  Values total;
+  for (int64_t run = 0; run < (dot.isCodes() ? runsPerUnit : 1); ++run) {
+    PackedLines::Place place = packed.placeOf(kernel.add(kernel.mul(unitNumber, runsPerUnit), run));
+    Values sums = multiplyRun(lines, rows, place, run), multipliers(lines.count());
+    for (size_t panel = 0; panel < lines.count() && dot.isCodes(); ++panel)
+      multipliers[panel] = dot.multipliersAt(kernel.offset(lines.panels[panel], place.multipliers));
+    for (size_t i = 0; i < sums.size(); ++i) {
+      Value sum = dot.finish(sums[i], multipliers[i % lines.count()]);
+      if (run == 0)
+        total.push_back(sum);
+      else
+        total[i] = kernel.add(total[i], sum);
+    }
+  }
+  return total;
+}
+
+// `place` counts for packed lines only.
+Values IntegerProduct::multiplyRun(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+                                   const PackedLines::Place &place, int64_t run) {
+  const ByteDot &dot = dotOf(lines);
+  const int64_t inputs = dot.isCodes() ? packed.runInputs() : unit, first = run * inputs;
+  const int64_t bundle = lines.isStored ? lineInputs : packed.bundleInputs();
+  const int64_t step = std::min(inputs, std::max(leastStep, bundle));
+  Values starts;
+  for (const RowUnit &row : rows)
+    starts.append(lines.count(), dot.start(row.startWords[run]));
+  llvm::SmallVector<RowUnit, 8> runRows(rows.begin(), rows.end());
+  for (RowUnit &row : runRows)
+    row.codes = kernel.offset(row.codes, first);
+  Lines runLines = lines;
+  for (Value &line : runLines.lines)
+    line = kernel.offset(line, first * panelColumns);
+  auto body = [&](Value at, ValueRange carried) {
+    Values sums(carried);
+    for (int64_t inner = 0; inner < step; inner += bundle)
+      addBundle(runLines, runRows, place, kernel.add(at, inner), sums);
+    return sums;
+  };
+  if (step == inputs)
+    return body(kernel.index(0), starts);
+  return kernel.loop(kernel.index(0), kernel.index(inputs), step, starts, body);
+}
+
+// The lines that open together, from input `at` of the run on; panel by panel,
+// because registers do not hold the opened lines of all.
+void IntegerProduct::addBundle(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+                               const PackedLines::Place &place, Value at, Values &sums) {
+  const ByteDot &dot = dotOf(lines);
+  for (size_t panel = 0; panel < lines.count(); ++panel) {
+    Values opened;
+    if (lines.isStored) {
+      Value address = kernel.rowAddress(lines.lines[panel], at, panelColumns);
+      opened = {kernel.load(kernel.vectorOf(kernel.i8, lineBytes), address, 64)};
+    } else {
+      Value address = kernel.offset(lines.panels[panel], place.lines);
+      opened = packed.openBundle(kernel.rowAddress(address, at, panelColumns * format.bits() / 8));
+    }
+    for (size_t line = 0; line < opened.size(); ++line) {
+      Values prepared = dot.prepare(opened[line]);
+      for (size_t row = 0; row < rows.size(); ++row) {
+        Value inputs =
+            kernel.load(kernel.i32, kernel.offset(kernel.offset(rows[row].codes, at),
+                                                  static_cast<int64_t>(line) * lineInputs));
+        Value &sum = sums[row * lines.count() + panel];
+        sum = dot.add(sum, prepared, inputs);
+      }
+    }
+  }
+}
+
+// ---- sums
+
+Values IntegerProduct::unitScales(const MatrixOperand &matrix, llvm::ArrayRef<Value> panels,
+                                  Value unitNumber) {
+  Values scales(panels.size());
+  if (scalesUnits) {
+    Value group = kernel.quotient(unitNumber, contraction / format.groups / unit);
+    for (size_t i = 0; i < panels.size(); ++i)
+      scales[i] = columnScales(kernel, matrix, panels[i], group);
+  }
+  return scales;
+}
+
+Value IntegerProduct::addUnit(Value unitSum, Value rowScale, Value columnScale, Value sliceSum) {
+  Value factor = columnScale ? kernel.mul(rowScale, columnScale) : rowScale;
+  return kernel.multiplyAdd(kernel.toFloat(unitSum), factor, sliceSum);
+}
+
+void IntegerProduct::finishRow(const MatrixOperand &matrix, const Walk &walk, Value rowSums,
+                               int64_t sliceStride, Value row, Value result) {
+  for (int64_t panel = 0; panel < walkPanels; ++panel) {
+    auto leaf = [&](int64_t slice) {
+      Value sum = kernel.load(
+          kernel.floats, kernel.offset(rowSums, slice * sliceStride + panel * vectorBytes), 64);
+      if (scalesUnits)
+        return sum;
+      const int64_t group = slice * format.groups / slices;
+      return kernel.mul(sum,
+                        columnScales(kernel, matrix, walk.absolute[panel], kernel.index(group)));
+    };
+    kernel.store(sliceTree(leaf, 0, slices), resultAddress(result, row, walk.relative[panel]), 64);
+  }
+}
+
+// ---- one row
+
+void IntegerProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Value row,
+                             Value result) {
+  const int64_t stride = walkPanels * vectorBytes;
+  Lines lines{/*isStored=*/false, {}, walk.weights};
+  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
+    Value firstUnit = kernel.mul(slice, unitsPerSlice);
+    auto body = [&](Value unitOfSlice, ValueRange carried) {
+      Value number = kernel.add(firstUnit, unitOfSlice);
+      RowUnit inputs = rowUnit(row, number);
+      Values unitSums = multiplyUnit(lines, inputs, number);
+      Values scales = unitScales(matrix, walk.absolute, number);
+      Value rowScale = kernel.broadcast(inputs.scale);
+      for (int64_t i = 0; i < walkPanels; ++i)
+        unitSums[i] = addUnit(unitSums[i], rowScale, scales[i], carried[i]);
+      return unitSums;
+    };
+    Values sliceSums = kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1,
+                                   Values(walkPanels, kernel.splat(0.0f)), body);
+    Value address = kernel.rowAddress(sums, slice, stride);
+    for (int64_t i = 0; i < walkPanels; ++i)
+      kernel.store(sliceSums[i], kernel.offset(address, i * vectorBytes), 64);
+  });
+  finishRow(matrix, walk, sums, stride, kernel.index(0), result);
+}
+
+} // namespace grok::compiler

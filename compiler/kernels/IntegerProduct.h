@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The product of quantised rows (plan::QuantizedRow) and integer weights.
+#pragma once
+
+#include "compiler/kernels/ByteDot.h"
+#include "compiler/kernels/MatrixProduct.h"
+#include "compiler/kernels/PackedLines.h"
+#include "dialects/plan/QuantizedRow.h"
+
+namespace grok::compiler {
+
+/// Sums of a unit are exact integers, so no form and no level can change them.
+/// They enter the sum of their slice as sum = fma(float(unit sum), the row's
+/// scale of the unit, sum); the columns' scales multiply whole slices where
+/// slices lie inside row groups, else the row's scale first.
+///
+/// One row, and few rows, take weights straight from memory; for many rows
+/// each unit's weights are opened once into the first-level cache.
+class IntegerProduct final : public MatrixProduct {
+public:
+  IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged);
+
+  int64_t inputRowBytes() const override { return record.bytes; }
+  void emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows, RowInput input,
+            Value result) override;
+
+private:
+  // One row's inputs of a unit.
+  struct RowUnit {
+    Value codes;
+    Values startWords; // per run of codes, else one
+    Value scale;       // float32
+  };
+  // Weights of a register block.
+  struct Lines {
+    bool isStored; // opened, in `stored`; else straight from the panels
+    Values lines;  // isStored: address of each panel's first line
+    Values panels; // addresses of the packed panels
+    size_t count() const { return panels.size(); }
+  };
+
+  // Shared by all forms.
+  RowUnit rowUnit(Value row, Value unitNumber);
+  Values multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> rows, Value unitNumber);
+  Values multiplyRun(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+                     const PackedLines::Place &place, int64_t run);
+  void addBundle(const Lines &lines, llvm::ArrayRef<RowUnit> rows, const PackedLines::Place &place,
+                 Value at, Values &sums);
+  const ByteDot &dotOf(const Lines &lines) const { return lines.isStored ? storedDot : packedDot; }
+  Values unitScales(const MatrixOperand &matrix, llvm::ArrayRef<Value> panels, Value unitNumber);
+  Value addUnit(Value unitSum, Value rowScale, Value columnScale, Value sliceSum);
+  void finishRow(const MatrixOperand &matrix, const Walk &walk, Value rowSums, int64_t sliceStride,
+                 Value row, Value result);
+
+  // One row: sums of a slice in registers.
+  void emitRow(const MatrixOperand &matrix, const Walk &walk, Value row, Value result);
+
+  // Chunks of rows: sums of all slices in memory (IntegerProductChunk.cpp).
+  struct ChunkUnit {
+    const MatrixOperand &matrix;
+    const Walk &walk;
+    Value rows;
+    RowInput input;
+    Value number;    // of the unit
+    Value sliceSums; // [row][walk panel][16]
+  };
+  void emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input,
+                 Value result);
+  void clearRows(Value target, Value rows);
+  void forPanelBlocks(const ChunkUnit &chunk, int64_t count,
+                      llvm::function_ref<void(Value first, const Values &absolute)> body);
+  void emitFewRows(const ChunkUnit &chunk);
+  void emitFewRowBlock(const ChunkUnit &chunk, Value first, int64_t count);
+  void emitManyRows(const ChunkUnit &chunk);
+  void addBlock(const ChunkUnit &chunk, const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+                Value firstRow, Value firstPanel, ValueRange scales);
+  void gatherRows(const ChunkUnit &chunk);
+  RowUnit gatheredRow(Value row);
+  void storeUnit(const ChunkUnit &chunk);
+  void storeRun(Value panel, Value to, const PackedLines::Place &place);
+  Value filledRows(Value rows);
+  bool storesLines() const;
+
+  WeightFormat format;
+  plan::QuantizedRow record;
+  PackedLines packed;
+  ByteDot packedDot, storedDot;
+  int64_t runsPerUnit, startCount; // start words of a gathered row
+  bool scalesUnits;                // slices cross row groups
+  Value sums;                      // [slice][row][walk panel][16]
+  Value stored;                    // [walk panel][unit / 4][16][4] opened weights
+  Value codes, starts, rowScales;  // gathered: [row][unit], [row][startCount], [row]
+};
+
+} // namespace grok::compiler

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// IntegerProduct for chunks of rows: register blocks of rows and panels, over
+// packed weights for few rows, over opened ones for many.
+#include "compiler/kernels/IntegerProduct.h"
+
+#include <algorithm>
+
+namespace grok::compiler {
+
+static constexpr int64_t vectorBytes = panelColumns * 4;
+static constexpr int64_t lineInputs = 4;
+static constexpr int64_t lineBytes = panelColumns * lineInputs;
+
+// Up to so many blocks of few rows, opening weights in registers for each
+// block costs less than storing them opened.
+static constexpr int64_t fewBlocks = 2;
+
+// Whether many rows read opened weights. The pairs of int8 are made from
+// packed lines as they are, which the first-level cache holds after one block.
+bool IntegerProduct::storesLines() const { return storedDot.kind() != ByteDot::Bytes::weights; }
+
+void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows,
+                               RowInput input, Value result) {
+  const int64_t rowStride = walkPanels * vectorBytes, sliceStride = chunkRows * rowStride;
+  Value limit = kernel.index(fewBlocks * kernel.tiles.fewRows.rows);
+  Value isMany = kernel.less(limit, rows);
+  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
+    Value sliceSums = kernel.rowAddress(sums, slice, sliceStride);
+    clearRows(sliceSums, rows);
+    kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
+      Value number = kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice);
+      ChunkUnit chunk{matrix, walk, rows, input, number, sliceSums};
+      kernel.when(isMany, [&] { emitManyRows(chunk); }, [&] { emitFewRows(chunk); });
+    });
+  });
+  kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
+    finishRow(matrix, walk, kernel.rowAddress(sums, row, rowStride), sliceStride, row, result);
+  });
+}
+
+// Rows that fill up the last block repeat the last real row.
+Value IntegerProduct::filledRows(Value rows) {
+  const int64_t block = std::max(kernel.tiles.fewRows.rows, kernel.tiles.manyRows.rows);
+  return kernel.minimum(kernel.add(rows, block - 1), kernel.index(chunkRows));
+}
+
+void IntegerProduct::clearRows(Value target, Value rows) {
+  Value vectors = kernel.mul(filledRows(rows), walkPanels), none = kernel.splat(0.0f);
+  kernel.loop(kernel.index(0), vectors, 1, [&](Value vector) {
+    kernel.store(none, kernel.rowAddress(target, vector, vectorBytes), 64);
+  });
+}
+
+// ---- blocks
+
+void IntegerProduct::forPanelBlocks(const ChunkUnit &chunk, int64_t count,
+                                    llvm::function_ref<void(Value, const Values &)> body) {
+  count = std::min(count, walkPanels);
+  while (walkPanels % count != 0)
+    --count;
+  auto emitBlock = [&](Value first) {
+    Values absolute;
+    for (int64_t i = 0; i < count; ++i) {
+      Value panel = kernel.add(chunk.walk.absolute[0], kernel.add(first, i));
+      absolute.push_back(mayClamp ? kernel.minimum(panel, chunk.walk.absolute.back()) : panel);
+    }
+    body(first, absolute);
+  };
+  if (count == walkPanels)
+    emitBlock(kernel.index(0));
+  else
+    kernel.loop(kernel.index(0), kernel.index(walkPanels), count, emitBlock);
+}
+
+// Adds a unit to the slice sums of neighbouring rows and panels.
+void IntegerProduct::addBlock(const ChunkUnit &chunk, const Lines &lines,
+                              llvm::ArrayRef<RowUnit> rows, Value firstRow, Value firstPanel,
+                              ValueRange scales) {
+  Values unitSums = multiplyUnit(lines, rows, chunk.number);
+  Value corner = kernel.rowAddress(
+      chunk.sliceSums, kernel.add(kernel.mul(firstRow, walkPanels), firstPanel), vectorBytes);
+  for (size_t row = 0; row < rows.size(); ++row) {
+    Value rowScale = kernel.broadcast(rows[row].scale);
+    for (size_t panel = 0; panel < lines.count(); ++panel) {
+      Value at = kernel.offset(corner, (row * walkPanels + panel) * vectorBytes);
+      Value before = kernel.load(kernel.floats, at, 64);
+      Value unitSum = unitSums[row * lines.count() + panel];
+      kernel.store(addUnit(unitSum, rowScale, scales[panel], before), at, 64);
+    }
+  }
+}
+
+// ---- few rows
+
+// Blocks of one, two or all rows of a full block: an expert of a small batch
+// has any of these.
+void IntegerProduct::emitFewRows(const ChunkUnit &chunk) {
+  const int64_t whole = kernel.tiles.fewRows.rows;
+  kernel.loop(kernel.index(0), chunk.rows, whole, [&](Value first) {
+    Value left = kernel.sub(chunk.rows, first);
+    auto emitFrom = [&](int64_t count, auto &emitMore) -> void {
+      if (count >= whole)
+        return emitFewRowBlock(chunk, first, whole);
+      kernel.when(
+          kernel.equal(left, kernel.index(count)), [&] { emitFewRowBlock(chunk, first, count); },
+          [&] { emitMore(2 * count, emitMore); });
+    };
+    emitFrom(1, emitFrom);
+  });
+}
+
+void IntegerProduct::emitFewRowBlock(const ChunkUnit &chunk, Value first, int64_t count) {
+  const RegisterBlock &block = kernel.tiles.fewRows;
+  llvm::SmallVector<RowUnit, 8> rows;
+  for (int64_t i = 0; i < count; ++i) {
+    Value row = kernel.minimum(kernel.add(first, i), kernel.add(chunk.rows, -1));
+    rows.push_back(rowUnit(chunk.input(row), chunk.number));
+  }
+  const int64_t panels = std::min(kernel.tiles.gemvPanels, block.panels * block.rows / count);
+  forPanelBlocks(chunk, panels, [&](Value firstPanel, const Values &absolute) {
+    Lines lines{/*isStored=*/false, {}, {}};
+    for (Value panel : absolute)
+      lines.panels.push_back(kernel.rowAddress(chunk.matrix.weights, panel, panelBytes));
+    addBlock(chunk, lines, rows, first, firstPanel,
+             unitScales(chunk.matrix, absolute, chunk.number));
+  });
+}
+
+// ---- many rows
+
+void IntegerProduct::emitManyRows(const ChunkUnit &chunk) {
+  const RegisterBlock &block = kernel.tiles.manyRows;
+  gatherRows(chunk);
+  if (storesLines())
+    storeUnit(chunk);
+  forPanelBlocks(chunk, block.panels, [&](Value firstPanel, const Values &absolute) {
+    Lines lines{storesLines(), {}, {}};
+    for (size_t i = 0; i < absolute.size(); ++i) {
+      Value panel = kernel.add(firstPanel, i);
+      lines.lines.push_back(kernel.rowAddress(stored, panel, unit * panelColumns));
+      lines.panels.push_back(kernel.rowAddress(chunk.matrix.weights, absolute[i], panelBytes));
+    }
+    Values scales = unitScales(chunk.matrix, absolute, chunk.number);
+    kernel.loop(kernel.index(0), chunk.rows, block.rows, [&](Value first) {
+      llvm::SmallVector<RowUnit, 8> rows;
+      for (int64_t i = 0; i < block.rows; ++i)
+        rows.push_back(gatheredRow(kernel.add(first, i)));
+      addBlock(chunk, lines, rows, first, firstPanel, scales);
+    });
+  });
+}
+
+void IntegerProduct::gatherRows(const ChunkUnit &chunk) {
+  const int64_t length = std::min(unit, lineBytes);
+  Type part = kernel.vectorOf(kernel.i8, length);
+  kernel.loop(kernel.index(0), filledRows(chunk.rows), 1, [&](Value row) {
+    Value real = kernel.minimum(row, kernel.add(chunk.rows, -1));
+    Value from = chunk.input(real);
+    Value source = kernel.rowAddress(from, chunk.number, unit);
+    Value target = kernel.rowAddress(codes, row, unit);
+    for (int64_t at = 0; at < unit; at += length)
+      kernel.store(kernel.load(part, kernel.offset(source, at)), kernel.offset(target, at));
+    Value scale = kernel.offset(kernel.rowAddress(from, chunk.number, 4), record.scalesOffset);
+    kernel.store(kernel.load(kernel.f32, scale), kernel.rowAddress(rowScales, row, 4));
+    const int64_t words = unit / record.sumRows / startCount;
+    Value sumWords = kernel.offset(kernel.rowAddress(from, chunk.number, unit / record.sumRows * 4),
+                                   record.sumsOffset);
+    for (int64_t i = 0; i < startCount; ++i)
+      kernel.store(storedDot.startWord(kernel.offset(sumWords, i * words * 4), words),
+                   kernel.offset(kernel.rowAddress(starts, row, startCount * 4), i * 4));
+  });
+}
+
+IntegerProduct::RowUnit IntegerProduct::gatheredRow(Value row) {
+  RowUnit result;
+  result.codes = kernel.rowAddress(codes, row, unit);
+  result.scale = kernel.load(kernel.f32, kernel.rowAddress(rowScales, row, 4));
+  for (int64_t i = 0; i < startCount; ++i)
+    result.startWords.push_back(kernel.load(
+        kernel.i32, kernel.offset(kernel.rowAddress(starts, row, startCount * 4), i * 4)));
+  return result;
+}
+
+// ---- opened weights
+
+void IntegerProduct::storeUnit(const ChunkUnit &chunk) {
+  forPanelBlocks(chunk, 1, [&](Value firstPanel, const Values &absolute) {
+    Value panel = kernel.rowAddress(chunk.matrix.weights, absolute[0], panelBytes);
+    Value to = kernel.rowAddress(stored, firstPanel, unit * panelColumns);
+    kernel.loop(kernel.index(0), kernel.index(runsPerUnit), 1, [&](Value run) {
+      Value number = kernel.add(kernel.mul(chunk.number, runsPerUnit), run);
+      storeRun(panel, kernel.rowAddress(to, run, packed.runInputs() * panelColumns),
+               packed.placeOf(number));
+    });
+  });
+}
+
+void IntegerProduct::storeRun(Value panel, Value to, const PackedLines::Place &place) {
+  Value multipliers;
+  if (format.hasMultipliers())
+    multipliers = kernel.offset(panel, place.multipliers);
+  LineOpener opener(kernel, format, storedDot.kind(), multipliers);
+  Value from = kernel.offset(panel, place.lines);
+  const int64_t bundle = packed.bundleInputs();
+  kernel.loop(kernel.index(0), kernel.index(packed.runInputs()), bundle, [&](Value at) {
+    Values lines = packed.openBundle(kernel.rowAddress(from, at, panelColumns * format.bits() / 8));
+    for (size_t i = 0; i < lines.size(); ++i)
+      kernel.store(opener.open(lines[i]),
+                   kernel.offset(kernel.rowAddress(to, at, panelColumns), i * lineBytes), 64);
+  });
+}
+
+} // namespace grok::compiler

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// `fast` products against their definition, bit for bit, in every form: one
+// row, few rows, many rows.
+#include "tests/compiler/kernels/IntegerMatrix.h"
+#include "tests/compiler/kernels/QuantizedReference.h"
+
+#include <gtest/gtest.h>
+
+namespace grok::compiler::testing {
+
+using Element = WeightFormat::Element;
+
+struct ProductCase {
+  int64_t inputs, columns, groups;
+  Element element;
+  int64_t group = 0;
+};
+
+class IntegerProduct : public ::testing::TestWithParam<std::string> {
+protected:
+  void check(const ProductCase &c, const std::vector<int64_t> &rowCounts);
+};
+
+static KernelSpec specOf(const ProductCase &c, int64_t maxRows) {
+  KernelSpec spec;
+  spec.numerics = Numerics::fast;
+  spec.maxRows = maxRows;
+  spec.in = c.inputs;
+  spec.out = c.columns;
+  spec.weight =
+      WeightFormat::forContraction(c.element, c.inputs, c.groups, Numerics::fast, c.group);
+  return spec;
+}
+
+void IntegerProduct::check(const ProductCase &c, const std::vector<int64_t> &rowCounts) {
+  const std::string name = std::to_string(c.inputs) + "x" + std::to_string(c.columns) + " G" +
+                           std::to_string(c.groups) + " " + nameOf(c.element) + " g" +
+                           std::to_string(c.group);
+  SCOPED_TRACE(name);
+  std::mt19937 random = reproducible(31);
+  KernelSpec one = specOf(c, 1), many = specOf(c, 512);
+  ASSERT_EQ(problemIn(one), std::nullopt);
+  const WeightFormat &format = one.weight;
+  const int64_t most = *std::max_element(rowCounts.begin(), rowCounts.end());
+  const int64_t recordBytes = plan::QuantizedRow::of(c.inputs, format.unit).bytes;
+  const int64_t stride = paddedTo16(c.columns), tiles = (c.columns + 63) / 64;
+  IntegerMatrix matrix = randomIntegers(random, c.inputs, c.columns, format);
+  Buffer x = randomRows(random, most, c.inputs, /*isBf16=*/false);
+  Buffer records = quantizedRows(x, most, c.inputs, format.unit);
+  std::vector<float> expected(most * stride);
+  for (int64_t row = 0; row < most; ++row)
+    for (int64_t column = 0; column < c.columns; ++column)
+      expected[row * stride + column] = documentedSum(
+          matrix, records.byteData() + row * recordBytes, column, GetParam() != "x86-64-v2");
+  LoadedKernels kernels({{"one", one}, {"many", many}}, GetParam());
+  auto run = [&](const char *symbol, int64_t first, int64_t rows) {
+    Buffer y(rows * stride * 4);
+    kernels.run(symbol,
+                {records.byteData() + first * recordBytes, matrix.packed.data(),
+                 matrix.scales.data(), y.data()},
+                Step::ofRows(rows), 0, tiles);
+    ASSERT_TRUE(y.isGuardIntact());
+    for (int64_t i = 0; i < rows * stride; ++i)
+      ASSERT_EQ(y.floats()[i], expected[first * stride + i])
+          << symbol << " " << rows << " rows, row " << i / stride << " column " << i % stride;
+  };
+  run("one", 0, 1);
+  run("one", most - 1, 1);
+  for (int64_t rows : rowCounts)
+    run("many", most - rows, rows);
+}
+
+static const std::vector<int64_t> fewRows = {1, 2, 3, 5, 8};
+static const std::vector<int64_t> allRows = {1, 2, 3, 4, 5, 16, 17, 33, 100};
+
+TEST_P(IntegerProduct, int8) {
+  check({512, 64, 1, Element::i8}, allRows);
+  check({512, 80, 8, Element::i8}, {5, 17});
+  check({192, 33, 2, Element::i8}, {3, 20}); // slices cross row groups
+  check({2048, 16, 8, Element::i8}, {1, 12});
+}
+
+TEST_P(IntegerProduct, int8OddShapes) {
+  check({96, 100, 1, Element::i8}, {2, 13}); // units of 32
+  check({80, 24, 1, Element::i8}, {3, 9});   // 16
+  check({88, 17, 1, Element::i8}, {3, 9});   // 8
+  check({36, 40, 1, Element::i8}, {3, 9});   // 4
+  check({344, 90, 2, Element::i8}, {1, 10});
+}
+
+TEST_P(IntegerProduct, int4) {
+  check({512, 64, 1, Element::i4, 64}, allRows);
+  check({512, 80, 2, Element::i4, 32}, {5, 17});
+  check({2048, 20, 8, Element::i4, 64}, {1, 12});
+}
+
+TEST_P(IntegerProduct, int3) {
+  check({512, 64, 1, Element::i3, 64}, allRows);
+  check({512, 80, 2, Element::i3, 32}, {5, 17});
+  check({2048, 20, 8, Element::i3, 64}, {1, 12});
+}
+
+// The last super-group of a panel holds one, two or three groups.
+TEST_P(IntegerProduct, partialSuperGroups) {
+  for (Element element : {Element::i4, Element::i3}) {
+    check({192, 40, 1, element, 64}, fewRows);
+    check({320, 40, 1, element, 64}, {2, 11});
+    check({96, 33, 1, element, 32}, {3, 18});
+    check({448, 17, 1, element, 32}, {1, 9});
+    check({384, 64, 2, element, 64}, {4, 19}); // slices cross row groups
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, IntegerProduct, ::testing::ValuesIn(productLevels()),
+                         [](const auto &info) { return shortName(info.param); });
+
+} // namespace grok::compiler::testing
