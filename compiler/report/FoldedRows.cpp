@@ -49,26 +49,56 @@ std::string rangesOf(const std::vector<int64_t> &numbers) {
   return text;
 }
 
-/// Layers whose items are all here by range, then those of single experts.
-static std::string layersText(const std::map<int64_t, std::vector<int64_t>> &experts) {
-  std::vector<int64_t> whole;
+namespace {
+/// Where the items of one row are.
+struct Places {
+  bool isTable = false;
+  std::vector<int64_t> layers;                     // all experts
+  std::map<int64_t, std::vector<int64_t>> experts; // single ones, by layer
+
+  std::string text() const;
+};
+} // namespace
+
+/// More layers with single experts than this are counted, not listed.
+static constexpr size_t mostListed = 4;
+
+std::string Places::text() const {
+  if (isTable)
+    return "-";
   std::string parts;
+  size_t count = 0;
   for (const auto &[layer, chosen] : experts) {
-    if (layer < 0)
-      return "-";
-    if (chosen.empty())
-      whole.push_back(layer);
-    else
-      parts += (parts.empty() ? "" : ", ") + std::to_string(layer) +
-               (chosen.size() == 1 ? " (expert " : " (experts ") + rangesOf(chosen) + ")";
+    parts += (parts.empty() ? "" : ", ") + std::to_string(layer) +
+             (chosen.size() == 1 ? " (expert " : " (experts ") + rangesOf(chosen) + ")";
+    count += chosen.size();
   }
-  std::string text = rangesOf(whole);
-  return text + (text.empty() || parts.empty() ? "" : ", ") + parts;
+  if (experts.size() > mostListed)
+    parts = std::to_string(count) + " experts of " + std::to_string(experts.size()) + " layers";
+  return rangesOf(layers) + (layers.empty() || parts.empty() ? "" : ", ") + parts;
+}
+
+/// The places of the items of a row, given how many items each layer has.
+static Places placesOf(const std::vector<const SelectedItem *> &items,
+                       const std::map<std::pair<std::string, int64_t>, size_t> &itemsOfLayer) {
+  Places places;
+  for (const SelectedItem *item : items) {
+    places.isTable |= item->layer < 0;
+    places.experts[item->layer].push_back(item->expert);
+  }
+  for (auto at = places.experts.begin(); at != places.experts.end();) {
+    bool isWhole = at->second.size() == itemsOfLayer.at({items.front()->kind, at->first});
+    if (isWhole)
+      places.layers.push_back(at->first);
+    at = isWhole ? places.experts.erase(at) : std::next(at);
+  }
+  return places;
 }
 
 std::vector<FoldedRow> foldItems(const QuantizationReport &report) {
   std::vector<FoldedRow> rows;
-  std::vector<std::map<int64_t, std::vector<int64_t>>> experts; // by row, then layer
+  std::vector<std::vector<const SelectedItem *>> items; // by row
+  std::map<std::pair<std::string, int64_t>, size_t> itemsOfLayer;
   for (const SelectedItem &item : report.selection.items) {
     size_t at = 0;
     while (at < rows.size() && (rows[at].kind != item.kind || rows[at].format != item.format))
@@ -78,22 +108,21 @@ std::vector<FoldedRow> foldItems(const QuantizationReport &report) {
       row.kind = item.kind;
       row.format = item.format;
       row.measured = 0;
-      experts.emplace_back();
+      items.emplace_back();
     }
+    items[at].push_back(&item);
+    ++itemsOfLayer[{item.kind, item.layer}];
     FoldedRow &row = rows[at];
     row.elements += item.elements;
     row.bytes += item.bytes;
     row.loss += item.loss;
-    std::vector<int64_t> &chosen = experts[at][item.layer];
-    if (item.expert >= 0)
-      chosen.push_back(item.expert);
     if (auto found = report.itemLosses.find(item.name); found == report.itemLosses.end())
       row.measured.reset();
     else if (row.measured)
       *row.measured += found->second;
   }
   for (size_t at = 0; at < rows.size(); ++at)
-    rows[at].layers = layersText(experts[at]);
+    rows[at].layers = placesOf(items[at], itemsOfLayer).text();
   return rows;
 }
 

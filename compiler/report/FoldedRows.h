@@ -8,7 +8,7 @@ namespace grok::report {
 
 struct FoldedRow {
   std::string kind, format;
-  std::string layers; // "0-3, 7", "4 (experts 0-2)", "-" for the table
+  std::string layers; // "0-3, 7, 4 (experts 0-2)", "90 experts of 40 layers", "-" for the table
   int64_t elements = 0, bytes = 0;
   double loss = 0;                // predicted, nats
   std::optional<double> measured; // nats, if all its items were measured

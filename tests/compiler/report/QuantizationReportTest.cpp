@@ -68,6 +68,20 @@ TEST(FoldedRows, FoldsLayersAndNamesSingleExperts) {
   EXPECT_EQ(rows[2].layers, "1 (expert 1)");
 }
 
+TEST(FoldedRows, CountsExpertsOfManyLayers) {
+  QuantizationReport report;
+  for (int64_t layer = 0; layer < 6; ++layer)
+    for (int64_t expert = 0; expert < 2; ++expert) {
+      // Layer 5 is whole again.
+      const char *format = layer < 5 && expert == 0 ? "int3g32" : "int4g32";
+      report.selection.items.push_back({"", "down", format, layer, expert, 1, 1, 0});
+    }
+  std::vector<FoldedRow> rows = foldItems(report);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].layers, "5 experts of 5 layers");
+  EXPECT_EQ(rows[1].layers, "5, 5 experts of 5 layers");
+}
+
 TEST(FoldedRows, WritesNumbersForPeople) {
   EXPECT_EQ(bytesText(999), "999 B");
   EXPECT_EQ(bytesText(999'949), "999.9 kB");
