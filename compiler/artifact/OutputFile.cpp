@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Files and folders that appear whole or not at all.
+// Files that appear whole or not at all.
 #include "compiler/artifact/OutputFile.h"
 
 #include <cerrno>
@@ -19,26 +19,58 @@ static tl::unexpected<std::string> failure(const std::string &path, const std::s
   return tl::unexpected(path + ": " + what + ": " + std::strerror(error));
 }
 
+Result<void> OutputFile::reserve(uint64_t bytes) {
+  // Some file systems cannot reserve; only a full disk is an error here.
+  int error = bytes ? ::posix_fallocate(fd, 0, static_cast<off_t>(bytes)) : 0;
+  if (error == ENOSPC || error == EFBIG || error == EDQUOT)
+    return failure(path, "needs " + std::to_string(bytes >> 20) + " MiB of disk", error);
+  return {};
+}
+
 Result<OutputFile> OutputFile::create(std::string path, uint64_t bytes) {
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0)
     return failure(path, "cannot create", errno);
-  OutputFile file(std::move(path), fd);
-  // Some file systems cannot reserve; only a full disk is an error here.
-  int error = bytes ? ::posix_fallocate(fd, 0, static_cast<off_t>(bytes)) : 0;
-  if (error == ENOSPC || error == EFBIG || error == EDQUOT)
-    return failure(file.path, "needs " + std::to_string(bytes >> 20) + " MiB of disk", error);
+  OutputFile file(std::move(path), fd, /*stays=*/false);
+  if (auto reserved = file.reserve(bytes); !reserved)
+    return tl::unexpected(reserved.error());
+  return file;
+}
+
+Result<OutputFile> OutputFile::resume(std::string path, uint64_t bytes) {
+  int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (fd < 0)
+    return failure(path, "cannot create", errno);
+  OutputFile file(std::move(path), fd, /*stays=*/true);
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0)
+    return failure(file.path, "cannot write", errno);
+  if (auto reserved = file.reserve(bytes); !reserved)
+    return tl::unexpected(reserved.error());
   return file;
 }
 
 OutputFile::OutputFile(OutputFile &&other) noexcept
-    : path(std::move(other.path)), fd(std::exchange(other.fd, -1)) {}
+    : path(std::move(other.path)), fd(std::exchange(other.fd, -1)), stays(other.stays) {}
 
 OutputFile::~OutputFile() {
   if (fd < 0)
     return;
   ::close(fd);
-  ::unlink(path.c_str());
+  if (!stays)
+    ::unlink(path.c_str());
+}
+
+bool OutputFile::readAt(uint64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    ssize_t count = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count <= 0)
+      return false;
+    bytes = bytes.subspan(count);
+    offset += count;
+  }
+  return true;
 }
 
 Result<void> OutputFile::writeAt(uint64_t offset, std::span<const std::byte> bytes) {
@@ -58,7 +90,8 @@ Result<void> OutputFile::close() {
   if (::close(std::exchange(fd, -1)) == 0)
     return {};
   int error = errno;
-  ::unlink(path.c_str());
+  if (!stays)
+    ::unlink(path.c_str());
   return failure(path, "cannot write", error);
 }
 
@@ -103,45 +136,4 @@ Result<void> compiler::writeWholeFile(const std::string &path, std::span<const s
     return {};
   fs::remove(temporary);
   return tl::unexpected(path + ": cannot write: " + error.message());
-}
-
-Result<OutputFolder> OutputFolder::create(const std::string &target) {
-  std::error_code error;
-  fs::path place = fs::path(target).lexically_normal();
-  if (!place.has_filename())
-    place = place.parent_path();
-  if (fs::exists(place, error) &&
-      !(fs::is_directory(place, error) &&
-        (fs::exists(place / "model.plan", error) || fs::is_empty(place, error))))
-    return tl::unexpected(place.string() +
-                          ": exists and is not an artifact; remove it or name another output");
-  fs::path parent = place.has_parent_path() ? place.parent_path() : fs::path(".");
-  fs::create_directories(parent, error);
-  std::string pattern = (parent / ("." + place.filename().string() + ".partial-XXXXXX")).string();
-  if (!::mkdtemp(pattern.data()))
-    return failure(parent.string(), "cannot create a folder", errno);
-  ::chmod(pattern.c_str(), 0755);
-  return OutputFolder(place.string(), pattern);
-}
-
-OutputFolder::OutputFolder(OutputFolder &&other) noexcept
-    : target(std::move(other.target)), temporary(std::exchange(other.temporary, {})) {}
-
-OutputFolder::~OutputFolder() {
-  std::error_code ignored;
-  if (!temporary.empty())
-    fs::remove_all(temporary, ignored);
-}
-
-Result<void> OutputFolder::commit() {
-  // An older artifact is exchanged in one step: there is always a whole one.
-  std::error_code ignored;
-  bool replaces = fs::exists(target, ignored);
-  unsigned flags = replaces ? RENAME_EXCHANGE : 0;
-  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), flags) != 0)
-    return failure(target, "cannot put the artifact in place", errno);
-  if (replaces)
-    fs::remove_all(temporary, ignored);
-  temporary.clear();
-  return {};
 }

@@ -3,6 +3,7 @@
 #include "compiler/artifact/WeightFile.h"
 
 #include "compiler/artifact/OutputFile.h"
+#include "compiler/artifact/WorkJournal.h"
 #include "frontends/checkpoint/Checkpoint.h"
 
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@ using runtime::Sha256;
 static constexpr uint64_t dataAlignment = 4096;
 /// Bounds the memory that packing takes, whatever the tensor.
 static constexpr uint64_t maxChunkBytes = 256u << 20;
+static constexpr uint64_t maxVerifyBytes = 4u << 20;
 
 static const char *safetensorsName(checkpoint::DType dtype) {
   switch (dtype) {
@@ -107,28 +109,64 @@ static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
   return packer->checkUnchanged();
 }
 
-Result<void> compiler::writeWeightFile(const std::string &directory, WeightFile &file,
-                                       std::vector<PackedTensor> &tensors,
-                                       const PackingSource &source, const PackProgress &progress) {
-  auto out = OutputFile::create(directory + "/" + file.name, file.bytes);
-  if (!out)
-    return tl::unexpected(out.error());
+/// Whether the file still holds what was finished under `digest`.
+static bool isIntact(const OutputFile &out, const PackedTensor &tensor,
+                     const runtime::Digest &digest) {
+  std::vector<std::byte> part;
+  Sha256 hash;
+  for (uint64_t done = 0; done < tensor.bytes; done += part.size()) {
+    part.resize(std::min(maxVerifyBytes, tensor.bytes - done));
+    if (!out.readAt(tensor.offset + done, part))
+      return false;
+    hash.add(part);
+  }
+  return hash.finish() == digest;
+}
+
+static Result<void> writeTensors(OutputFile &out, WorkJournal &journal, WeightFile &file,
+                                 std::vector<PackedTensor> &tensors, const PackingSource &source,
+                                 const PackProgress &progress) {
   uint64_t done = 0, total = file.bytes - file.headerBytes;
   for (PackedTensor &tensor : tensors) {
     auto report = [&](uint64_t written) {
       if (progress)
         progress(tensor.name, done + written, total);
     };
-    if (auto written = writeTensor(*out, tensor, tensors, source, report); !written)
-      return written;
+    report(0);
+    auto digest = journal.find(tensor.name);
+    if (digest && isIntact(out, tensor, *digest)) {
+      tensor.sha256 = *digest;
+      ++file.reusedTensors;
+    } else {
+      auto written = writeTensor(out, tensor, tensors, source, report).and_then([&] {
+        return journal.add(tensor.name, tensor.sha256);
+      });
+      if (!written)
+        return written;
+    }
     done += tensor.bytes;
+    file.finishedBytes = done;
   }
   if (progress)
     progress("", done, total);
+  return {};
+}
+
+Result<void> compiler::writeWeightFile(const std::string &directory, WeightFile &file,
+                                       std::vector<PackedTensor> &tensors,
+                                       const PackingSource &source, const PackProgress &progress) {
+  auto out = OutputFile::resume(directory + "/" + file.name, file.bytes);
+  if (!out)
+    return tl::unexpected(out.error());
+  auto journal = WorkJournal::open(directory);
+  if (!journal)
+    return tl::unexpected(journal.error());
+  if (auto written = writeTensors(*out, *journal, file, tensors, source, progress); !written)
+    return written;
   std::string header = headerText(tensors, file.headerBytes);
   auto bytes = std::as_bytes(std::span(header));
   file.headerSha256 = runtime::sha256(bytes);
-  if (auto written = out->writeAt(0, bytes); !written)
-    return written;
-  return out->close();
+  return out->writeAt(0, bytes).and_then([&] { return out->close(); }).and_then([&] {
+    return journal->finish();
+  });
 }

@@ -17,6 +17,9 @@ struct WeightFile {
   uint64_t bytes = 0;       // whole file
   uint64_t headerBytes = 0; // where data starts, a multiple of 4096
   runtime::Digest headerSha256{};
+  // How far the writing is or got:
+  uint64_t finishedBytes = 0;
+  int64_t reusedTensors = 0; // that an interrupted run had finished
 };
 
 /// Gives every tensor its offset; returns the file's sizes. Order is kept.
@@ -24,7 +27,8 @@ WeightFile placeTensors(std::string name, std::vector<PackedTensor> &tensors);
 
 /// Packs all tensors from `source` into `directory`/file.name and fills their
 /// digests and the header's. Holds at most one expert of the source, its encoded
-/// matrix and a packed chunk of 256 MiB in memory. On failure the file is removed.
+/// matrix and a packed chunk of 256 MiB in memory. What was finished stays in
+/// `directory` on failure, and is looked for there first (see OutputFolder).
 Result<void> writeWeightFile(const std::string &directory, WeightFile &file,
                              std::vector<PackedTensor> &tensors, const PackingSource &source,
                              const PackProgress &progress);

@@ -3,8 +3,10 @@
 #include "compiler/pipeline/Compile.h"
 
 #include "compiler/artifact/OutputFile.h"
+#include "compiler/artifact/OutputFolder.h"
 #include "compiler/artifact/PlanReading.h"
 #include "compiler/artifact/PlanWriter.h"
+#include "compiler/artifact/WorkJournal.h"
 #include "compiler/interpreter/CheckpointWeights.h"
 #include "compiler/pipeline/MemoryUse.h"
 #include "compiler/pipeline/ModelSource.h"
@@ -31,6 +33,9 @@ namespace fs = std::filesystem;
 
 using Clock = std::chrono::steady_clock;
 
+/// Packed weights of this size are left for the next run if this one fails.
+static constexpr uint64_t bytesWorthKeeping = uint64_t(1) << 30;
+
 namespace {
 /// One run: what the phases hand to one another.
 class Compilation {
@@ -51,6 +56,7 @@ private:
   Result<std::string> makeKernels();
   Result<std::string> writeArtifact();
   Result<void> writeModule(const std::string &path);
+  PackingSource packingSource() const { return {*source.weights, encoder.get(), options.threads}; }
   Result<void> writeWeights(const std::string &folder, PlanInputs &inputs);
   Result<void> verifyArtifact();
   Result<void> checkOptions();
@@ -246,8 +252,8 @@ Result<void> Compilation::writeWeights(const std::string &folder, PlanInputs &in
     inputs.weightFile.name.clear();
     return {};
   }
-  auto written = writeWeightFile(folder, inputs.weightFile, inputs.tensors,
-                                 {*source.weights, encoder.get(), options.threads}, hooks.packing);
+  auto written =
+      writeWeightFile(folder, inputs.weightFile, inputs.tensors, packingSource(), hooks.packing);
   report.weightBytes = inputs.weightFile.bytes;
   return written;
 }
@@ -262,11 +268,18 @@ Result<std::string> Compilation::writeArtifact() {
   plan.tensors = std::move(*tensors);
   std::string name = "model-" + layout.getSymName().str() + "-00000-of-00001.weights.safetensors";
   plan.weightFile = placeTensors(std::move(name), plan.tensors);
-  auto folder = OutputFolder::create(options.output);
+  std::string identity; // of work that an identical run can go on with
+  if (source.weights)
+    identity =
+        identityOf(plan.tensors, packingSource(), options.model + "\t" + options.weightsFrom);
+  auto folder = OutputFolder::create(options.output, identity);
   if (!folder)
     return tl::unexpected(folder.error());
-  if (auto written = writeWeights(folder->path(), plan); !written)
+  if (auto written = writeWeights(folder->path(), plan); !written) {
+    if (plan.weightFile.finishedBytes >= bytesWorthKeeping)
+      folder->keep();
     return tl::unexpected(written.error());
+  }
   FailureOr<std::vector<std::byte>> bytes = writePlan(*module, plan);
   if (failed(bytes))
     return diagnosed("phase artifact");
@@ -278,8 +291,13 @@ Result<std::string> Compilation::writeArtifact() {
     return tl::unexpected(written.error());
   if (auto committed = folder->commit(); !committed)
     return tl::unexpected(committed.error());
-  return report.weightBytes ? "packed " + std::to_string(plan.tensors.size()) + " tensors"
-                            : std::string("plan without weights");
+  if (!report.weightBytes)
+    return "plan without weights";
+  std::string detail = "packed " + std::to_string(plan.tensors.size()) + " tensors";
+  if (plan.weightFile.reusedTensors)
+    detail += ", " + std::to_string(plan.weightFile.reusedTensors) +
+              " of them in an interrupted run before";
+  return detail;
 }
 
 Result<void> Compilation::writeModule(const std::string &path) {
@@ -328,9 +346,10 @@ Result<void> Compilation::verifyArtifact() {
   if (hooks.phaseStarted)
     hooks.phaseStarted("verify");
   auto start = Clock::now();
-  auto verified = verification::verifyArtifact(
-      *fused->getOps<func::FuncOp>().begin(), interpreter::weightsOf(*source.weights, *encoder, formats),
-      {.artifact = options.output, .threads = options.threads});
+  auto verified =
+      verification::verifyArtifact(*fused->getOps<func::FuncOp>().begin(),
+                                   interpreter::weightsOf(*source.weights, *encoder, formats),
+                                   {.artifact = options.output, .threads = options.threads});
   if (!verified)
     return tl::unexpected("--verify: " + verified.error());
   std::chrono::duration<double> time = Clock::now() - start;

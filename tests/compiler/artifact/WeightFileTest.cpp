@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // The weight file is a valid safetensors file with aligned data and true
-// digests, and never stays half-written.
+// digests, and is gone on with where a run was interrupted.
 #include "compiler/artifact/WeightFile.h"
-#include "compiler/artifact/OutputFile.h"
+#include "compiler/artifact/WorkJournal.h"
+#include "compiler/quantization/GroupEncoder.h"
 
 #include <filesystem>
 #include <fstream>
@@ -11,7 +12,7 @@
 
 using namespace grok;
 using namespace grok::compiler;
-using ::testing::HasSubstr;
+using ::testing::ElementsAre;
 namespace fs = std::filesystem;
 
 namespace {
@@ -30,10 +31,11 @@ private:
 /// Every tensor is 40 counting bytes; "broken" cannot be read.
 class CountingCheckpoint : public checkpoint::Checkpoint {
 public:
-  const checkpoint::TensorList &tensors() const override { return none; }
+  const checkpoint::TensorList &tensors() const override { return list; }
   checkpoint::Result<std::unique_ptr<checkpoint::TensorData>>
   read(std::string_view name) const override {
-    if (name == "broken")
+    reads.emplace_back(name);
+    if (name == "broken" && !isMended)
       return tl::unexpected(std::string("tensor broken: unreadable"));
     std::vector<std::byte> bytes(40);
     for (size_t i = 0; i < bytes.size(); ++i)
@@ -41,8 +43,9 @@ public:
     return std::make_unique<TwoBytes>(std::move(bytes));
   }
 
-private:
-  checkpoint::TensorList none;
+  bool isMended = false;
+  checkpoint::TensorList list;
+  mutable std::vector<std::string> reads;
 };
 
 class WeightFileTest : public ::testing::Test {
@@ -107,39 +110,67 @@ TEST_F(WeightFileTest, manyTensorsNeedAnotherHeaderPage) {
   EXPECT_EQ(nlohmann::json::parse(bytes.substr(8, file.headerBytes - 8)).size(), 901u);
 }
 
-TEST_F(WeightFileTest, failureLeavesNoFile) {
-  std::vector<PackedTensor> tensors = {vectorTensor("a"), vectorTensor("broken")};
+TEST_F(WeightFileTest, goesOnAfterAFailure) {
+  std::vector<PackedTensor> tensors = {vectorTensor("a"), vectorTensor("broken"),
+                                       vectorTensor("b")};
   WeightFile file = placeTensors("w.safetensors", tensors);
-  auto written = writeWeightFile(folder, file, tensors, {CountingCheckpoint(), nullptr, 1}, silent);
+  CountingCheckpoint source;
+  auto written = writeWeightFile(folder, file, tensors, {source, nullptr, 1}, silent);
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error(), "tensor broken: unreadable");
-  EXPECT_TRUE(fs::is_empty(folder));
+  EXPECT_EQ(file.finishedBytes, 64u);
+  source.isMended = true;
+  ASSERT_TRUE(writeWeightFile(folder, file, tensors, {source, nullptr, 1}, silent));
+  EXPECT_EQ(file.reusedTensors, 1);
+  EXPECT_THAT(source.reads, ElementsAre("a", "broken", "broken", "b"));
+  std::string resumed = readFile(folder / "w.safetensors");
+  fs::remove(folder / "w.safetensors");
+  EXPECT_TRUE(fs::is_empty(folder)); // no journal
+  ASSERT_TRUE(writeWeightFile(folder, file, tensors, {source, nullptr, 1}, silent));
+  EXPECT_EQ(readFile(folder / "w.safetensors"), resumed);
 }
 
-TEST_F(WeightFileTest, folderAppearsOnCommitOnly) {
+TEST_F(WeightFileTest, damagedTensorsAreMadeAgain) {
+  std::vector<PackedTensor> tensors = {vectorTensor("a"), vectorTensor("b"),
+                                       vectorTensor("broken")};
+  WeightFile file = placeTensors("w.safetensors", tensors);
+  CountingCheckpoint source;
+  ASSERT_FALSE(writeWeightFile(folder, file, tensors, {source, nullptr, 1}, silent));
   {
-    auto output = OutputFolder::create(folder / "artifact");
-    ASSERT_TRUE(output);
-    EXPECT_FALSE(fs::exists(folder / "artifact"));
+    std::fstream out(folder / "w.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(tensors[0].offset + 5));
+    out.put('!');
+    // Killed in the middle of a line.
+    std::ofstream(folder / "finished-tensors", std::ios::app) << "0123456789abcdef";
   }
-  EXPECT_TRUE(fs::is_empty(folder));
-  auto output = OutputFolder::create((folder / "artifact/").string());
-  ASSERT_TRUE(output);
-  std::ofstream(output->path() + "/model.plan") << "new";
-  ASSERT_TRUE(output->commit());
-  EXPECT_EQ(readFile(folder / "artifact/model.plan"), "new");
+  source.isMended = true;
+  ASSERT_TRUE(writeWeightFile(folder, file, tensors, {source, nullptr, 1}, silent));
+  EXPECT_EQ(file.reusedTensors, 1);
+  EXPECT_THAT(source.reads, ElementsAre("a", "b", "broken", "a", "broken"));
 }
 
-TEST_F(WeightFileTest, olderArtifactIsReplacedOtherFoldersAreNot) {
-  fs::create_directories(folder / "old");
-  std::ofstream(folder / "old/model.plan") << "old";
-  auto output = OutputFolder::create(folder / "old");
-  ASSERT_TRUE(output);
-  std::ofstream(output->path() + "/model.plan") << "new";
-  ASSERT_TRUE(output->commit());
-  EXPECT_EQ(readFile(folder / "old/model.plan"), "new");
-  fs::create_directories(folder / "home/photos");
-  auto refused = OutputFolder::create(folder / "home");
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error(), HasSubstr("not an artifact"));
+TEST_F(WeightFileTest, identityChangesWithWhatTheBytesDependOn) {
+  std::ofstream(folder / "tensor") << "12";
+  std::vector<PackedTensor> tensors = {vectorTensor("a")};
+  CountingCheckpoint source;
+  source.list.push_back({});
+  source.list[0].name = "a";
+  source.list[0].file = folder / "tensor";
+  source.list[0].shape = {2, 2};
+  quantization::GroupEncoder encoder(quantization::GroupEncoder::Method::search, 1);
+  std::vector<std::string> all;
+  auto add = [&](const quantization::MatrixEncoder *with, std::string_view origin) {
+    all.push_back(identityOf(tensors, {source, with, 1}, origin));
+  };
+  add(nullptr, "x");
+  EXPECT_EQ(identityOf(tensors, {source, nullptr, 5}, "x"), all[0]); // threads do not matter
+  add(nullptr, "y");
+  add(&encoder, "x");
+  tensors[0].packingText = "panel16.i4.g32";
+  add(nullptr, "x");
+  std::ofstream(folder / "tensor") << "123";
+  add(nullptr, "x");
+  for (size_t i = 0; i < all.size(); ++i)
+    for (size_t j = 0; j < i; ++j)
+      EXPECT_NE(all[i], all[j]) << i << " " << j;
 }
