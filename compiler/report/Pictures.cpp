@@ -85,7 +85,7 @@ std::string drawBytes(const QuantizationReport &report) {
   int64_t most = 1;
   for (const Alternative &other : all)
     most = std::max(most, other.bytes);
-  Svg svg(left + widest + 130, rowHeight * static_cast<double>(all.size()) + 10,
+  Svg svg(left + widest + 150, rowHeight * static_cast<double>(all.size()) + 10,
           "Bytes of the choice and of flat formats");
   for (size_t row = 0; row < all.size(); ++row) {
     const Alternative &other = all[row];
@@ -157,7 +157,8 @@ std::string drawQuality(const QuantizationReport &report) {
     }
     svg.circle(column, row, 5, std::string(style) + " predicted",
                other.name + ": predicted " + fixedText(predictedOf(other), 4));
-    svg.write(column + 8, row - 6, other.name);
+    bool isRight = column > x.at(x.tick(2));
+    svg.write(column + (isRight ? -8 : 8), row - 6, other.name, isRight ? "end" : "start");
   }
   return svg.take();
 }
