@@ -6,6 +6,7 @@
 #include "runtime/plan/plan_generated.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -215,8 +216,14 @@ void PlanBuilder::addPage() {
   page->layer_bytes = number("plan.page", "layer_bytes");
   auto attrs = module->getAttrOfType<DictionaryAttr>("plan.page");
   auto kv = attrs.getAs<StringAttr>("kv");
-  page->dtype = kv == "bf16" ? plan::DType::bf16 : plan::DType::f32;
+  page->dtype = llvm::StringSwitch<plan::DType>(kv.getValue())
+                    .Case("int8", plan::DType::i8)
+                    .Case("bf16", plan::DType::bf16)
+                    .Default(plan::DType::f32);
   page->description = "keys [head][dim][token], values [head][token][dim], visible [token]";
+  if (page->dtype == plan::DType::i8)
+    page->description = "keys [head][dim][token], values [head][token][dim], key and value "
+                        "scales [head][token], visible [token]";
   result.page = std::move(page);
 }
 

@@ -294,6 +294,8 @@ public:
       return;
     require(spec.qHeads % spec.kvHeads == 0, "kv_heads does not divide q_heads");
     require(spec.headDim % 2 == 0, "head_dim must be even");
+    require(spec.kv != CacheElement::i8 || spec.numerics != Numerics::bf16,
+            "the literal bf16 mode has no int8 cache");
   }
   void routing() {
     dimension("experts", spec.experts, 256);

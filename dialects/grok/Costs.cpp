@@ -59,7 +59,9 @@ static int64_t matmulFlops(Value weight, int64_t rows) {
 
 // One row's keys and values of one layer.
 static int64_t cacheRowBytes(CacheType cache) {
-  return 2 * cache.getKvHeads() * cache.getHeadDim() * bytesOf(cache.getElementType());
+  int64_t scaleBytes = cache.getElementType().isInteger(8) ? int64_t(sizeof(float)) : 0;
+  return 2 * cache.getKvHeads() *
+         (cache.getHeadDim() * bytesOf(cache.getElementType()) + scaleBytes);
 }
 
 // Scores and weighted sum of every query column with every key, and the cap.

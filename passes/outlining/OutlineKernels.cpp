@@ -5,6 +5,7 @@
 #include "dialects/plan/PageShape.h"
 #include "passes/outlining/StepOutliner.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -76,13 +77,18 @@ FailureOr<StepSettings> OutlineKernels::readSettings(ModuleOp module, func::Func
   if (pageTokens < 16 || pageTokens > 256 || !llvm::isPowerOf2_64(pageTokens))
     return module.emitError("expects option page-tokens to be a power of two of 16..256, got ")
            << int64_t(pageTokens);
-  if (kv != "f32" && kv != "bf16")
-    return module.emitError("expects option kv to be f32 or bf16, got '") << kv << "'";
+  auto elementBytes = llvm::StringSwitch<int64_t>(kv.getValue())
+                          .Case("f32", 4)
+                          .Case("bf16", 2)
+                          .Case("int8", 1)
+                          .Default(0);
+  if (elementBytes == 0)
+    return module.emitError("expects option kv to be f32, bf16 or int8, got '") << kv << "'";
   FailureOr<CacheType> cache = findCache(step);
   if (failed(cache))
     return failure();
   PageShape page =
-      PageShape::of(cache->getKvHeads(), cache->getHeadDim(), pageTokens, kv == "bf16" ? 2 : 4);
+      PageShape::of(cache->getKvHeads(), cache->getHeadDim(), pageTokens, elementBytes);
   return StepSettings{numerics.getValue(), kv,     pageTokens,     positions,
                       tilePanels,          *cache, page.layerBytes};
 }

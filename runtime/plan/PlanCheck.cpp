@@ -121,15 +121,17 @@ Result<void> checkModel(const plan::Plan &plan) {
   return {};
 }
 
-// The layout that the attention kernels assume: keys, values, visibility.
+// The layout that the attention kernels assume: keys, values, int8's scales of
+// both, visibility.
 static uint64_t layerBytesOf(const plan::Model &model, uint64_t tokens, plan::DType dtype) {
   auto heads = static_cast<uint64_t>(model.num_kv_heads());
   auto size = static_cast<uint64_t>(model.key_size());
   uint64_t perElement = saturatingMultiply(heads * tokens, sizeOf(dtype));
   uint64_t keys = roundUp(saturatingMultiply(perElement, size), 64);
   uint64_t values = roundUp(saturatingMultiply(perElement, roundUp(size, 16)), 64);
+  uint64_t scales = dtype == plan::DType::i8 ? 2 * roundUp(heads * tokens * 4, 64) : 0;
   uint64_t keep = roundUp(tokens * 4, 64);
-  return saturatingAdd(saturatingAdd(keys, values), keep);
+  return saturatingAdd(saturatingAdd(keys, values), scales + keep);
 }
 
 Result<void> checkPage(const plan::Plan &plan) {
@@ -137,8 +139,9 @@ Result<void> checkPage(const plan::Plan &plan) {
   int32_t tokens = page.tokens();
   if (tokens < 16 || tokens > 256 || (tokens & (tokens - 1)) != 0)
     return fail("page: ", tokens, " tokens, expected a power of two in 16..256");
-  if (page.dtype() != plan::DType::f32 && page.dtype() != plan::DType::bf16)
-    return fail("page: element type ", nameOf(page.dtype()), ", expected f32 or bf16");
+  if (page.dtype() != plan::DType::f32 && page.dtype() != plan::DType::bf16 &&
+      page.dtype() != plan::DType::i8)
+    return fail("page: element type ", nameOf(page.dtype()), ", expected f32, bf16 or i8");
   uint64_t layerBytes = layerBytesOf(*plan.model(), static_cast<uint64_t>(tokens), page.dtype());
   if (page.layer_bytes() != layerBytes)
     return fail("page: layer_bytes is ", page.layer_bytes(), ", the model's heads need ",

@@ -9,11 +9,14 @@
 // RUN: not grok-opt %s --grok-outline-kernels=tile-panels=65 2>&1 | FileCheck %s --check-prefix=REFUSED3
 // REFUSED3: error: expects option tile-panels of 1..64, got 65
 // RUN: not grok-opt %s --grok-outline-kernels=kv=f16 2>&1 | FileCheck %s --check-prefix=REFUSED4
-// REFUSED4: error: expects option kv to be f32 or bf16, got 'f16'
+// REFUSED4: error: expects option kv to be f32, bf16 or int8, got 'f16'
 // RUN: grok-opt %s --grok-outline-kernels="max-step-rows=1 max-context=32 page-tokens=16 tile-panels=2 kv=bf16 layout=wide" | FileCheck %s
 
 // Two layers of 1 head x 16: 512 bytes of keys, 512 of values, 64 of visibility.
 // CHECK: plan.max_context = 32 : i64, plan.max_step_rows = 1 : i64, plan.page = {bytes = 2176 : i64, kv = "bf16", layer_bytes = 1088 : i64, tokens = 16 : i64}
+// RUN: grok-opt %s --grok-outline-kernels="max-step-rows=1 max-context=32 page-tokens=16 kv=int8" | FileCheck %s --check-prefix=INT8
+// Codes of one byte, 256 of keys and of values, and 16 float32 scales for either.
+// INT8: plan.page = {bytes = 1408 : i64, kv = "int8", layer_bytes = 704 : i64, tokens = 16 : i64}
 module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"} {
 // CHECK: plan.layout @wide
 // CHECK: plan.kernel @linear_0 {{.*}}tile_panels = 2

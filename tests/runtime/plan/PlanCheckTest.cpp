@@ -47,7 +47,8 @@ static constexpr Case cases[] = {
     {"PageTokensOdd", [](PlanT &p) { p.page->tokens = 24; }, "power of two"},
     {"PageTokensZero", [](PlanT &p) { p.page->tokens = 0; }, "power of two"},
     {"PageOtherModel", [](PlanT &p) { p.model->key_size = 8; }, "heads need"},
-    {"PageType", [](PlanT &p) { p.page->dtype = plan::DType::i8; }, "element type i8"},
+    {"PageType", [](PlanT &p) { p.page->dtype = plan::DType::i32; }, "element type i32"},
+    {"PageScales", [](PlanT &p) { p.page->dtype = plan::DType::i8; }, "heads need"},
     {"PageBytes", [](PlanT &p) { p.page->bytes += 64; }, "layers need"},
 
     {"NoLayouts", [](PlanT &p) { p.layouts.clear(); }, "no layouts"},
