@@ -14,7 +14,7 @@ using runtime::Sha256;
 
 static constexpr uint64_t dataAlignment = 4096;
 /// Bounds the memory that packing takes, whatever the tensor.
-static constexpr uint64_t maxChunkBytes = 256u << 20;
+static constexpr uint64_t maxChunkBytes = 64u << 20;
 static constexpr uint64_t maxVerifyBytes = 4u << 20;
 
 static const char *safetensorsName(checkpoint::DType dtype) {

@@ -27,7 +27,7 @@ WeightFile placeTensors(std::string name, std::vector<PackedTensor> &tensors);
 
 /// Packs all tensors from `source` into `directory`/file.name and fills their
 /// digests and the header's. Holds at most one expert of the source, its encoded
-/// matrix and a packed chunk of 256 MiB in memory. What was finished stays in
+/// matrix and a packed chunk of 64 MiB in memory. What was finished stays in
 /// `directory` on failure, and is looked for there first (see OutputFolder).
 Result<void> writeWeightFile(const std::string &directory, WeightFile &file,
                              std::vector<PackedTensor> &tensors, const PackingSource &source,
