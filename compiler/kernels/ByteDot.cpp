@@ -4,6 +4,8 @@
 // + 128 against sums that start at -128 * (sum of the inputs).
 #include "compiler/kernels/ByteDot.h"
 
+#include "compiler/kernels/TileProduct.h"
+
 namespace grok::compiler {
 
 static constexpr int64_t lineBytes = 64;
@@ -23,6 +25,8 @@ ByteDot::ByteDot(KernelBuilder &kernel, Bytes bytes, int64_t zeroPoint)
 bool ByteDot::hasDots() const { return kernel.tiles.products == ByteProducts::dots512; }
 
 ByteDot::Bytes ByteDot::storedBytes(const KernelBuilder &kernel, const WeightFormat &format) {
+  if (kernel.tiles.hasTiles && format.unit % TileProduct::inputs == 0)
+    return Bytes::weights;
   if (kernel.tiles.products == ByteProducts::dots512)
     return Bytes::shifted;
   return format.hasMultipliers() ? Bytes::codes : Bytes::weights;
@@ -122,14 +126,18 @@ Value ByteDot::dot(Value sums, Value unsignedBytes, Value inputs) const {
   if (!kernel.tiles.expandsProducts)
     return kernel.intrinsic("x86.avx512.vpdpbusd.512", sums.getType(),
                             {sums, unsignedBytes, inputs});
-  Value left = kernel.bitCast(unsignedBytes, kernel.words);
-  Value right = kernel.bitCast(inputs, kernel.words);
+  return plainDot(kernel, sums, kernel.bitCast(unsignedBytes, kernel.words),
+                  kernel.bitCast(inputs, kernel.words), /*isUnsigned=*/true);
+}
+
+Value plainDot(VectorBuilder &v, Value words, Value line, Value inputs, bool isUnsigned) {
   for (int32_t shift = 24; shift >= 0; shift -= 8) { // each byte to the top, then down
-    Value weight = kernel.shiftRight(kernel.shiftLeft(left, shift), 24);
-    Value input = kernel.shiftRightSigned(kernel.shiftLeft(right, shift), 24);
-    sums = kernel.add(sums, kernel.mul(weight, input));
+    Value top = v.shiftLeft(line, shift);
+    Value weight = isUnsigned ? v.shiftRight(top, 24) : v.shiftRightSigned(top, 24);
+    Value input = v.shiftRightSigned(v.shiftLeft(inputs, shift), 24);
+    words = v.add(words, v.mul(weight, input));
   }
-  return sums;
+  return words;
 }
 
 Value ByteDot::pairs(Value unsignedBytes, Value signedBytes) const {

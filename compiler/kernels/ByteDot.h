@@ -53,6 +53,10 @@ private:
   int64_t parts; // vectors of the level in one line
 };
 
+/// words + the products of four bytes in each word of `line` with those of
+/// `inputs`, in plain arithmetic; `isUnsigned` tells of the line's bytes.
+Value plainDot(VectorBuilder &v, Value words, Value line, Value inputs, bool isUnsigned);
+
 /// Word w as both int16 halves of 32 bits, in all lanes.
 Value halvesOf(VectorBuilder &v, Value words);
 

@@ -37,6 +37,11 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
   codes = kernel.scratch(chunkRows * unit);
   starts = kernel.scratch(chunkRows * startCount * 4);
   rowScales = kernel.scratch(chunkRows * 4);
+  if (!usesTiles())
+    return;
+  tileProduct.emplace(kernel);
+  tileSums =
+      kernel.scratch(TileProduct::mostRowTiles * TileProduct::mostPanels * TileProduct::tileBytes);
 }
 
 void IntegerProduct::emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows,

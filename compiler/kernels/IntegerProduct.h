@@ -5,6 +5,7 @@
 #include "compiler/kernels/ByteDot.h"
 #include "compiler/kernels/MatrixProduct.h"
 #include "compiler/kernels/PackedLines.h"
+#include "compiler/kernels/TileProduct.h"
 #include "dialects/plan/QuantizedRow.h"
 
 namespace grok::compiler {
@@ -74,6 +75,17 @@ private:
   void emitManyRows(const ChunkUnit &chunk);
   void addBlock(const ChunkUnit &chunk, const Lines &lines, llvm::ArrayRef<RowUnit> rows,
                 Value firstRow, Value firstPanel, ValueRange scales);
+  // Tiles (IntegerProductTiles.cpp).
+  struct TileBlock {
+    Value firstPanel;
+    Values weights; // address of the unit's first line
+    Values scales;  // per panel, where slices cross row groups
+  };
+  bool usesTiles() const;
+  void emitTiles(const ChunkUnit &chunk);
+  void emitTileBlock(const ChunkUnit &chunk, const TileBlock &block, Value firstTile,
+                     int64_t rowTiles);
+
   void gatherRows(const ChunkUnit &chunk);
   RowUnit gatheredRow(Value row);
   void storeUnit(const ChunkUnit &chunk);
@@ -81,6 +93,8 @@ private:
   Value filledRows(Value rows);
   bool storesLines() const;
 
+  std::optional<TileProduct> tileProduct;
+  Value tileSums; // [row of two tiles][panel of two][16] int32
   WeightFormat format;
   plan::QuantizedRow record;
   PackedLines packed;

@@ -17,22 +17,33 @@ static constexpr int64_t fewBlocks = 2;
 
 // Whether many rows read opened weights. The pairs of int8 are made from
 // packed lines as they are, which the first-level cache holds after one block.
-bool IntegerProduct::storesLines() const { return storedDot.kind() != ByteDot::Bytes::weights; }
+bool IntegerProduct::storesLines() const {
+  return format.hasMultipliers() || storedDot.kind() != ByteDot::Bytes::weights;
+}
 
 void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows,
                                RowInput input, Value result) {
   const int64_t rowStride = walkPanels * vectorBytes, sliceStride = chunkRows * rowStride;
-  Value limit = kernel.index(fewBlocks * kernel.tiles.fewRows.rows);
-  Value isMany = kernel.less(limit, rows);
-  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
-    Value sliceSums = kernel.rowAddress(sums, slice, sliceStride);
-    clearRows(sliceSums, rows);
-    kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
-      Value number = kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice);
-      ChunkUnit chunk{matrix, walk, rows, input, number, sliceSums};
-      kernel.when(isMany, [&] { emitManyRows(chunk); }, [&] { emitFewRows(chunk); });
+  auto forUnits = [&](llvm::function_ref<void(const ChunkUnit &)> body) {
+    kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
+      Value sliceSums = kernel.rowAddress(sums, slice, sliceStride);
+      clearRows(sliceSums, rows);
+      kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
+        Value number = kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice);
+        body({matrix, walk, rows, input, number, sliceSums});
+      });
     });
-  });
+  };
+  auto emitMany = [&] {
+    if (!usesTiles())
+      return forUnits([&](const ChunkUnit &chunk) { emitManyRows(chunk); });
+    tileProduct->configure();
+    forUnits([&](const ChunkUnit &chunk) { emitTiles(chunk); });
+    tileProduct->release();
+  };
+  Value limit = kernel.index(fewBlocks * kernel.tiles.fewRows.rows);
+  kernel.when(kernel.less(limit, rows), emitMany,
+              [&] { forUnits([&](const ChunkUnit &chunk) { emitFewRows(chunk); }); });
   kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
     finishRow(matrix, walk, kernel.rowAddress(sums, row, rowStride), sliceStride, row, result);
   });
@@ -40,7 +51,9 @@ void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Va
 
 // Rows that fill up the last block repeat the last real row.
 Value IntegerProduct::filledRows(Value rows) {
-  const int64_t block = std::max(kernel.tiles.fewRows.rows, kernel.tiles.manyRows.rows);
+  int64_t block = std::max(kernel.tiles.fewRows.rows, kernel.tiles.manyRows.rows);
+  if (usesTiles())
+    block = std::max(block, TileProduct::rows);
   return kernel.minimum(kernel.add(rows, block - 1), kernel.index(chunkRows));
 }
 

@@ -33,7 +33,8 @@ struct TileShape {
   ByteProducts products;        // of the integer form
   RegisterBlock fewRows;        // integer form, weights straight from memory
   RegisterBlock manyRows;       // integer form, weights from the first-level cache
-  bool expandsProducts = false; // plain arithmetic in place of dots512, for tests
+  bool hasTiles = false;        // AMX, for many rows
+  bool expandsProducts = false; // plain arithmetic in place of dots512 and tiles, for tests
 };
 
 } // namespace grok::compiler

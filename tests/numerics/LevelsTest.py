@@ -16,6 +16,7 @@ NEEDS = {
     "x86-64-v2": {"sse4_2"},
     "x86-64-v3": {"avx2", "fma"},
     "x86-64-v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni"},
+    "x86-64-v4-amx": {"avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"},
 }
 
 

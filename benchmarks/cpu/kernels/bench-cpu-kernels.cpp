@@ -3,7 +3,7 @@
 // what the core can read or multiply at most, sampled between the same runs:
 // on shared machines the limits themselves move by tens of percent.
 //
-//   bench-cpu-kernels [LEVEL] [SAMPLES]
+//   bench-cpu-kernels [LEVEL] [SAMPLES] [PART OF NAMES]
 #include "benchmarks/cpu/kernels/ReadLimit.h"
 #include "compiler/kernels/GroupsLayout.h"
 #include "compiler/targets/cpu/CpuKernels.h"
@@ -105,67 +105,101 @@ struct Rows {
   GrokStepInfo info;
 };
 
-KernelSpec specOf(KernelOp op, int64_t contraction, int64_t groups, int64_t maxRows) {
+// A weight format under test.
+struct Format {
+  const char *name;
+  Numerics numerics;
+  WeightFormat::Element element;
+  int64_t group;
+};
+constexpr Format formats[] = {{"f32_int8", Numerics::f32, WeightFormat::Element::i8, 0},
+                              {"fast_int8", Numerics::fast, WeightFormat::Element::i8, 0},
+                              {"fast_int4", Numerics::fast, WeightFormat::Element::i4, 64},
+                              {"fast_int3", Numerics::fast, WeightFormat::Element::i3, 64}};
+
+// The three matrix kernels of the release.
+struct Op {
+  const char *name;
+  KernelOp op;
+  int64_t contraction, groups;
+};
+constexpr Op ops[] = {{"linear", KernelOp::linear, emb, 8},
+                      {"gate_up", KernelOp::gateUp, emb, 1},
+                      {"down", KernelOp::downCombine, ffn, 8}};
+
+KernelSpec specOf(const Op &op, const Format &format, int64_t maxRows) {
   KernelSpec spec;
-  spec.op = op;
+  spec.op = op.op;
+  spec.numerics = format.numerics;
   spec.maxRows = maxRows;
   spec.emb = emb;
   spec.ffn = ffn;
-  spec.in = contraction;
+  spec.in = op.contraction;
   spec.out = emb;
   spec.experts = experts;
   spec.selected = selected;
-  spec.weight = WeightFormat::forContraction(WeightFormat::Element::i8, contraction, groups);
+  spec.weight = WeightFormat::forContraction(format.element, op.contraction, op.groups,
+                                             format.numerics, format.group);
   return spec;
+}
+
+std::string symbolOf(const Op &op, const Format &format, bool isMany) {
+  return std::string(op.name) + "_" + format.name + (isMany ? "_many" : "_one");
+}
+
+std::vector<NamedKernelSpec> allSpecs(const std::string &filter) {
+  std::vector<NamedKernelSpec> specs;
+  for (const Format &format : formats)
+    for (const Op &op : ops)
+      for (bool isMany : {false, true})
+        if (symbolOf(op, format, isMany).find(filter) != std::string::npos)
+          specs.push_back({symbolOf(op, format, isMany), specOf(op, format, isMany ? 512 : 1)});
+  return specs;
 }
 
 class Bench {
 public:
-  Bench(const std::string &level, int samples)
-      : samples(samples), weights(arenaBytes), activations(size_t(512) << 20),
-        scales(size_t(64) << 20), kernels({{"linear1", specOf(KernelOp::linear, emb, 8, 1)},
-                                           {"linear512", specOf(KernelOp::linear, emb, 8, 512)},
-                                           {"gate_up1", specOf(KernelOp::gateUp, emb, 1, 1)},
-                                           {"gate_up512", specOf(KernelOp::gateUp, emb, 1, 512)},
-                                           {"down1", specOf(KernelOp::downCombine, ffn, 8, 1)},
-                                           {"down512", specOf(KernelOp::downCombine, ffn, 8, 512)}},
-                                          level),
-        scratch(kernels.scratchBytes) {
+  Bench(const std::string &level, int samples, const std::string &filter)
+      : samples(samples), filter(filter), weights(arenaBytes), activations(size_t(512) << 20),
+        scales(size_t(64) << 20), kernels(allSpecs(filter), level), scratch(kernels.scratchBytes) {
     for (size_t i = 0; i < weights.bytes; i += 8) {
       state ^= state << 13, state ^= state >> 7, state ^= state << 17;
       std::memcpy(weights.data + i, &state, 8);
     }
-    auto *floats = reinterpret_cast<float *>(activations.data);
-    for (size_t i = 0; i < activations.bytes / 4; ++i)
-      floats[i] = static_cast<float>(i % 251) * 0.01f - 1.0f;
+    // As floats, and as the codes, sums and scales of quantised rows.
+    std::fill_n(reinterpret_cast<float *>(activations.data), activations.bytes / 4, 0.01f);
     for (size_t i = 0; i < scales.bytes; i += 2)
       scales.data[i + 1] = 0x3c;
   }
 
-  void decode();
-  void prefill();
+  void run(const Format &format);
 
 private:
-  // The median share of the read limit over all samples.
+  bool isWanted(const std::string &symbol) const {
+    return symbol.find(filter) != std::string::npos;
+  }
   void measureReads(const char *name, size_t bytes, const std::function<void(size_t at)> &run);
   void measureProducts(const char *name, double multiplyAdds, const std::function<void()> &run);
-  void runLinear(const char *symbol, Rows &rows, const uint8_t *matrix);
-  void runExperts(const char *symbol, Rows &rows, const uint8_t *matrix, bool isDown,
-                  int32_t active);
+  void decode(const Op &op, const Format &format, int64_t count, bool isMany);
+  void prefill(const Op &op, const Format &format, int64_t count);
+  void runOp(const Op &op, const std::string &symbol, Rows &rows, const uint8_t *matrix,
+             size_t matrixBytes, int32_t active);
 
   int samples;
+  std::string filter;
   Memory weights, activations, scales;
   Kernels kernels;
   Memory scratch;
   uint64_t state = 88172645463325252ull;
 };
 
+// The median share of the read limit over all samples.
 void Bench::measureReads(const char *name, size_t bytes, const std::function<void(size_t)> &run) {
   std::vector<double> rates, limits;
   volatile uint64_t sink = 0;
   size_t at = 0;
   auto next = [&] {
-    at = at + 2 * bytes <= weights.bytes ? at + bytes : 0;
+    at = at + 2 * bytes <= weights.bytes ? at + bytes / 4096 * 4096 : 0;
     return at;
   };
   for (int i = 0; i < samples; ++i) {
@@ -196,19 +230,19 @@ void Bench::measureProducts(const char *name, double multiplyAdds,
     limits.push_back(2e-9 * multiplyAddsInSpin() / secondsOf(spinMultiplyAdds));
   }
   double rate = medianOf(rates), limit = medianOf(limits);
-  std::printf("%-28s %6.1f GFLOP/s (best %5.1f)  peak %6.1f  share %3.0f %%\n", name, rate,
+  std::printf("%-28s %6.1f GOP/s (best %5.1f)  peak %6.1f  share %3.0f %%\n", name, rate,
               *std::max_element(rates.begin(), rates.end()), limit, 100 * rate / limit);
 }
 
-void Bench::runLinear(const char *symbol, Rows &rows, const uint8_t *matrix) {
-  const uint8_t *y = activations.data + activations.bytes / 2;
-  const void *const buffers[] = {activations.data, matrix, scales.data, y};
-  kernels.find(symbol)(buffers, &rows.info, 0, emb / 64, scratch.data);
-}
-
 // `active` experts from 0; rows are dealt to them evenly.
-void Bench::runExperts(const char *symbol, Rows &rows, const uint8_t *matrix, bool isDown,
-                       int32_t active) {
+void Bench::runOp(const Op &op, const std::string &symbol, Rows &rows, const uint8_t *matrix,
+                  size_t matrixBytes, int32_t active) {
+  const GrokKernel kernel = kernels.find(symbol.c_str());
+  const uint8_t *half = activations.data + activations.bytes / 2;
+  if (op.op == KernelOp::linear) {
+    const void *const buffers[] = {activations.data, matrix, scales.data, half};
+    return kernel(buffers, &rows.info, 0, emb / 64, scratch.data);
+  }
   const GroupsLayout layout(experts);
   const int64_t pairs = rows.info.rows * selected;
   std::vector<int32_t> groups(layout.length(rows.info.rows, selected));
@@ -221,40 +255,55 @@ void Bench::runExperts(const char *symbol, Rows &rows, const uint8_t *matrix, bo
   for (int64_t i = 0; i < pairs; ++i)
     groups[layout.pairs + i] =
         static_cast<int32_t>(i / rows.info.rows + i % rows.info.rows * selected);
-  const uint8_t *half = activations.data + activations.bytes / 2;
-  const uint8_t *up = matrix + size_t(active) * emb * ffn;
-  if (isDown) {
+  if (op.op == KernelOp::downCombine) {
     const void *const buffers[] = {activations.data, matrix,       scales.data,
                                    groups.data(),    gates.data(), half};
-    return kernels.find(symbol)(buffers, &rows.info, 0, emb / 64, scratch.data);
+    return kernel(buffers, &rows.info, 0, emb / 64, scratch.data);
   }
-  const void *const buffers[] = {activations.data, matrix,        scales.data, up,
-                                 scales.data,      groups.data(), half};
-  kernels.find(symbol)(buffers, &rows.info, 0, active * ffn / 64, scratch.data);
+  const void *const buffers[] = {
+      activations.data, matrix,        scales.data, matrix + active * matrixBytes,
+      scales.data,      groups.data(), half};
+  kernel(buffers, &rows.info, 0, active * ffn / 64, scratch.data);
 }
 
-void Bench::decode() {
-  Rows one(1);
-  measureReads("linear 6144x6144 1 row", emb * emb,
-               [&](size_t at) { runLinear("linear1", one, weights.data + at); });
-  measureReads("gate_up 2 experts 1 row", size_t(4) * emb * ffn,
-               [&](size_t at) { runExperts("gate_up1", one, weights.data + at, false, 2); });
-  measureReads("down_combine 2 experts 1 row", size_t(2) * emb * ffn,
-               [&](size_t at) { runExperts("down1", one, weights.data + at, true, 2); });
+static int64_t columnsOf(const Op &op) { return op.op == KernelOp::gateUp ? ffn : emb; }
+static int64_t matricesOf(const Op &op) { return op.op == KernelOp::gateUp ? 2 : 1; }
+
+void Bench::decode(const Op &op, const Format &format, int64_t count, bool isMany) {
+  const std::string symbol = symbolOf(op, format, isMany);
+  if (!isWanted(symbol))
+    return;
+  Rows rows(count);
+  const int32_t active = op.op == KernelOp::linear ? 1 : 2;
+  const size_t bytes =
+      specOf(op, format, 1).weight.panelBytes(op.contraction) * (columnsOf(op) / panelColumns);
+  measureReads(
+      (symbol + " " + std::to_string(count)).c_str(), bytes * active * matricesOf(op),
+      [&](size_t at) { runOp(op, symbol, rows, weights.data + at / 64 * 64, bytes, active); });
 }
 
-void Bench::prefill() {
-  for (int64_t count : {8, 64, 256}) {
-    Rows rows(count);
-    std::string title = "linear 6144x6144 " + std::to_string(count) + " rows";
-    measureProducts(title.c_str(), double(count) * emb * emb,
-                    [&] { runLinear("linear512", rows, weights.data); });
-  }
-  Rows rows(64);
-  measureProducts("gate_up 1 expert 128 rows", 128.0 * 2 * emb * ffn,
-                  [&] { runExperts("gate_up512", rows, weights.data, false, 1); });
-  measureProducts("down_combine 1 expert 128 rows", 128.0 * emb * ffn,
-                  [&] { runExperts("down512", rows, weights.data, true, 1); });
+void Bench::prefill(const Op &op, const Format &format, int64_t count) {
+  const std::string symbol = symbolOf(op, format, true);
+  if (!isWanted(symbol))
+    return;
+  Rows rows(count);
+  const size_t bytes =
+      specOf(op, format, 1).weight.panelBytes(op.contraction) * (columnsOf(op) / panelColumns);
+  const int64_t pairs = op.op == KernelOp::linear ? count : count * selected;
+  measureProducts((symbol + " " + std::to_string(pairs)).c_str(),
+                  double(pairs) * matricesOf(op) * emb * columnsOf(op) * op.contraction / emb,
+                  [&] { runOp(op, symbol, rows, weights.data, bytes, 1); });
+}
+
+void Bench::run(const Format &format) {
+  for (const Op &op : ops)
+    decode(op, format, 1, false);
+  for (int64_t count : {1, 2, 4, 8})
+    decode(ops[0], format, count, true);
+  for (int64_t count : {16, 64, 256})
+    prefill(ops[0], format, count);
+  prefill(ops[1], format, 64);
+  prefill(ops[2], format, 64);
 }
 
 } // namespace
@@ -266,7 +315,8 @@ int main(int argc, char **argv) {
       level = candidate.name;
   if (argc > 1)
     level = argv[1];
-  Bench bench(level, argc > 2 ? static_cast<int>(std::strtol(argv[2], nullptr, 10)) : 9);
-  bench.decode();
-  bench.prefill();
+  Bench bench(level, argc > 2 ? static_cast<int>(std::strtol(argv[2], nullptr, 10)) : 9,
+              argc > 3 ? argv[3] : "");
+  for (const Format &format : formats)
+    bench.run(format);
 }

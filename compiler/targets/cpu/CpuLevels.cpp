@@ -4,6 +4,8 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace grok::compiler {
 
@@ -60,9 +62,15 @@ static std::vector<CpuLevel> makeLevels() {
                             .products = ByteProducts::dots512,
                             .fewRows = {4, 4},
                             .manyRows = {6, 4}};
+  const std::vector<std::string> amx =
+      joined(v4, {"avx512bf16", "amx-tile", "amx-int8", "amx-bf16"});
+  TileShape tiles = avx512;
+  tiles.hasTiles = true;
   return {{"x86-64-v2", "x86-64-v2", "", v2, sse},
           {"x86-64-v3", "x86-64-v3", "", v3, avx2},
-          {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512}};
+          {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512},
+          {"x86-64-v4-amx", "x86-64-v4", "+avx512vnni,+avx512bf16,+amx-tile,+amx-int8,+amx-bf16",
+           amx, tiles}};
 }
 
 llvm::ArrayRef<CpuLevel> cpuLevels() {
@@ -78,7 +86,10 @@ static std::vector<CpuLevel> makeExpandedLevels() {
   dots.tiles.fewRows = {4, 4};
   dots.tiles.manyRows = {6, 4};
   dots.tiles.expandsProducts = true;
-  return {dots};
+  CpuLevel tiles = dots;
+  tiles.name = "x86-64-v3-tiles";
+  tiles.tiles.hasTiles = true;
+  return {dots, tiles};
 }
 
 llvm::ArrayRef<CpuLevel> expandedLevels() {
@@ -94,10 +105,18 @@ const CpuLevel *cpuLevelNamed(llvm::StringRef name) {
   return nullptr;
 }
 
+// Linux gives a process tile registers only if it asks for them.
+static bool askForTiles() {
+  constexpr int requestPermission = 0x1023, tileData = 18; // asm/prctl.h
+  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+}
+
 bool canHostRun(const CpuLevel &level) {
+  static const bool hasTiles = askForTiles();
   static const llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
-  return llvm::all_of(level.features,
-                      [](const std::string &feature) { return host.lookup(feature); });
+  return llvm::all_of(level.features, [](llvm::StringRef feature) {
+    return host.lookup(feature) && (hasTiles || !feature.starts_with("amx-"));
+  });
 }
 
 } // namespace grok::compiler

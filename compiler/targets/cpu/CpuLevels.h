@@ -30,7 +30,8 @@ llvm::ArrayRef<CpuLevel> expandedLevels();
 /// The level of that name, an expanded one too, or null.
 const CpuLevel *cpuLevelNamed(llvm::StringRef name);
 
-/// Whether this machine can execute code of `level`.
+/// Whether this process can execute code of `level`; asks the kernel for tile
+/// registers.
 bool canHostRun(const CpuLevel &level);
 
 } // namespace grok::compiler

@@ -5,6 +5,8 @@
 #include <array>
 #include <cpuid.h>
 #include <cstdint>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace grok::runtime {
 
@@ -89,9 +91,18 @@ static uint64_t enabledState() {
   return static_cast<uint64_t>(high) << 32 | low;
 }
 
+// Linux gives a process tile registers only if it asks for them; older kernels
+// do not know the question and save no tiles.
+static bool askForTiles() {
+  constexpr int requestPermission = 0x1023, tileData = 18; // asm/prctl.h
+  return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
+}
+
 CpuFeatures CpuFeatures::detect() {
   std::vector<std::string_view> found;
   uint64_t state = enabledState();
+  if ((state & amxState) == amxState && !askForTiles())
+    state &= ~amxState;
   for (const FeatureBit &feature : featureBits) {
     bool present = cpuid(feature.leaf, feature.subleaf)[feature.reg] >> feature.bit & 1;
     if (present && (state & feature.state) == feature.state)

@@ -12,7 +12,8 @@ namespace grok::runtime {
 /// the operating system saves the registers it uses (XCR0).
 class CpuFeatures {
 public:
-  /// Those of the running CPU.
+  /// Those of the running CPU. Asks the kernel to let this process use tile
+  /// registers; where it refuses, the CPU has no amx-* here.
   static CpuFeatures detect();
   explicit CpuFeatures(std::vector<std::string_view> names) : names(std::move(names)) {}
 

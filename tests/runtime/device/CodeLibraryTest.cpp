@@ -27,6 +27,7 @@ TEST(CpuFeatures, KnowsThisMachine) {
   EXPECT_EQ(features.has("avx512bw"), __builtin_cpu_supports("avx512bw") != 0);
   EXPECT_EQ(features.has("avx512vnni"), __builtin_cpu_supports("avx512vnni") != 0);
   EXPECT_EQ(features.has("fma"), __builtin_cpu_supports("fma") != 0);
+  EXPECT_FALSE(features.has("amx-int8") && !features.has("amx-tile"));
 }
 
 TEST(SelectCode, TakesTheRichestUsable) {

@@ -19,8 +19,10 @@ static std::string assembly(const KernelSpec &spec, const char *level) {
   return text ? *text : "";
 }
 
-// The basic block with the most multiply-adds (v3, v4) or products (v2).
-static std::string innerLoop(const std::string &text) {
+// The basic block with the most multiply-adds (v3, v4) or products (v2), or
+// other `products`.
+static std::string innerLoop(const std::string &text,
+                             std::initializer_list<const char *> products = {"vfmadd", "mulps"}) {
   std::string block, densest;
   size_t most = 0;
   llvm::SmallVector<llvm::StringRef> lines;
@@ -31,7 +33,9 @@ static std::string innerLoop(const std::string &text) {
     block += line.str() + '\n';
     if (!line.starts_with("\tj"))
       continue;
-    size_t count = llvm::StringRef(block).count("vfmadd") + llvm::StringRef(block).count("mulps");
+    size_t count = 0;
+    for (const char *product : products)
+      count += llvm::StringRef(block).count(product);
     if (count > most) {
       most = count;
       densest = block;
@@ -81,6 +85,49 @@ TEST(KernelAssembly, separateProductsAndSumsStaySeparate) {
   llvm::StringRef rest = text;
   size_t multiplyAdds = rest.count("vfmadd"), squares = 8; // two norms, four chains each
   EXPECT_EQ(multiplyAdds, squares);
+}
+
+// ---- fast numerics
+
+static KernelSpec fastLinear(WeightFormat::Element element, int64_t maxRows) {
+  KernelSpec spec = int8Linear(6144, 6144, maxRows);
+  spec.numerics = Numerics::fast;
+  const int64_t group = element == WeightFormat::Element::i8 ? 0 : 64;
+  spec.weight = WeightFormat::forContraction(element, 6144, 1, Numerics::fast, group);
+  return spec;
+}
+
+static const WeightFormat::Element integers[] = {
+    WeightFormat::Element::i8, WeightFormat::Element::i4, WeightFormat::Element::i3};
+
+TEST(KernelAssembly, fastGemvOnAvx512UsesVnniAndStaysInRegisters) {
+  for (WeightFormat::Element element : integers) {
+    std::string text = assembly(fastLinear(element, 1), "x86-64-v4");
+    EXPECT_THAT(text, HasSubstr("vpdpbusd")) << nameOf(element);
+    EXPECT_THAT(text, HasSubstr("prefetcht0")) << nameOf(element);
+    EXPECT_THAT(innerLoop(text, {"vpdpbusd"}), Not(HasSubstr("(%rsp)"))) << nameOf(element);
+  }
+}
+
+TEST(KernelAssembly, fastGemvWithoutVnniMultipliesPairs) {
+  for (WeightFormat::Element element : integers) {
+    EXPECT_THAT(innerLoop(assembly(fastLinear(element, 1), "x86-64-v3"), {"pmaddubsw"}),
+                HasSubstr("%ymm"))
+        << nameOf(element);
+    std::string sse4 = assembly(fastLinear(element, 1), "x86-64-v2");
+    EXPECT_THAT(innerLoop(sse4, {"pmaddubsw"}), HasSubstr("%xmm")) << nameOf(element);
+    EXPECT_THAT(sse4, Not(HasSubstr("call"))) << nameOf(element);
+  }
+}
+
+TEST(KernelAssembly, fastGemmUsesTilesWhereThereAre) {
+  for (WeightFormat::Element element : integers) {
+    std::string text = assembly(fastLinear(element, 512), "x86-64-v4-amx");
+    EXPECT_THAT(text, HasSubstr("tdpbssd")) << nameOf(element);
+    EXPECT_THAT(text, HasSubstr("ldtilecfg")) << nameOf(element);
+    EXPECT_THAT(text, HasSubstr("tilerelease")) << nameOf(element);
+    EXPECT_THAT(assembly(fastLinear(element, 512), "x86-64-v4"), Not(HasSubstr("tdpbssd")));
+  }
 }
 
 } // namespace grok::compiler::testing
