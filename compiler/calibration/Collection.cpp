@@ -159,17 +159,19 @@ void Collector::watch(const GrokLaunchView &launch) {
 Result<Statistics> collectStatistics(TextRun &run, const TextSlice &slice,
                                      const CollectionOptions &options) {
   Collector collector(options, run.info().padToken);
-  TextRun::Hooks hooks;
+  FeedHooks hooks;
   hooks.before = [&](const FedStep &step) {
     collector.begin(step);
     if (options.showProgress)
       options.showProgress(step.windows.back() - slice.first);
   };
-  hooks.user = &collector;
-  hooks.observer = [](const GrokLaunchView *launch, void *user) {
-    static_cast<Collector *>(user)->watch(*launch);
-  };
-  if (auto fed = run.feed(slice, hooks); !fed)
+  run.observe([](const GrokLaunchView *launch,
+                 void *user) { static_cast<Collector *>(user)->watch(*launch); },
+              &collector);
+  TextRun *const runs[] = {&run};
+  const Result<void> fed = feed(runs, slice, hooks);
+  run.observe(nullptr, nullptr);
+  if (!fed)
     return tl::unexpected(fed.error());
   if (!collector.error.empty())
     return tl::unexpected(collector.error);
