@@ -130,7 +130,9 @@ void IntegerProduct::addBundle(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
       opened = {kernel.load(kernel.vectorOf(kernel.i8, lineBytes), address, 64)};
     } else {
       Value address = kernel.offset(lines.panels[panel], place.lines);
-      opened = packed.openBundle(kernel.rowAddress(address, at, panelColumns * format.bits() / 8));
+      address = kernel.rowAddress(address, at, panelColumns * format.bits() / 8);
+      packed.prefetchBundle(address);
+      opened = packed.openBundle(address);
     }
     for (size_t line = 0; line < opened.size(); ++line) {
       Values prepared = dot.prepare(opened[line]);

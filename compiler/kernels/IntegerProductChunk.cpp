@@ -216,7 +216,9 @@ void IntegerProduct::storeRun(Value panel, Value to, const PackedLines::Place &p
   Value from = kernel.offset(panel, place.lines);
   const int64_t bundle = packed.bundleInputs();
   kernel.loop(kernel.index(0), kernel.index(packed.runInputs()), bundle, [&](Value at) {
-    Values lines = packed.openBundle(kernel.rowAddress(from, at, panelColumns * format.bits() / 8));
+    Value address = kernel.rowAddress(from, at, panelColumns * format.bits() / 8);
+    packed.prefetchBundle(address);
+    Values lines = packed.openBundle(address);
     for (size_t i = 0; i < lines.size(); ++i)
       kernel.store(opener.open(lines[i]),
                    kernel.offset(kernel.rowAddress(to, at, panelColumns), i * lineBytes), 64);

@@ -42,6 +42,11 @@ int64_t PackedLines::bundleInputs() const {
   }
 }
 
+void PackedLines::prefetchBundle(Value address) const {
+  for (int64_t at = 0; at < bundleBytes() && kernel.tiles.prefetchBytes; at += lineBytes)
+    kernel.prefetch(kernel.offset(address, at + kernel.tiles.prefetchBytes));
+}
+
 Values PackedLines::openBundle(Value address) const {
   switch (format.element) {
   case WeightFormat::Element::i4:
@@ -54,8 +59,6 @@ Values PackedLines::openBundle(Value address) const {
 }
 
 Value PackedLines::load(Value address, int64_t number) const {
-  if (kernel.tiles.prefetchBytes)
-    kernel.prefetch(kernel.offset(address, number * lineBytes + kernel.tiles.prefetchBytes));
   const bool isAligned = !format.hasMultipliers() || runs % superRuns == 0;
   return kernel.load(kernel.vectorOf(kernel.i8, lineBytes),
                      kernel.offset(address, number * lineBytes), isAligned ? 64 : 16);

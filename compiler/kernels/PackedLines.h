@@ -28,6 +28,8 @@ public:
   int64_t bundleInputs() const;
   int64_t bundleBytes() const { return panelColumns * bundleInputs() * format.bits() / 8; }
   Values openBundle(Value address) const;
+  /// What the level wants read ahead of the bundle.
+  void prefetchBundle(Value address) const;
 
 private:
   Value load(Value address, int64_t number) const;

@@ -20,7 +20,7 @@ PanelProduct::PanelProduct(KernelBuilder &kernel, int64_t width, bool isRagged)
                     kernel.spec.maxRows == 1 ? Blocking{kernel.tiles.gemvPanels, 1}
                                              : Blocking{gemmWalkPanels, kernel.tiles.chunkRows}),
       reader(kernel, kernel.spec.weight, kernel.spec.numerics, contraction),
-      elementBytes(kernel.spec.weight.bits() / 8), kPack(kernel.spec.weight.kPack()),
+      inputBytes(reader.inputBytes()), bundle(reader.bundleInputs()),
       piece(std::min(unit, gemmPieceInputs)) {
   sums = kernel.scratch(slices * chunkRows * walkPanels * vectorBytes);
   if (isGemv)
@@ -91,28 +91,26 @@ void PanelProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Value 
 
 Values PanelProduct::emitUnitOfRow(const MatrixOperand &matrix, const Walk &walk, Value input,
                                    Value k) {
-  const int64_t step = std::min(unit, kPack * kernel.tiles.gemvUnroll);
+  const int64_t step = std::min(unit, bundle * kernel.tiles.gemvUnroll);
   Values scales = scalesAt(matrix, walk, k, reader.scalesWeights());
   Values streams;
   for (Value weights : walk.weights)
-    streams.push_back(kernel.rowAddress(weights, k, panelColumns * elementBytes));
+    streams.push_back(kernel.offset(weights, reader.offsetOf(k)));
   Value unitInput = kernel.rowAddress(input, k, 4);
   auto body = [&](Value inner, ValueRange carried) {
     Values chains(carried);
-    for (int64_t line = 0; line < step / kPack; ++line) {
+    for (int64_t at = 0; at < step; at += bundle) {
       Values x;
-      for (int64_t i = 0; i < kPack; ++i)
-        x.push_back(kernel.broadcast(
-            kernel.load(kernel.f32, kernel.offset(kernel.rowAddress(unitInput, inner, 4),
-                                                  (line * kPack + i) * 4))));
+      for (int64_t i = 0; i < bundle; ++i)
+        x.push_back(kernel.broadcast(kernel.load(
+            kernel.f32, kernel.offset(kernel.rowAddress(unitInput, inner, 4), (at + i) * 4))));
       for (int64_t panel = 0; panel < walkPanels; ++panel) {
-        Value at =
-            kernel.offset(kernel.rowAddress(streams[panel], inner, panelColumns * elementBytes),
-                          line * reader.lineBytes());
-        if (kernel.tiles.prefetchBytes)
-          kernel.prefetch(kernel.offset(at, kernel.tiles.prefetchBytes));
-        Values weights = reader.readLine(at, scales[panel]);
-        for (int64_t i = 0; i < kPack; ++i)
+        Value address =
+            kernel.offset(kernel.rowAddress(streams[panel], inner, inputBytes), at * inputBytes);
+        for (int64_t line = 0; line < bundle * inputBytes && kernel.tiles.prefetchBytes; line += 64)
+          kernel.prefetch(kernel.offset(address, line + kernel.tiles.prefetchBytes));
+        Values weights = reader.readBundle(address, scales[panel]);
+        for (int64_t i = 0; i < bundle; ++i)
           chains[panel] = kernel.multiplyAdd(weights[i], x[i], chains[panel]);
       }
     }

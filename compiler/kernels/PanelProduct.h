@@ -42,7 +42,7 @@ private:
   Value filledRows(Value rows);
 
   WeightReader reader;
-  int64_t elementBytes, kPack;
+  int64_t inputBytes, bundle;
   int64_t piece; // GEMM: inputs opened together, a part of a unit
   Value sums;    // GEMV: [slice][walk panel][16]; GEMM: [slice][row][walk panel][16]
   Value opened;  // GEMM: [walk panel][piece][16] weights as float32

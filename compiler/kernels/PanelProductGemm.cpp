@@ -89,12 +89,11 @@ void PanelProduct::emitPiece(const MatrixOperand &matrix, const Walk &walk, Valu
 void PanelProduct::openPiece(const MatrixOperand &matrix, const Walk &walk, Value k) {
   Values scales = scalesAt(matrix, walk, k, reader.scalesWeights());
   for (int64_t panel = 0; panel < walkPanels; ++panel) {
-    Value from = kernel.rowAddress(walk.weights[panel], k, panelColumns * elementBytes);
+    Value from = kernel.offset(walk.weights[panel], reader.offsetOf(k));
     Value to = kernel.offset(opened, panel * piece * vectorBytes);
-    kernel.loop(kernel.index(0), kernel.index(piece), kPack, [&](Value inner) {
-      Value line = kernel.rowAddress(from, inner, panelColumns * elementBytes);
-      Values weights = reader.readLine(line, scales[panel]);
-      for (int64_t i = 0; i < kPack; ++i)
+    kernel.loop(kernel.index(0), kernel.index(piece), bundle, [&](Value inner) {
+      Values weights = reader.readBundle(kernel.rowAddress(from, inner, inputBytes), scales[panel]);
+      for (int64_t i = 0; i < bundle; ++i)
         kernel.store(weights[i],
                      kernel.offset(kernel.rowAddress(to, inner, vectorBytes), i * vectorBytes), 64);
     });

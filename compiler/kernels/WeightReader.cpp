@@ -7,34 +7,33 @@ namespace grok::compiler {
 
 using Element = WeightFormat::Element;
 
-WeightReader::WeightReader(VectorBuilder &v, const WeightFormat &format, Numerics numerics,
+WeightReader::WeightReader(KernelBuilder &kernel, const WeightFormat &format, Numerics numerics,
                            int64_t contraction)
-    : v(v), format(format), numerics(numerics), contraction(contraction) {}
+    : v(kernel), format(format), numerics(numerics), contraction(contraction),
+      packed(kernel, format, contraction) {}
 
-int64_t WeightReader::lineBytes() const {
-  return panelColumns * format.kPack() * format.bits() / 8;
+int64_t WeightReader::bundleInputs() const {
+  return format.hasMultipliers() ? packed.bundleInputs() : format.kPack();
 }
 
-int64_t WeightReader::panelBytes() const { return format.panelBytes(contraction); }
+Value WeightReader::offsetOf(Value k) const {
+  if (format.hasMultipliers())
+    return packed.placeOf(v.quotient(k, format.group)).lines;
+  return v.mul(k, inputBytes());
+}
 
 bool WeightReader::scalesWeights() const {
   return format.element == Element::i8 && numerics == Numerics::bf16;
 }
 
-bool WeightReader::scalesSums() const {
-  return format.element == Element::i8 && numerics != Numerics::bf16;
-}
+bool WeightReader::scalesSums() const { return format.isInteger() && numerics != Numerics::bf16; }
 
 // Four int8 of a column share a word. Moving one into the top byte of a zero
 // word makes its float 2^24 times too large, which scale() takes back: exact,
 // and one shuffle instead of two shifts.
 static constexpr double topByteScale = 1.0 / (1 << 24);
 
-Values WeightReader::readInts(Value address) {
-  if (format.kPack() == 1)
-    return {v.toFloat(v.widen(v.load(v.vectorOf(v.i8, panelColumns), address), v.i32))};
-  auto bytes = v.vectorOf(v.i8, 4 * panelColumns);
-  Value line = v.load(bytes, address, /*alignment=*/64);
+Values WeightReader::openLine(Value line) {
   Value zero = v.constantLike(line, 0);
   Values result;
   for (int64_t k = 0; k < 4; ++k) {
@@ -47,6 +46,21 @@ Values WeightReader::readInts(Value address) {
   return result;
 }
 
+Values WeightReader::readInts(Value address) {
+  if (format.kPack() == 1)
+    return {v.toFloat(v.widen(v.load(v.vectorOf(v.i8, panelColumns), address), v.i32))};
+  return openLine(v.load(v.vectorOf(v.i8, 4 * panelColumns), address, /*alignment=*/64));
+}
+
+Values WeightReader::readCodes(Value address) {
+  Values weights;
+  for (Value codes : packed.openBundle(address)) {
+    Value zero = v.constantLike(codes, static_cast<double>(packed.zeroPoint()));
+    weights.append(openLine(v.sub(codes, zero)));
+  }
+  return weights;
+}
+
 Values WeightReader::readHalves(Value address) {
   if (format.kPack() == 1)
     return {loadCacheVector(v, /*isBf16=*/true, address)};
@@ -55,13 +69,15 @@ Values WeightReader::readHalves(Value address) {
           v.fromBits(v.bitAnd(line, v.constantLike(line, -65536.0)))};
 }
 
-Values WeightReader::readLine(Value address, Value scale) {
+Values WeightReader::readBundle(Value address, Value scale) {
   if (format.element == Element::bf16)
     return readHalves(address);
   if (format.element == Element::f32) {
     Value weights = v.load(v.floats, address, /*alignment=*/64);
     return {roundActivation(v, numerics, weights)};
   }
+  if (format.hasMultipliers())
+    return readCodes(address);
   Values weights = readInts(address);
   if (scalesWeights())
     for (Value &weight : weights)
@@ -76,6 +92,12 @@ Value columnScales(VectorBuilder &v, const MatrixOperand &matrix, Value panel, V
 
 Value WeightReader::scale(const MatrixOperand &matrix, Value panel, Value k) {
   Value scales = columnScales(v, matrix, panel, v.quotient(k, contraction / format.groups));
+  if (format.hasMultipliers()) {
+    Value place = packed.placeOf(v.quotient(k, format.group)).multipliers;
+    Value start = v.rowAddress(matrix.weights, panel, format.panelBytes(contraction));
+    Value bytes = v.load(v.vectorOf(v.i8, panelColumns), v.offset(start, place));
+    scales = v.mul(v.toFloat(v.widen(bytes, v.i32)), scales);
+  }
   return format.kPack() == 4 ? v.mul(scales, v.splat(static_cast<float>(topByteScale))) : scales;
 }
 

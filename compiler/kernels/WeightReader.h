@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Opens weights in panel16 order: [panel][k / kPack][column 0..15][k % kPack].
+// Opens packed weights of any format (docs/packing.md) as float32.
 #pragma once
 
-#include "compiler/kernels/VectorBuilder.h"
+#include "compiler/kernels/PackedLines.h"
 
 namespace grok::compiler {
 
@@ -16,18 +16,22 @@ struct MatrixOperand {
 /// bf16 scales of the columns of `panel` in one row group, as float32.
 Value columnScales(VectorBuilder &v, const MatrixOperand &matrix, Value panel, Value group);
 
-/// Reads lines (kPack consecutive k of 16 columns) as float32 vectors.
+/// Reads bundles (inputs that are packed together, of 16 columns) as float32
+/// vectors, one per input.
 class WeightReader {
 public:
-  WeightReader(VectorBuilder &v, const WeightFormat &format, Numerics numerics,
+  WeightReader(KernelBuilder &kernel, const WeightFormat &format, Numerics numerics,
                int64_t contraction);
 
-  int64_t lineBytes() const;  // one line: kPack k
-  int64_t panelBytes() const; // one panel: all k
+  int64_t bundleInputs() const;
+  /// Bytes of one input of 16 columns.
+  int64_t inputBytes() const { return panelColumns * format.bits() / 8; }
+  /// Offset in a panel of the bundle that starts with input `k`: of any bundle
+  /// for floats and int8, of the first one of a unit for codes.
+  Value offsetOf(Value k) const;
 
-  /// kPack vectors of weights. `scale` is used, and must be given, only if
-  /// scalesWeights().
-  Values readLine(Value address, Value scale);
+  /// `scale` is used, and must be given, only if scalesWeights().
+  Values readBundle(Value address, Value scale);
 
   /// Whether scale() multiplies a unit's sum, or each weight before its chain;
   /// neither for float weights.
@@ -35,17 +39,20 @@ public:
   bool scalesWeights() const;
 
   /// What the columns of `panel` are to be multiplied by, for weights of the
-  /// row group that holds input `k`.
+  /// row group, and of the multiplier, that hold input `k`.
   Value scale(const MatrixOperand &matrix, Value panel, Value k);
 
 private:
   Values readInts(Value address);
   Values readHalves(Value address);
+  Values readCodes(Value address);
+  Values openLine(Value line);
 
-  VectorBuilder &v;
+  KernelBuilder &v;
   WeightFormat format;
   Numerics numerics;
   int64_t contraction;
+  PackedLines packed; // of integers
 };
 
 } // namespace grok::compiler

@@ -95,10 +95,12 @@ static void fillColumn(std::mt19937 &random, IntegerMatrix &matrix, PanelWriter 
     if (hasMultipliers && k % matrix.format.group == 0) {
       multiplier = randomIn(random, -most, most);
       panel.setMultiplier(k, column % 16, multiplier);
+      matrix.multipliers[k / matrix.format.group * matrix.columns + column] = multiplier;
     }
     const int code =
         hasMultipliers ? randomIn(random, 0, 2 * zero - 1) : randomIn(random, -128, 127);
     panel.setCode(k, column % 16, code);
+    matrix.codes[k * matrix.columns + column] = code - zero;
     matrix.weights[k * matrix.columns + column] = multiplier * (code - zero);
   }
 }
@@ -109,6 +111,8 @@ IntegerMatrix randomIntegers(std::mt19937 &random, int64_t inputs, int64_t colum
   IntegerMatrix matrix{inputs,
                        columns,
                        format,
+                       std::vector<int>(inputs * columns),
+                       std::vector<int>(inputs * columns),
                        std::vector<int>(inputs * columns),
                        Buffer(padded / 16 * panelBytes),
                        Buffer(format.groups * padded * 2)};

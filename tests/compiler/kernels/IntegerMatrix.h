@@ -9,7 +9,9 @@ namespace grok::compiler::testing {
 struct IntegerMatrix {
   int64_t inputs, columns;
   WeightFormat format;
-  std::vector<int> weights; // [inputs][columns]: codes of int8, multiplier * (code - zero point)
+  std::vector<int> weights;     // [inputs][columns] code * multiplier
+  std::vector<int> codes;       // [inputs][columns] less the zero point
+  std::vector<int> multipliers; // [inputs / group][columns]
   Buffer packed, scales;
 
   int at(int64_t k, int64_t column) const { return weights[k * columns + column]; }

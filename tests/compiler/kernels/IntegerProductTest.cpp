@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// `fast` products against their definition, bit for bit, in every form: one
-// row, few rows, many rows.
+// Products with integer weights against their definition, bit for bit, in every
+// form: one row, few rows, many rows; `fast` and f32 numerics.
 #include "tests/compiler/kernels/IntegerMatrix.h"
 #include "tests/compiler/kernels/QuantizedReference.h"
 
@@ -111,6 +111,79 @@ TEST_P(IntegerProduct, partialSuperGroups) {
   }
 }
 
+// ---- f32 numerics: float rows
+
+class CodeChains : public ::testing::TestWithParam<std::string> {
+protected:
+  void check(const ProductCase &c, const std::vector<int64_t> &rowCounts);
+};
+
+// One output by docs/numerics.md: a chain of x * (code - zero point) for every
+// run of rows with one multiplier, times multiplier * scale.
+static float documentedChains(const IntegerMatrix &matrix, const float *x, int64_t column,
+                              bool hasFma) {
+  const WeightFormat &format = matrix.format;
+  auto multiplyAdd = [&](float a, float b, float sum) {
+    volatile float product = a * b; // not to be contracted by this compiler
+    return hasFma ? std::fma(a, b, sum) : product + sum;
+  };
+  std::vector<float> sums(format.slices, 0.0f);
+  for (int64_t start = 0; start < matrix.inputs; start += format.unit) {
+    const int64_t run = start / format.group * matrix.columns + column;
+    float chain = 0;
+    for (int64_t k = start; k < start + format.unit; ++k)
+      chain =
+          multiplyAdd(static_cast<float>(matrix.codes[k * matrix.columns + column]), x[k], chain);
+    float scale = static_cast<float>(matrix.multipliers[run]) * matrix.scaleAt(start, column);
+    float &sum = sums[start / (matrix.inputs / format.slices)];
+    sum = multiplyAdd(chain, scale, sum);
+  }
+  for (size_t count = sums.size(); count > 1; count /= 2)
+    for (size_t i = 0; i < count / 2; ++i)
+      sums[i] = sums[2 * i] + sums[2 * i + 1];
+  return sums[0];
+}
+
+void CodeChains::check(const ProductCase &c, const std::vector<int64_t> &rowCounts) {
+  std::mt19937 random = reproducible(37);
+  KernelSpec one = specOf(c, 1), many = specOf(c, 512);
+  for (KernelSpec *spec : {&one, &many}) {
+    spec->numerics = Numerics::f32;
+    spec->weight =
+        WeightFormat::forContraction(c.element, c.inputs, c.groups, Numerics::f32, c.group);
+  }
+  ASSERT_EQ(problemIn(one), std::nullopt);
+  const int64_t most = *std::max_element(rowCounts.begin(), rowCounts.end());
+  const int64_t stride = paddedTo16(c.columns), xStride = paddedTo16(c.inputs);
+  IntegerMatrix matrix = randomIntegers(random, c.inputs, c.columns, one.weight);
+  Buffer x = randomRows(random, most, c.inputs, /*isBf16=*/false);
+  LoadedKernels kernels({{"one", one}, {"many", many}}, GetParam());
+  auto run = [&](const char *symbol, int64_t rows) {
+    Buffer y(rows * stride * 4);
+    kernels.run(symbol, {x.data(), matrix.packed.data(), matrix.scales.data(), y.data()},
+                Step::ofRows(rows), 0, (c.columns + 63) / 64);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < c.columns; ++column)
+        ASSERT_EQ(
+            y.floats()[row * stride + column],
+            documentedChains(matrix, x.floats() + row * xStride, column, GetParam() != "x86-64-v2"))
+            << symbol << " " << nameOf(c.element) << " row " << row << " column " << column;
+  };
+  run("one", 1);
+  for (int64_t rows : rowCounts)
+    run("many", rows);
+}
+
+TEST_P(CodeChains, everyFormat) {
+  for (Element element : {Element::i4, Element::i3}) {
+    check({512, 64, 1, element, 64}, {1, 13});
+    check({320, 40, 1, element, 64}, {3});
+    check({384, 17, 2, element, 32}, {2, 7});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, CodeChains, ::testing::ValuesIn(hostLevels()),
+                         [](const auto &info) { return shortName(info.param); });
 INSTANTIATE_TEST_SUITE_P(Levels, IntegerProduct, ::testing::ValuesIn(productLevels()),
                          [](const auto &info) { return shortName(info.param); });
 
