@@ -2,8 +2,7 @@
 // How well a model predicts a text.
 #pragma once
 
-#include "runtime/generation/Generation.h"
-#include <functional>
+#include "runtime/evaluation/Windows.h"
 
 namespace grok::runtime {
 
@@ -20,13 +19,7 @@ struct Perplexity {
 /// Cross-entropy of `target` under the softmax of `logits`, in nats and float64.
 double negativeLogLikelihood(std::span<const float> logits, int32_t target);
 
-/// Windows of `window` inputs that fit: window w has inputs ids[w * window ...]
-/// and the same ids shifted by one as targets.
-int64_t countWindows(size_t ids, int64_t window);
-
-/// Scores `ids` in non-overlapping windows, each a fresh sequence from position
-/// 0; the rest that fills no window is dropped. As many windows as fit go into
-/// one step. `showProgress` gets the windows done.
+/// Scores `ids` in windows. `showProgress` gets the windows done.
 Result<Perplexity> measurePerplexity(StepEngine &engine, const EngineLimits &limits,
                                      std::span<const int32_t> ids, int64_t window,
                                      const std::function<void(int64_t)> &showProgress = {});

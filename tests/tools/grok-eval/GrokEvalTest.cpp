@@ -37,15 +37,16 @@ protected:
   }
 
   /// The protocol, by the formulas of the toy model.
-  static double expectedNll(size_t window, size_t windows) {
+  static double expectedNll(size_t window, size_t windows, int factor = 2) {
     std::vector<int32_t> ids = {5};
     for (char letter : text)
       ids.push_back(letter - 'a');
     double sum = 0;
     for (size_t w = 0; w < windows; ++w)
       for (size_t i = 1; i <= window; ++i)
-        sum += negativeLogLikelihood(toy::expectedLogits(std::span(ids).subspan(w * window, i)),
-                                     ids[w * window + i]);
+        sum += negativeLogLikelihood(
+            toy::expectedLogits(std::span(ids).subspan(w * window, i), factor),
+            ids[w * window + i]);
     return sum / static_cast<double>(window * windows);
   }
 
@@ -77,6 +78,45 @@ TEST_F(GrokEval, DropsTheRestThatFillsNoWindow) {
 TEST_F(GrokEval, PrintsLinesWithoutJson) {
   const std::string out = run({"--text", path("text"), "--window=4"}).out;
   EXPECT_THAT(out, HasSubstr("tokens         16 (4 windows of 4)\nperplexity     "));
+}
+
+// The other model is built with another factor; the figures are those of the
+// library, which has its own test.
+TEST_F(GrokEval, ComparesWithAnotherModel) {
+  grok::plan::PlanT plan = toy::makePlan(3);
+  const std::string tokenizer = makeTinyTokenizer();
+  plan.tokenizer.assign(tokenizer.begin(), tokenizer.end());
+  const toy::Artifact other(plan);
+  const ToolResult result =
+      run({"--text", path("text"), "--window=4", "--against", other.path, "--json"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  const json report = json::parse(result.out);
+  const double nll = expectedNll(4, 4), otherNll = expectedNll(4, 4, 3);
+  EXPECT_NEAR(report["mean_nll"].get<double>(), nll, 1e-12 * nll);
+  EXPECT_NEAR(report["nll_difference"].get<double>(), nll - otherNll, 1e-12 * otherNll);
+  EXPECT_GT(report["nll_standard_error"].get<double>(), 0);
+  EXPECT_GE(report["kl_p99"].get<double>(), 0);
+  EXPECT_GE(report["kl_mean"].get<double>(), 0);
+  EXPECT_LE(report["top1_agreement"].get<double>(), 1);
+}
+
+TEST_F(GrokEval, FindsNoDifferenceToItself) {
+  const std::vector<std::string> arguments = {"--text", path("text"), "--window=4", "--against",
+                                              artifact->path};
+  const ToolResult result = run(arguments);
+  EXPECT_THAT(result.out, HasSubstr("tokens         16 (4 windows of 4)\n"));
+  EXPECT_THAT(result.out, HasSubstr("against        " + artifact->path +
+                                    "\nnll_difference +0.000000, standard error 0.000000\n"
+                                    "kl_mean        0.000000\nkl_p99         0.000000\n"
+                                    "top1_agreement 1.0000\n"));
+}
+
+TEST_F(GrokEval, RefusesAModelOfOtherTokens) {
+  const toy::Artifact other; // with the tokenizer that makePlan gives it
+  expectError("grok-eval", run({"--text", path("text"), "--window=4", "--against", other.path}), 1,
+              "has another tokenizer than");
+  expectError("grok-eval", run({"--text", path("text"), "--window=4", "--against", path("none")}),
+              1, "none");
 }
 
 TEST_F(GrokEval, Errors) {
