@@ -203,9 +203,9 @@ std::vector<size_t> Search::orderItems() const {
       ranked.push_back({least, i});
   }
   std::sort(ranked.begin(), ranked.end());
-  std::vector<size_t> order;
-  for (const auto &[cost, item] : ranked)
-    order.push_back(item);
+  std::vector<size_t> order(ranked.size());
+  std::transform(ranked.begin(), ranked.end(), order.begin(),
+                 [](const auto &each) { return each.second; });
   return order;
 }
 

@@ -93,7 +93,7 @@ std::optional<MatrixForm> quantization::formUnder(const MatrixForm &stored, Stor
   if (groupRows % storage.group != 0)
     return std::nullopt;
   form.format = FormatAttr::get(context, storage.bits, groupRows, scale, storage.group,
-                                /*zeroPoint=*/int64_t(1) << (storage.bits - 1), StringAttr(),
+                                /*zeroPoint=*/storage.bits == 4 ? 8 : 4, StringAttr(),
                                 /*alongLast=*/false);
   return form;
 }

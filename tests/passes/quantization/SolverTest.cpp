@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -80,15 +81,20 @@ TEST(Solver, FindsWhatEnumerationFinds) {
   }
 }
 
+static Instance makeTenItems(unsigned seed) {
+  std::mt19937 random(seed);
+  Instance instance;
+  instance.items.resize(10, Item(4));
+  for (Item &item : instance.items)
+    for (Choice &choice : item)
+      choice = {static_cast<int64_t>(random() % 5000), static_cast<int64_t>(random() % 5000)};
+  instance.budget = leastBytes(instance.items) + 4000;
+  return instance;
+}
+
 TEST(Solver, TakesTenItemsOfFourChoices) {
-  std::mt19937 random(10);
-  for (int round = 0; round < 4; ++round) {
-    Instance instance;
-    instance.items.resize(10, Item(4));
-    for (Item &item : instance.items)
-      for (Choice &choice : item)
-        choice = {static_cast<int64_t>(random() % 5000), static_cast<int64_t>(random() % 5000)};
-    instance.budget = leastBytes(instance.items) + 4000;
+  for (unsigned seed = 0; seed < 4; ++seed) {
+    Instance instance = makeTenItems(seed);
     std::optional<Solution> solution = solve(instance.items, instance.budget);
     ASSERT_TRUE(solution);
     EXPECT_EQ(solution->loss, enumerate(instance));
@@ -142,8 +148,8 @@ TEST(Solver, NeverLosesMoreWithMoreBytes) {
 }
 
 TEST(Solver, ChoosesTheSameInAnyOrderOfItems) {
-  std::mt19937 random(5);
   for (unsigned seed = 0; seed < 500; ++seed) {
+    std::mt19937 random(seed);
     // Losses up to 10^8: two selections of equal loss are not to be expected.
     Instance instance = makeRandom(seed, 10'000'000), shuffled = instance;
     std::vector<size_t> order(instance.items.size());
@@ -169,17 +175,20 @@ TEST(Solver, PrefersLowerIndicesAmongEquals) {
 
 /// Grok-1's item count; sizes of few kinds, as matrices have, or of many.
 static Instance makeLarge(unsigned seed, bool ofFewSizes) {
-  std::mt19937_64 random(seed);
+  std::mt19937 random(seed);
+  auto draw = [&](int64_t limit) { return static_cast<int64_t>(random() % limit); };
   Instance instance;
-  for (int i = 0; i < 1089; ++i) {
-    int64_t elements = ofFewSizes ? 1'000'000 * (1 + i % 3) : 1'000'000 + random() % 1'000'000;
-    double sensitivity = std::exp2(static_cast<double>(random() % 4000) / 1000);
+  for (int64_t i = 0; i < 1089; ++i) {
+    const int64_t elements = 1'000'000 * (1 + i % 3) + (ofFewSizes ? 0 : draw(1'000'000));
+    const auto size = static_cast<double>(elements);
+    const double sensitivity = size * std::exp2(static_cast<double>(draw(4000)) / 1000);
     Item item;
     for (auto [bits, error] :
-         {std::pair(8.5, 1e-4), {4.25, 7e-3}, {4.125, 8.4e-3}, {3.25, 2.65e-2}, {3.125, 3.1e-2}})
-      item.push_back({static_cast<int64_t>(elements * bits / 8),
-                      static_cast<int64_t>(sensitivity * elements * error *
-                                           (1 + static_cast<double>(random() % 100) / 1000))});
+         {std::pair(8.5, 1e-4), {4.25, 7e-3}, {4.125, 8.4e-3}, {3.25, 2.65e-2}, {3.125, 3.1e-2}}) {
+      const double spread = 1 + static_cast<double>(draw(100)) / 1000;
+      item.push_back({static_cast<int64_t>(size * bits / 8),
+                      static_cast<int64_t>(sensitivity * error * spread)});
+    }
     instance.items.push_back(item);
     instance.budget += elements * 35 / 80; // 3.5 bits
   }
