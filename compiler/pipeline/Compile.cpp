@@ -8,6 +8,7 @@
 #include "compiler/artifact/PlanWriter.h"
 #include "compiler/artifact/WorkJournal.h"
 #include "compiler/interpreter/CheckpointWeights.h"
+#include "compiler/pipeline/CalibrationRun.h"
 #include "compiler/pipeline/MemoryUse.h"
 #include "compiler/pipeline/ModelSource.h"
 #include "compiler/pipeline/WeightFormats.h"
@@ -18,6 +19,7 @@
 #include "dialects/plan/PlanDialect.h"
 #include "frontends/graph/BuildGraph.h"
 #include "passes/quantization/Selection.h"
+#include "passes/quantization/Sensitivities.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
@@ -53,10 +55,12 @@ private:
   Result<std::string> quantize();
   Result<void> checkStoredAs(const std::string &dtype) const;
   Result<int64_t> findWeightBudget();
+  Result<void> calibrate();
+  Result<void> reportQuantization();
   Result<std::string> makeKernels();
   Result<std::string> writeArtifact();
   Result<void> writeModule(const std::string &path);
-  PackingSource packingSource() const { return {*source.weights, encoder.get(), options.threads}; }
+  PackingSource packingSource() const { return {*source.weights, encoder, options.threads}; }
   Result<void> writeWeights(const std::string &folder, PlanInputs &inputs);
   Result<void> verifyArtifact();
   Result<void> checkOptions();
@@ -69,8 +73,10 @@ private:
   std::string diagnostic; // first error that MLIR reported
   OpenedModel source;
   int64_t maxContext = 0;
-  int64_t weightBudget = 0; // bytes; 0 = any
-  std::unique_ptr<quantization::MatrixEncoder> encoder;
+  int64_t weightBudget = 0;                    // bytes; 0 = any
+  std::unique_ptr<CalibrationRun> calibration; // with --calibrate
+  std::unique_ptr<quantization::MatrixEncoder> search;
+  const quantization::MatrixEncoder *encoder = nullptr;
   WeightFormats formats; // of what is not packed as stored
   OwningOpRef<ModuleOp> module;
   OwningOpRef<ModuleOp> fused; // kept for the verification
@@ -96,6 +102,7 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.weights = isStored ? "stored" : options.weights;
   phase.bitsPerWeight = options.bitsPerWeight;
   phase.budgetBytes = weightBudget;
+  phase.assigned = options.assigned;
   return phase;
 }
 
@@ -134,6 +141,7 @@ Result<int64_t> Compilation::findWeightBudget() {
   PassManager passes(&context);
   PhaseOptions smallest = phaseOptions();
   smallest.weights = "int8";
+  smallest.bitsPerWeight = 0;
   for (Phase phase : {Phase::quantize, Phase::fuse, Phase::outline, Phase::memory})
     addPhase(passes, phase, smallest);
   if (failed(passes.run(*trial)))
@@ -153,6 +161,39 @@ Result<int64_t> Compilation::findWeightBudget() {
                         "; give more, or a smaller --max-context or --max-step-rows, or --kv=int8");
 }
 
+/// Moments for the encoder, and what there is to lose for the choice.
+Result<void> Compilation::calibrate() {
+  if (!source.weights)
+    return tl::unexpected(std::string("--calibrate: needs weights; leave out --weights-from=none"));
+  auto run = CalibrationRun::create(options, hooks, source);
+  if (!run)
+    return tl::unexpected(run.error());
+  calibration = std::move(*run);
+  if (options.weights != "auto")
+    return {};
+  auto measured = calibration->measureSensitivities();
+  if (!measured)
+    return tl::unexpected(measured.error());
+  if (*measured)
+    quantization::setSensitivities(*module, **measured);
+  return {};
+}
+
+/// How good the artifact is, where that can be measured, and the report's file.
+Result<void> Compilation::reportQuantization() {
+  if (!report.quantization)
+    return {};
+  if (calibration)
+    if (auto measured = calibration->measure(options.output, *report.quantization); !measured)
+      return measured;
+  if (options.emitReport.empty())
+    return {};
+  const bool isJson = options.emitReport.ends_with(".json");
+  const std::string text =
+      isJson ? report::jsonOf(*report.quantization) : report::htmlOf(*report.quantization);
+  return writeWholeFile(options.emitReport, std::as_bytes(std::span(text)));
+}
+
 Result<std::string> Compilation::quantize() {
   if (options.weights == "f32" || options.weights == "bf16")
     if (auto checked = checkStoredAs(options.weights); !checked)
@@ -163,13 +204,23 @@ Result<std::string> Compilation::quantize() {
       return tl::unexpected(budget.error());
     weightBudget = *budget;
   }
+  if (!options.calibrate.empty())
+    if (auto done = calibrate(); !done)
+      return tl::unexpected(done.error());
   if (auto done = runPasses(Phase::quantize); !done)
     return done;
   formats = readWeightFormats(*module, source.tensors);
-  encoder = std::make_unique<quantization::GroupEncoder>(quantization::GroupEncoder::Method::search,
-                                                         options.threads);
+  search = std::make_unique<quantization::GroupEncoder>(quantization::GroupEncoder::Method::search,
+                                                        options.threads);
+  encoder = hooks.encoder ? hooks.encoder : calibration ? &calibration->encoder() : search.get();
   auto selection = quantization::getSelection(*module);
-  return selection ? summaryOf(*selection) : "weights as stored";
+  if (!selection || (formats.empty() && selection->weights == "stored"))
+    return "weights as stored";
+  report.quantization = report::QuantizationReport{};
+  report.quantization->model = source.config.name;
+  report.quantization->encoder = encoder->identity();
+  report.quantization->selection = *selection;
+  return summaryOf(*selection);
 }
 
 /// The form of the matrices, for people: how most of the bytes are stored.
@@ -386,6 +437,9 @@ Result<CompileReport> Compilation::run() {
   if (options.lastPhase != Phase::artifact)
     if (auto written = writeModule(options.output); !written)
       return tl::unexpected(written.error());
+  if (options.lastPhase == Phase::artifact)
+    if (auto reported = reportQuantization(); !reported)
+      return tl::unexpected(reported.error());
   if (options.verify)
     if (auto verified = verifyArtifact(); !verified)
       return tl::unexpected(verified.error());

@@ -5,6 +5,8 @@
 #include "compiler/artifact/WeightFile.h"
 #include "compiler/kernels/KernelSpec.h"
 #include "compiler/pipeline/Phases.h"
+#include "compiler/quantization/Encoder.h"
+#include "compiler/report/QuantizationReport.h"
 #include "compiler/verification/Report.h"
 
 #include <functional>
@@ -22,6 +24,9 @@ struct CompileOptions {
   std::string weights = "stored";    // stored, f32, bf16, int8, int4, int3 or auto
   double bitsPerWeight = 0;          // auto: at most this average; 0 = any
   uint64_t memoryBudget = 0;         // auto: weights, cache and arena; 0 = any
+  std::vector<std::string> assigned; // "layer3.down:int4g32": formats of single items
+  std::string calibrate;             // text file; empty = none
+  std::string emitReport;            // .html or .json file; empty = none
   std::optional<int64_t> maxContext; // default: the model's sequence_len
   int64_t maxStepRows = 512;
   int64_t pageTokens = 32;
@@ -44,6 +49,7 @@ struct CompileReport {
   uint64_t weightBytes = 0; // 0 without weights
   std::string output;
   std::optional<verification::Report> verification;
+  std::optional<report::QuantizationReport> quantization; // unless all is as stored
 };
 
 /// What a caller may watch.
@@ -54,6 +60,11 @@ struct CompileHooks {
   /// Says what is wrong with a tokenizer for a vocabulary of this size, or
   /// nothing. The runtime knows; the compiler only carries the bytes.
   std::function<std::optional<std::string>(std::span<const std::byte>, int64_t)> checkTokenizer;
+  /// Ids of a text by the tokenizer of a vocabulary of this size, for calibration.
+  std::function<Result<std::vector<int32_t>>(std::span<const std::byte>, int64_t, std::string_view)>
+      tokenize;
+  /// Quantises in place of the compiler's own choice; null = its own.
+  const quantization::MatrixEncoder *encoder = nullptr;
   /// Called on every pass manager before it runs (timing, IR printing).
   std::function<void(mlir::PassManager &)> configurePasses;
 };

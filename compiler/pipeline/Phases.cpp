@@ -34,6 +34,7 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     select.weights = options.weights;
     select.bitsPerWeight = options.bitsPerWeight;
     select.budgetBytes = options.budgetBytes;
+    select.assign.assign(options.assigned.begin(), options.assigned.end());
     passes.addPass(createSelectQuantization(select));
     return;
   }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace grok::compiler {
 
@@ -31,6 +32,7 @@ struct PhaseOptions {
   std::string weights = "stored";
   double bitsPerWeight = 0;
   int64_t budgetBytes = 0;
+  std::vector<std::string> assigned;
 };
 
 /// Adds the passes of one phase (none for import, kernels, artifact).

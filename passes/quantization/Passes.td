@@ -61,7 +61,9 @@ def SelectQuantization : Pass<"grok-select-quantization", "::mlir::ModuleOp"> {
            "Largest sum of all weights under weights=auto; 0 = any">,
     ListOption<"formats", "formats", "std::string",
                "What weights=auto may choose: stored, int8, int4g32, int4g64, int3g32, int3g64; "
-               "default all but stored">
+               "default all but stored">,
+    ListOption<"assign", "assign", "std::string",
+               "ITEM:FORMAT, such as layer3.down:int4g32, in place of what is chosen otherwise">
   ];
   let statistics = [Statistic<"numRetyped", "num-retyped", "Weights given another format">];
 }

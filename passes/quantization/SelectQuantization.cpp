@@ -38,6 +38,8 @@ private:
   LogicalResult readFormats(Request &request);
   FailureOr<Request> readRequest();
   FailureOr<int64_t> readBudget(const ModelWeights &model, int64_t least);
+  LogicalResult assignItems(const ModelWeights &model, const ItemOptions &options,
+                            FormatChoices &choices);
   void retype(const ModelWeights &model, const FormatChoices &choices);
 };
 
@@ -129,6 +131,23 @@ FailureOr<int64_t> SelectQuantization::readBudget(const ModelWeights &model, int
   return budget;
 }
 
+LogicalResult SelectQuantization::assignItems(const ModelWeights &model, const ItemOptions &options,
+                                              FormatChoices &choices) {
+  for (const std::string &text : assign) {
+    auto [name, format] = StringRef(text).rsplit(':');
+    std::optional<Storage> storage = storageNamed(format);
+    auto item =
+        llvm::find_if(model.items, [&](const WeightItem &each) { return each.name == name; });
+    if (!storage || item == model.items.end())
+      return getOperation().emitError("expects option assign to list ITEM:FORMAT, got '")
+             << text << "'";
+    size_t index = item - model.items.begin();
+    choices.options[index] = {options.make(*item, *storage)};
+    choices.chosen[index] = 0;
+  }
+  return success();
+}
+
 /// The type of a weight whose experts have `forms`, or that is one form whole.
 static RankedTensorType typeOf(ArrayRef<int64_t> shape, ArrayRef<MatrixForm> forms) {
   const MatrixForm &first = forms.front();
@@ -213,6 +232,8 @@ void SelectQuantization::runOnOperation() {
     chooseWithin(*budget, *model, options, request->allowed, choices);
     selection.budget = *budget + model->routerBytes + model->vectorBytes;
   }
+  if (failed(assignItems(*model, options, choices)))
+    return signalPassFailure();
   retype(*model, choices);
 
   selection.weights = request->isAuto ? "auto" : nameOf(request->flat);

@@ -16,9 +16,8 @@ using namespace grok::compiler;
 using Error = tl::unexpected<std::string>;
 
 /// Named in the documentation for later versions: known, but not offered.
-static constexpr const char *laterFlags[] = {"--emulate",    "--calibrate",    "--devices",
-                                             "--sharding",   "--reproducible", "--reuse-weights",
-                                             "--emit-report"};
+static constexpr const char *laterFlags[] = {"--emulate", "--devices", "--sharding",
+                                             "--reproducible", "--reuse-weights"};
 
 static std::string defaultCache() {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/')
@@ -107,6 +106,12 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
                  "Most bytes of weights, cache at --max-context and activations, as 6GiB; implies "
                  "--weights=auto")
       ->type_name("SIZE");
+  app.add_option("--calibrate", compile.calibrate,
+                 "Text to quantise by (GPTQ); its last tenth measures the result")
+      ->type_name("TEXT");
+  app.add_option("--emit-report", compile.emitReport,
+                 "What was chosen for the weights and how good it is, as a page or as JSON")
+      ->type_name("FILE.html|FILE.json");
   app.add_option("--kv", texts.kv,
                  "Element type of the key/value cache: f32, bf16 or int8 with a scale per position "
                  "and head (default: f32 under --numerics=f32, else bf16)")
@@ -178,6 +183,13 @@ static tl::expected<void, std::string> finishWeights(CompileOptions &compile, co
                  " leaves nothing to choose; give it or a budget, not both");
   if (!hasBudget && compile.weights == "auto")
     return Error("--weights=auto: give --bits-per-weight or --memory-budget");
+  if (!compile.calibrate.empty() && compile.weights == "stored")
+    return Error("--calibrate: nothing is quantised; give --weights=int4, int3 or a budget too");
+  if (!compile.emitReport.empty() && compile.weights == "stored")
+    return Error("--emit-report: nothing is quantised; give --weights or a budget too");
+  if (!compile.emitReport.empty() && !compile.emitReport.ends_with(".html") &&
+      !compile.emitReport.ends_with(".json"))
+    return Error("--emit-report=" + compile.emitReport + ": expected a name in .html or .json");
   if (!texts.budget.empty()) {
     auto bytes = parseSize(texts.budget);
     if (!bytes)

@@ -53,6 +53,8 @@ void grok::printReport(const CompileReport &report) {
   if (report.weightBytes)
     std::printf(", weights %.2f MB", scaled(report.weightBytes, 1e-6));
   std::printf("\n");
+  if (report.quantization)
+    std::printf("\n%s", report::textOf(*report.quantization).c_str());
   if (report.verification)
     std::printf("\n%s", verification::textOf(*report.verification).c_str());
 }

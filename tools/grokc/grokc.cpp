@@ -61,6 +61,17 @@ static std::optional<std::string> checkTokenizer(std::span<const std::byte> mode
   return tokenizer ? std::nullopt : std::optional(tokenizer.error());
 }
 
+static Result<std::vector<int32_t>> tokenize(std::span<const std::byte> model, int64_t vocabSize,
+                                             std::string_view text) {
+  auto tokenizer = runtime::Tokenizer::load(model, vocabSize);
+  if (!tokenizer)
+    return tl::unexpected(tokenizer.error());
+  auto ids = tokenizer->encode(text);
+  if (!ids)
+    return tl::unexpected(ids.error());
+  return *ids;
+}
+
 int main(int argc, char **argv) {
   auto flags = parseFlags(argc, argv);
   if (!flags)
@@ -79,6 +90,7 @@ int main(int argc, char **argv) {
     mlir::applyDefaultTimingPassManagerCLOptions(passes);
   };
   hooks.checkTokenizer = checkTokenizer;
+  hooks.tokenize = tokenize;
   auto report = compileModel(flags->compile, hooks);
   if (!report)
     return fail(report.error());

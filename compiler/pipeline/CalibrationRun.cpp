@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/pipeline/CalibrationRun.h"
+
+#include "compiler/calibration/Collection.h"
+#include "compiler/targets/cpu/CpuLevels.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
+using namespace grok;
+using namespace grok::compiler;
+
+using calibration::TextSlice;
+
+/// Sequences of the calibration are no longer than this.
+static constexpr int64_t longestWindow = 2048;
+/// Trials compile the whole model once for every item.
+static constexpr int64_t mostTrialBytes = int64_t(4) << 30;
+/// Enough text to tell items apart, not more: a trial scores all of it twice.
+static constexpr int64_t mostTrialWindows = 64;
+/// Blocks of second moments: 4096 x 4096 doubles are 128 MiB.
+static constexpr int64_t largestBlock = 4096;
+
+void CalibrationRun::say(const std::string &text) const {
+  if (hooks.phaseStarted)
+    hooks.phaseStarted("calibrate: " + text);
+}
+
+Result<void> CalibrationRun::readText() {
+  std::ifstream in(options.calibrate, std::ios::binary);
+  if (!in || std::filesystem::is_directory(options.calibrate))
+    return tl::unexpected("--calibrate: " + options.calibrate + ": cannot read");
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  if (source.tokenizer.empty() || !hooks.tokenize)
+    return tl::unexpected("--calibrate: " + source.config.name +
+                          " has no tokenizer.model; put it beside config.json");
+  auto encoded = hooks.tokenize(source.tokenizer, source.config.vocabSize, text);
+  if (!encoded)
+    return tl::unexpected("--calibrate: " + options.calibrate + ": " + encoded.error());
+  ids = std::move(*encoded);
+  window = std::min(longestWindow, source.config.sequenceLen);
+  if (calibration::countWindows(ids.size(), window) < 2)
+    return tl::unexpected("--calibrate: " + options.calibrate + ": " + std::to_string(ids.size()) +
+                          " tokens; give more than two windows of " + std::to_string(window));
+  return {};
+}
+
+CompileOptions CalibrationRun::baselineOptions() const {
+  CompileOptions variant = options;
+  variant.calibrate.clear();
+  variant.emitReport.clear();
+  variant.dumpPhases.clear();
+  variant.weights = "stored";
+  variant.bitsPerWeight = 0;
+  variant.memoryBudget = 0;
+  variant.numerics = Numerics::f32;
+  variant.kv = CacheElement::f32;
+  variant.verify = false;
+  variant.maxContext = window;
+  variant.levels.clear();
+  for (const CpuLevel &level : cpuLevels())
+    if (canHostRun(level))
+      variant.levels = {level.name}; // the last is the best
+  return variant;
+}
+
+Result<std::string> CalibrationRun::compileVariant(const std::string &name,
+                                                   CompileOptions variant) {
+  variant.output = folder.path() + "/" + name;
+  CompileHooks silent;
+  silent.encoder = gptq.get();
+  auto compiled = compileModel(variant, silent);
+  if (!compiled)
+    return tl::unexpected("--calibrate: " + compiled.error());
+  return variant.output;
+}
+
+Result<void> CalibrationRun::collect() {
+  say("the model as stored");
+  auto compiled = compileVariant("stored", baselineOptions());
+  if (!compiled)
+    return tl::unexpected(compiled.error());
+  baseline = *compiled;
+  auto run = calibration::TextRun::load(baseline, options.threads);
+  if (!run)
+    return tl::unexpected("--calibrate: " + run.error());
+  const TextSlice slice = calibration::learningSlice(ids, window);
+  calibration::CollectionOptions collection;
+  collection.threads = options.threads;
+  collection.largestBlock = largestBlock;
+  collection.showProgress = [&](int64_t done) {
+    say("window " + std::to_string(done) + " of " + std::to_string(slice.count));
+  };
+  auto collected = calibration::collectStatistics(*run, slice, collection);
+  if (!collected)
+    return tl::unexpected("--calibrate: " + collected.error());
+  statistics = std::move(*collected);
+  calibration::GptqEncoderOptions encoding;
+  encoding.threads = options.threads;
+  gptq = std::make_unique<calibration::GptqEncoder>(statistics, encoding);
+  return {};
+}
+
+Result<std::unique_ptr<CalibrationRun>> CalibrationRun::create(const CompileOptions &options,
+                                                               const CompileHooks &hooks,
+                                                               const OpenedModel &source) {
+  auto folder = TemporaryFolder::createBeside(options.output);
+  if (!folder)
+    return tl::unexpected("--calibrate: " + folder.error());
+  std::unique_ptr<CalibrationRun> run(
+      new CalibrationRun(options, hooks, source, std::move(*folder)));
+  if (auto read = run->readText(); !read)
+    return tl::unexpected(read.error());
+  if (auto collected = run->collect(); !collected)
+    return tl::unexpected(collected.error());
+  return run;
+}
+
+Result<std::string> CalibrationRun::compileTrial(std::span<const std::string> items,
+                                                 const std::string &format) {
+  CompileOptions trial = baselineOptions();
+  for (const std::string &item : items)
+    trial.assigned.push_back(item + ":" + format);
+  return compileVariant("trial", std::move(trial));
+}
+
+Result<std::optional<quantization::MeasuredSensitivities>> CalibrationRun::measureSensitivities() {
+  int64_t bytes = 0;
+  for (const checkpoint::TensorInfo &tensor : source.tensors)
+    bytes += tensor.weightBytes();
+  if (bytes > mostTrialBytes)
+    return std::nullopt;
+  using Kind = quantization::MatrixFormat::Kind;
+  std::vector<quantization::MatrixFormat> formats;
+  for (Kind kind : {Kind::i4, Kind::i3})
+    for (int64_t rows : {32, 64})
+      formats.push_back({kind, /*rowGroups=*/1, rows, /*alongLast=*/false});
+  const std::vector<calibration::CalibrationItem> items = calibration::itemsOf(source.tensors);
+  auto measured = calibration::measureErrors(
+      *source.weights, items, formats, *gptq, statistics, options.threads,
+      [&](const calibration::CalibrationItem &item) { say("errors of " + item.name); });
+  if (!measured)
+    return tl::unexpected("--calibrate: " + measured.error());
+  calibration::TrialOptions trials;
+  trials.reference = baseline;
+  trials.slice = calibration::learningSlice(ids, window);
+  trials.slice.count = std::min(trials.slice.count, mostTrialWindows);
+  trials.threads = options.threads;
+  trials.showProgress = [&](const std::string &item) { say("loss of " + item); };
+  auto build = [&](std::span<const std::string> names, const std::string &format) {
+    return compileTrial(names, format);
+  };
+  if (auto done = calibration::measureLosses(*measured, build, trials); !done)
+    return tl::unexpected("--calibrate: " + done.error());
+  quantization::MeasuredSensitivities result;
+  for (const auto &[name, item] : *measured)
+    result[name] = {item.loss, {item.errors.begin(), item.errors.end()}};
+  return result;
+}
+
+static report::Measurement chosenOf(const calibration::Comparison &comparison) {
+  return {comparison.chosen.meanNll, comparison.nllStandardError, comparison.divergence,
+          comparison.agreement};
+}
+
+Result<void> CalibrationRun::measure(const std::string &artifact,
+                                     report::QuantizationReport &report) {
+  say("perplexity");
+  const TextSlice slice = calibration::checkingSlice(ids, window);
+  auto comparison = calibration::compareArtifacts(artifact, baseline, slice, options.threads);
+  if (!comparison)
+    return tl::unexpected("--calibrate: " + comparison.error());
+  report.text = "the last tenth of " + options.calibrate;
+  report.tokens = comparison->chosen.tokens;
+  report.stored = report::Measurement{comparison->reference.meanNll, {}, {}, {}};
+  report.chosen = chosenOf(*comparison);
+  return {};
+}
