@@ -156,6 +156,34 @@ void Collector::watch(const GrokLaunchView &launch) {
   }
 }
 
+int64_t statisticsBytes(const checkpoint::TensorList &tensors, int64_t largestBlock) {
+  std::map<InputKey, int64_t> sizes;
+  for (const checkpoint::TensorInfo &tensor : tensors) {
+    const int64_t rank = static_cast<int64_t>(tensor.shape.size());
+    const int64_t experts = rank == 3 ? tensor.shape.front() : 1;
+    for (int64_t expert = 0; expert < experts; ++expert) {
+      const auto key = inputOf(tensor.name, expert);
+      if (!key)
+        continue;
+      const int64_t rows = tensor.shape[rank - 2];
+      sizes[*key] = bytesOfMoments(rows, chooseBlockRows(rows, largestBlock));
+      if (key->kind == Kind::expert)
+        sizes[{key->layer, key->kind, -1}] = sizes[*key];
+    }
+  }
+  int64_t bytes = 0;
+  for (const auto &[key, size] : sizes)
+    bytes += size;
+  return bytes;
+}
+
+int64_t chooseLargestBlock(const checkpoint::TensorList &tensors, int64_t mostBytes) {
+  for (int64_t block = 4096; block >= 64; block /= 2)
+    if (statisticsBytes(tensors, block) <= mostBytes)
+      return block;
+  return 1;
+}
+
 Result<Statistics> collectStatistics(TextRun &run, const TextSlice &slice,
                                      const CollectionOptions &options) {
   Collector collector(options, run.info().padToken);

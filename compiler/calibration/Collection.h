@@ -4,6 +4,7 @@
 
 #include "compiler/calibration/Statistics.h"
 #include "compiler/calibration/TextRun.h"
+#include "frontends/checkpoint/Checkpoint.h"
 
 namespace grok::calibration {
 
@@ -17,6 +18,12 @@ struct CollectionOptions {
   /// Windows done, of the slice's.
   std::function<void(int64_t)> showProgress;
 };
+
+/// Bytes of the statistics of a model under this `largestBlock`, all inputs wanted.
+int64_t statisticsBytes(const checkpoint::TensorList &tensors, int64_t largestBlock);
+/// The largest block that keeps them within `mostBytes`: 4096 or a part of it, and
+/// 1, mean squares alone, if even blocks of 64 take more.
+int64_t chooseLargestBlock(const checkpoint::TensorList &tensors, int64_t mostBytes);
 
 /// Watches the launches of one run and adds up what enters the matrices. Pad
 /// tokens do not count.

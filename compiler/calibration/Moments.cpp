@@ -15,12 +15,18 @@ namespace grok::calibration {
 
 static constexpr int64_t tileRows = 4, tileColumns = 2 * doubleLanes;
 
-static int64_t wholeTiles(int64_t rows) {
-  return (rows + tileColumns - 1) / tileColumns * tileColumns;
+/// Rows and columns of a stored block: whole tiles, unless it is one number.
+static int64_t strideOf(int64_t blockRows) {
+  return blockRows == 1 ? 1 : (blockRows + tileColumns - 1) / tileColumns * tileColumns;
+}
+
+int64_t bytesOfMoments(int64_t rows, int64_t blockRows) {
+  const int64_t stride = strideOf(blockRows);
+  return rows / blockRows * stride * stride * static_cast<int64_t>(sizeof(double));
 }
 
 Moments::Moments(int64_t rows, int64_t blockRows)
-    : numRows(rows), numBlockRows(blockRows), stride(blockRows == 1 ? 1 : wholeTiles(blockRows)),
+    : numRows(rows), numBlockRows(blockRows), stride(strideOf(blockRows)),
       sums(rows / blockRows * stride * stride) {
   assert(rows % blockRows == 0);
 }

@@ -46,6 +46,9 @@ private:
   std::vector<double> sums; // [blocks][stride][stride], columns up to the row's tile
 };
 
+/// Memory that moments of this form take.
+int64_t bytesOfMoments(int64_t rows, int64_t blockRows);
+
 /// Blocks of at most `largest` rows: the fewest equal ones, of whole 64 rows if
 /// possible.
 int64_t chooseBlockRows(int64_t rows, int64_t largest);
