@@ -59,7 +59,8 @@ std::string drawFormats(const QuantizationReport &report) {
     cells[{item.layer, item.kind}].push_back(&item);
   }
   const double width = std::min(28.0, widest / static_cast<double>(layers));
-  Svg svg(left + widest + 10, top + rowHeight * kinds.size() + 10, "Bits by layer and kind");
+  Svg svg(left + width * static_cast<double>(layers) + 10, top + rowHeight * kinds.size() + 10,
+          "Bits by layer and kind");
   for (int64_t layer = 0; layer < layers; layer += std::max<int64_t>(1, layers / 16))
     svg.write(left + width * (static_cast<double>(layer) + 0.5), top - 7, std::to_string(layer),
               "middle");

@@ -19,6 +19,17 @@
 // RUN: not grok-opt %s --grok-select-quantization="weights=auto bits-per-weight=4 formats=int8,q4" 2>&1 | FileCheck %s --check-prefix=FORMATS
 // FORMATS: error: expects option formats to list stored, int8, int4g32, int4g64, int3g32 or int3g64, got 'q4'
 
+// Single items in a format of their own, whatever the others get.
+// RUN: grok-opt %s --grok-select-quantization="assign=layer0.attention:int3g64" | FileCheck %s --check-prefix=ASSIGNED
+// RUN: grok-opt %s --grok-select-quantization="weights=int8 assign=layer0.attention:stored" | FileCheck %s --check-prefix=KEPT
+// ASSIGNED: format = "int3g64"
+// ASSIGNED: query/w" : tensor<64x64xi3
+// KEPT: query/w" : tensor<64x64xf32>
+// RUN: not grok-opt %s --grok-select-quantization="assign=layer9.attention:int8" 2>&1 | FileCheck %s --check-prefix=NOITEM
+// NOITEM: error: expects option assign to list ITEM:FORMAT, got 'layer9.attention:int8'
+// RUN: not grok-opt %s --grok-select-quantization="assign=layer0.attention:int5" 2>&1 | FileCheck %s --check-prefix=NOFORMAT
+// NOFORMAT: error: expects option assign to list ITEM:FORMAT, got 'layer0.attention:int5'
+
 module attributes {grok.model = {}, grok.numerics = "fast"} {
 func.func @step(%x: tensor<?x64xf32>) {
   %w = grok.weight "transformer/decoder_layer_0/multi_head_attention/query/w" : tensor<64x64xf32>
