@@ -19,8 +19,8 @@ static constexpr int64_t longestWindow = 2048;
 static constexpr int64_t mostTrialBytes = int64_t(4) << 30;
 /// Enough text to tell items apart, not more: a trial scores all of it twice.
 static constexpr int64_t mostTrialWindows = 64;
-/// Blocks of second moments: 4096 x 4096 doubles are 128 MiB.
-static constexpr int64_t largestBlock = 4096;
+/// Memory of the second moments. A constant, so that every machine chooses alike.
+static constexpr int64_t mostStatisticsBytes = int64_t(16) << 30;
 
 void CalibrationRun::say(const std::string &text) const {
   if (hooks.phaseStarted)
@@ -88,7 +88,7 @@ Result<void> CalibrationRun::collect() {
   const TextSlice slice = calibration::learningSlice(ids, window);
   calibration::CollectionOptions collection;
   collection.threads = options.threads;
-  collection.largestBlock = largestBlock;
+  collection.largestBlock = calibration::chooseLargestBlock(source.tensors, mostStatisticsBytes);
   collection.showProgress = [&](int64_t done) {
     say("window " + std::to_string(done) + " of " + std::to_string(slice.count));
   };
@@ -117,6 +117,13 @@ Result<std::unique_ptr<CalibrationRun>> CalibrationRun::create(const CompileOpti
   return run;
 }
 
+bool CalibrationRun::isSmall() const {
+  int64_t bytes = 0;
+  for (const checkpoint::TensorInfo &tensor : source.tensors)
+    bytes += tensor.weightBytes();
+  return bytes <= mostTrialBytes;
+}
+
 Result<std::string> CalibrationRun::compileTrial(std::span<const std::string> items,
                                                  const std::string &format) {
   CompileOptions trial = baselineOptions();
@@ -126,10 +133,7 @@ Result<std::string> CalibrationRun::compileTrial(std::span<const std::string> it
 }
 
 Result<std::optional<quantization::MeasuredSensitivities>> CalibrationRun::measureSensitivities() {
-  int64_t bytes = 0;
-  for (const checkpoint::TensorInfo &tensor : source.tensors)
-    bytes += tensor.weightBytes();
-  if (bytes > mostTrialBytes)
+  if (!isSmall())
     return std::nullopt;
   using Kind = quantization::MatrixFormat::Kind;
   std::vector<quantization::MatrixFormat> formats;
@@ -159,6 +163,37 @@ Result<std::optional<quantization::MeasuredSensitivities>> CalibrationRun::measu
   return result;
 }
 
+/// The items of a selection under a flat choice: experts in its format, all else
+/// in int8.
+static std::vector<std::string> assignmentOf(const quantization::Selection &selection,
+                                             const std::string &format) {
+  std::vector<std::string> assigned;
+  for (const quantization::SelectedItem &item : selection.items) {
+    const bool isOfExperts = item.kind == "gate_up" || item.kind == "down";
+    assigned.push_back(item.name + ":" + (isOfExperts ? format : "int8"));
+  }
+  return assigned;
+}
+
+/// The largest flat choice that fits the budget and the smallest that does not.
+static std::vector<const quantization::FlatChoice *>
+nearestFlat(const quantization::Selection &selection) {
+  const quantization::FlatChoice *below = nullptr, *above = nullptr;
+  for (const quantization::FlatChoice &flat : selection.flat) {
+    if (flat.format == "stored")
+      continue;
+    const bool fits = flat.bytes <= selection.budget;
+    auto &nearest = fits ? below : above;
+    if (!nearest || (fits ? flat.bytes > nearest->bytes : flat.bytes < nearest->bytes))
+      nearest = &flat;
+  }
+  std::vector<const quantization::FlatChoice *> result;
+  for (const quantization::FlatChoice *flat : {below, above})
+    if (flat)
+      result.push_back(flat);
+  return result;
+}
+
 static report::Measurement chosenOf(const calibration::Comparison &comparison) {
   return {comparison.chosen.meanNll, comparison.nllStandardError, comparison.divergence,
           comparison.agreement};
@@ -175,5 +210,38 @@ Result<void> CalibrationRun::measure(const std::string &artifact,
   report.tokens = comparison->chosen.tokens;
   report.stored = report::Measurement{comparison->reference.meanNll, {}, {}, {}};
   report.chosen = chosenOf(*comparison);
+  if (report.selection.weights == "auto" && isSmall())
+    for (const quantization::FlatChoice *flat : nearestFlat(report.selection))
+      if (auto measured = measureFlat(*flat, report); !measured)
+        return measured;
+  return {};
+}
+
+Result<void> CalibrationRun::measureFlat(const quantization::FlatChoice &flat,
+                                         report::QuantizationReport &report) {
+  say("perplexity of " + flat.format);
+  CompileOptions variant = baselineOptions();
+  variant.numerics = options.numerics;
+  variant.kv = options.kv;
+  variant.assigned = assignmentOf(report.selection, flat.format);
+  auto artifact = compileVariant("flat", std::move(variant));
+  if (!artifact)
+    return tl::unexpected(artifact.error());
+  const TextSlice slice = calibration::checkingSlice(ids, window);
+  auto comparison = calibration::compareArtifacts(*artifact, baseline, slice, options.threads);
+  if (!comparison)
+    return tl::unexpected("--calibrate: " + comparison.error());
+  report.flat[flat.format] = chosenOf(*comparison);
+  return {};
+}
+
+std::vector<std::string>
+CalibrationRun::betterFlat(const report::QuantizationReport &report) const {
+  for (const quantization::FlatChoice &flat : report.selection.flat) {
+    auto measured = report.flat.find(flat.format);
+    if (measured != report.flat.end() && flat.bytes <= report.selection.budget &&
+        measured->second.loss < report.chosen->loss)
+      return assignmentOf(report.selection, flat.format);
+  }
   return {};
 }

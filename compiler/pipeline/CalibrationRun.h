@@ -29,8 +29,13 @@ public:
   Result<std::optional<quantization::MeasuredSensitivities>> measureSensitivities();
 
   /// Fills in what the last tenth of the text shows of `artifact`, of the model
-  /// as stored, and of the flat choices around the selection's size.
+  /// as stored, and, of an automatic choice for a small model, of the flat choices
+  /// next to it in size.
   Result<void> measure(const std::string &artifact, report::QuantizationReport &report);
+
+  /// The flat choice that fits the budget and was measured to be better than what
+  /// was chosen, as items and formats to assign; empty if there is none.
+  std::vector<std::string> betterFlat(const report::QuantizationReport &report) const;
 
 private:
   CalibrationRun(const CompileOptions &options, const CompileHooks &hooks,
@@ -40,6 +45,9 @@ private:
   Result<void> collect();
   Result<std::string> compileVariant(const std::string &name, CompileOptions variant);
   CompileOptions baselineOptions() const;
+  bool isSmall() const;
+  Result<void> measureFlat(const quantization::FlatChoice &flat,
+                           report::QuantizationReport &report);
   Result<std::string> compileTrial(std::span<const std::string> items, const std::string &format);
   void say(const std::string &text) const;
 

@@ -57,6 +57,7 @@ private:
   Result<int64_t> findWeightBudget();
   Result<void> calibrate();
   Result<void> reportQuantization();
+  Result<void> replaceByFlat();
   Result<std::string> makeKernels();
   Result<std::string> writeArtifact();
   Result<void> writeModule(const std::string &path);
@@ -179,13 +180,41 @@ Result<void> Compilation::calibrate() {
   return {};
 }
 
+/// Losses add up only roughly: where a flat choice of the budget was measured to
+/// be better than the best by prediction, it is what is kept.
+Result<void> Compilation::replaceByFlat() {
+  report::QuantizationReport &chosen = *report.quantization;
+  CompileOptions flat = options;
+  flat.assigned = calibration->betterFlat(chosen);
+  if (flat.assigned.empty())
+    return {};
+  flat.weights = "stored";
+  flat.bitsPerWeight = 0;
+  flat.memoryBudget = 0;
+  flat.calibrate.clear();
+  flat.emitReport.clear();
+  CompileHooks flatHooks = hooks;
+  flatHooks.encoder = encoder;
+  auto compiled = compileModel(flat, flatHooks);
+  if (!compiled)
+    return tl::unexpected(compiled.error());
+  chosen.selection = compiled->quantization->selection;
+  chosen.selection.weights = "flat (measured better than the automatic choice)";
+  report.planBytes = compiled->planBytes;
+  report.weightBytes = compiled->weightBytes;
+  return calibration->measure(options.output, chosen);
+}
+
 /// How good the artifact is, where that can be measured, and the report's file.
 Result<void> Compilation::reportQuantization() {
   if (!report.quantization)
     return {};
-  if (calibration)
+  if (calibration) {
     if (auto measured = calibration->measure(options.output, *report.quantization); !measured)
       return measured;
+    if (auto replaced = replaceByFlat(); !replaced)
+      return replaced;
+  }
   if (options.emitReport.empty())
     return {};
   const bool isJson = options.emitReport.ends_with(".json");
@@ -310,7 +339,8 @@ Result<void> Compilation::writeWeights(const std::string &folder, PlanInputs &in
 }
 
 Result<std::string> Compilation::writeArtifact() {
-  plan.weights = weightsText(source.tensors);
+  plan.weights =
+      report.quantization ? report.quantization->selection.weights : weightsText(source.tensors);
   plan.tokenizer = std::move(source.tokenizer);
   auto layout = *module->getOps<plan::LayoutOp>().begin();
   FailureOr<std::vector<PackedTensor>> tensors = readLayout(layout);

@@ -8,29 +8,17 @@ import numpy
 
 import decode
 import goldens
+import levels
 import models
 import tools
 
 BOUND = 2e-4  # as in GoldensTest
-NEEDS = {
-    "x86-64-v2": {"sse4_2"},
-    "x86-64-v3": {"avx2", "fma"},
-    "x86-64-v4": {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni"},
-    "x86-64-v4-amx": {"avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"},
-}
-
-
-def this_cpu():
-    with open("/proc/cpuinfo", encoding="ascii") as info:
-        line = next(line for line in info if line.startswith("flags"))
-    return set(line.split(":")[1].split())
-
 
 @tools.needs_compiler
 class Levels(unittest.TestCase):
     def logits(self, model, weights, level, sequence, *options):
-        if not NEEDS[level] <= this_cpu():
-            self.skipTest(f"this CPU lacks {sorted(NEEDS[level] - this_cpu())}")
+        if not levels.can_run(level):
+            self.skipTest(f"this CPU lacks {sorted(levels.missing(level))}")
         artifact = models.golden(model, weights, "f32", f"--target=cpu-{level}")
         return decode.feed(artifact, goldens.tokens(model, sequence), *options)
 
@@ -51,7 +39,7 @@ class Levels(unittest.TestCase):
 def add_cases():
     for model in goldens.SETS:
         for weights in goldens.WEIGHTS:
-            for level in NEEDS:
+            for level in levels.NEEDS:
                 name = f"test_{model}_{weights}_{level.replace('-', '_')}"
                 setattr(Levels, name,
                         lambda self, m=model, w=weights, l=level: self.check(m, w, l))
