@@ -37,10 +37,12 @@ bool ItemOption::isSameAs(const ItemOption &other) const {
   });
 }
 
-ItemOption ItemOptions::make(const WeightItem &item, Storage storage) const {
+/// The option without its loss, and the relative squared error to expect of it.
+ItemOption ItemOptions::makeUnmeasured(const WeightItem &item, Storage storage,
+                                       double &error) const {
   ItemOption option;
-  double weighted = 0;
   int64_t elements = 0;
+  error = 0;
   for (size_t index : item.weights) {
     MatrixForm stored = item.formOf(model.weights[index]);
     // Experts of one tensor cannot be floats and codes.
@@ -48,13 +50,35 @@ ItemOption ItemOptions::make(const WeightItem &item, Storage storage) const {
     std::optional<MatrixForm> form = formUnder(stored, wanted);
     if (!form)
       form = formUnder(stored, int8Storage);
-    weighted += expectedError(stored, *form) * static_cast<double>(stored.elements());
+    error += expectedError(stored, *form) * static_cast<double>(stored.elements());
     elements += stored.elements();
     option.bytes += form->bytes();
     option.forms.push_back(std::move(*form));
   }
-  double error =
-      sensitivities.errorOf(item, storage).value_or(weighted / static_cast<double>(elements));
+  error /= static_cast<double>(elements);
+  return option;
+}
+
+/// Measured errors may count inputs by how large they are. What they were, of
+/// what was to be expected, holds for formats that were not measured.
+double ItemOptions::scaleOf(const WeightItem &item) const {
+  double measured = 0, expected = 0;
+  for (Storage storage : allStorages()) {
+    if (std::optional<double> error = sensitivities.errorOf(item, storage)) {
+      double unmeasured;
+      makeUnmeasured(item, storage, unmeasured);
+      measured += *error;
+      expected += unmeasured;
+    }
+  }
+  return expected > 0 ? measured / expected : 1;
+}
+
+ItemOption ItemOptions::make(const WeightItem &item, Storage storage) const {
+  double expected;
+  ItemOption option = makeUnmeasured(item, storage, expected);
+  std::optional<double> measured = sensitivities.errorOf(item, storage);
+  double error = measured ? *measured : expected * scaleOf(item);
   option.loss = sensitivities.lossPerError(item, model) * error;
   return option;
 }

@@ -37,6 +37,9 @@ public:
   ItemOption makeFlat(const WeightItem &item, Storage storage) const;
 
 private:
+  ItemOption makeUnmeasured(const WeightItem &item, Storage storage, double &error) const;
+  double scaleOf(const WeightItem &item) const;
+
   const ModelWeights &model;
   const Sensitivities &sensitivities;
 };

@@ -33,8 +33,9 @@ def SelectQuantization : Pass<"grok-select-quantization", "::mlir::ModuleOp"> {
     dictionary by item: `loss`, in nats per relative squared error, and,
     optionally, `errors`, relative squared errors by format. Entries such as
     `layer3.down.expert5`, one for each expert of the item, make the item one per
-    expert. A negative loss is noise and counts as none. What has no entry goes
-    by rule (docs/quantization.md).
+    expert. A negative loss is noise and counts as none. Errors of formats that
+    were not measured are those to be expected, scaled as the measured ones are.
+    What has no entry goes by rule (docs/quantization.md).
 
     What was chosen, and what the flat choices would cost, is left on the module
     as `grok.quantization`.

@@ -195,8 +195,7 @@ static void describeItems(const ModelWeights &model, const FormatChoices &choice
 /// the first.
 static void describeFlat(const ModelWeights &model, const ItemOptions &options, bool hasNarrow,
                          Selection &selection) {
-  for (Storage storage :
-       {asStored, int8Storage, Storage{4, 32}, Storage{4, 64}, Storage{3, 32}, Storage{3, 64}}) {
+  for (Storage storage : allStorages()) {
     if (storage.group && !hasNarrow)
       continue;
     FormatChoices choices = chooseFlat(model, options, storage);

@@ -25,7 +25,7 @@ struct Entry {
 
 static constexpr double int8Error = 7.6e-5;
 
-static ArrayRef<Entry> allStorages() {
+static ArrayRef<Entry> table() {
   static const Entry entries[] = {
       {"stored", asStored, 0},      {"int8", int8Storage, 0},      {"int4g32", {4, 32}, 7.0e-3},
       {"int4g64", {4, 64}, 8.4e-3}, {"int3g32", {3, 32}, 2.65e-2}, {"int3g64", {3, 64}, 3.13e-2},
@@ -33,15 +33,19 @@ static ArrayRef<Entry> allStorages() {
   return entries;
 }
 
+SmallVector<Storage> quantization::allStorages() {
+  return llvm::map_to_vector(table(), [](const Entry &entry) { return entry.storage; });
+}
+
 std::string quantization::nameOf(Storage storage) {
-  for (const Entry &entry : allStorages())
+  for (const Entry &entry : table())
     if (entry.storage == storage)
       return entry.name.str();
   llvm_unreachable("a storage is made from this table");
 }
 
 std::optional<Storage> quantization::storageNamed(StringRef name) {
-  for (const Entry &entry : allStorages())
+  for (const Entry &entry : table())
     if (entry.name == name)
       return entry.storage;
   return std::nullopt;
@@ -100,7 +104,7 @@ std::optional<MatrixForm> quantization::formUnder(const MatrixForm &stored, Stor
 
 double quantization::expectedError(const MatrixForm &stored, const MatrixForm &form) {
   double error = !stored.format && form.format ? int8Error : 0;
-  for (const Entry &entry : allStorages())
+  for (const Entry &entry : table())
     if (form.format && entry.storage.bits == form.format.getBits() &&
         entry.storage.group == form.format.getMultiplierRows())
       error += entry.error;

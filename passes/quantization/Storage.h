@@ -21,6 +21,8 @@ struct Storage {
 inline constexpr Storage asStored{};
 inline constexpr Storage int8Storage{8};
 
+/// All of them, the one with least error first.
+llvm::SmallVector<Storage> allStorages();
 /// "stored", "int8", "int4g32", "int4g64", "int3g32", "int3g64".
 std::string nameOf(Storage storage);
 /// The inverse; nothing for any other text.
