@@ -5,6 +5,7 @@
 #include "compiler/kernels/ByteDot.h"
 
 #include "compiler/kernels/TileProduct.h"
+#include "compiler/kernels/VectorMath.h"
 
 namespace grok::compiler {
 
@@ -37,6 +38,11 @@ ByteDot::Bytes ByteDot::storedBytes(const KernelBuilder &kernel, const WeightFor
 Value ByteDot::startWord(Value sumWords, int64_t count) const {
   if (zeroPoint == 0)
     return kernel.word(0);
+  if (hasDots()) { // the sum of all half words
+    Type halves = kernel.vectorOf(kernel.i16, 2 * count);
+    Value words = kernel.widen(kernel.load(halves, sumWords), kernel.i32);
+    return kernel.mul(sumOfLanes(kernel, words), kernel.word(static_cast<int32_t>(-zeroPoint)));
+  }
   Value low, high; // sums of codes with k % 4 in {0, 1}, and in {2, 3}
   for (int64_t i = 0; i < count; ++i) {
     Value word = kernel.load(kernel.i32, kernel.offset(sumWords, 4 * i));
@@ -46,8 +52,6 @@ Value ByteDot::startWord(Value sumWords, int64_t count) const {
     high = high ? kernel.add(high, second) : second;
   }
   Value factor = kernel.word(static_cast<int32_t>(-zeroPoint));
-  if (hasDots())
-    return kernel.mul(kernel.add(low, high), factor);
   // Sums of pairs fit 16 bits: 64 rows, of which a half word takes every other
   // two, times 127 and the zero point of at most 8, are 32,512.
   low = kernel.bitAnd(kernel.mul(low, factor), kernel.word(0xffff));

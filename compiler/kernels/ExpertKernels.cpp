@@ -55,7 +55,7 @@ void emitGateUp(KernelBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
   const int64_t panels = panelsOf(spec.ffn), width = std::min(spec.tilePanels, panels);
   const int64_t blocks = (panels + width - 1) / width;
-  auto product = makeProduct(kernel, width, panels % width != 0);
+  auto product = makeProduct(kernel, width, panels % width != 0, /*areNeighbours=*/false);
   Value results[2] = {product->newResult(), product->newResult()};
   Value x = kernel.operand(0), y = kernel.operand(6);
   PairGroups groups(kernel, kernel.operand(5));
@@ -94,7 +94,7 @@ void emitGateUp(KernelBuilder &kernel) {
 void emitDownCombine(KernelBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
   const int64_t panels = panelsOf(spec.emb), width = std::min(spec.tilePanels, panels);
-  auto product = makeProduct(kernel, width, panels % width != 0);
+  auto product = makeProduct(kernel, width, panels % width != 0, /*areNeighbours=*/true);
   Value result = product->newResult();
   Value y = kernel.operand(0), gates = kernel.operand(4), output = kernel.operand(5);
   PairGroups groups(kernel, kernel.operand(3));

@@ -20,7 +20,8 @@ static ByteDot::Bytes packedBytes(const WeightFormat &format) {
   return format.hasMultipliers() ? ByteDot::Bytes::codes : ByteDot::Bytes::weights;
 }
 
-IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged)
+IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged,
+                               bool areNeighbours)
     : MatrixProduct(kernel, width, isRagged,
                     kernel.spec.maxRows == 1 ? Blocking{kernel.tiles.gemvPanels, 1}
                                              : Blocking{chunkWalkPanels, kernel.tiles.chunkRows}),
@@ -28,7 +29,10 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
       packed(kernel, format, contraction),
       packedDot(kernel, packedBytes(format), packed.zeroPoint()),
       storedDot(kernel, ByteDot::storedBytes(kernel, format), packed.zeroPoint()),
-      runsPerUnit(unit / packed.runInputs()), startCount(storedDot.isCodes() ? runsPerUnit : 1),
+      runsPerUnit(unit / packed.runInputs()), startCount(usesTiles()           ? 0
+                                                         : storedDot.isCodes() ? runsPerUnit
+                                                                               : 1),
+      areNeighbours(areNeighbours),
       scalesUnits(contraction / format.groups % (contraction / slices) != 0) {
   sums = kernel.scratch(slices * chunkRows * walkPanels * vectorBytes);
   if (isGemv)

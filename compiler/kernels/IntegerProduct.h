@@ -19,7 +19,7 @@ namespace grok::compiler {
 /// each unit's weights are opened once into the first-level cache.
 class IntegerProduct final : public MatrixProduct {
 public:
-  IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged);
+  IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged, bool areNeighbours);
 
   int64_t inputRowBytes() const override { return record.bytes; }
   void emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows, RowInput input,
@@ -63,11 +63,12 @@ private:
     Value rows;
     RowInput input;
     Value number;    // of the unit
+    Value isFirst;   // of its slice, in all lanes
     Value sliceSums; // [row][walk panel][16]
   };
   void emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input,
                  Value result);
-  void clearRows(Value target, Value rows);
+  Value sumBefore(const ChunkUnit &chunk, Value address);
   void forPanelBlocks(const ChunkUnit &chunk, int64_t count,
                       llvm::function_ref<void(Value first, const Values &absolute)> body);
   void emitFewRows(const ChunkUnit &chunk);
@@ -76,6 +77,10 @@ private:
   void addBlock(const ChunkUnit &chunk, const Lines &lines, llvm::ArrayRef<RowUnit> rows,
                 Value firstRow, Value firstPanel, ValueRange scales);
   // Tiles (IntegerProductTiles.cpp).
+  struct TileInputs {
+    Value codes, scales; // of row 0 of the chunk
+    int64_t codeStride, scaleStride;
+  };
   struct TileBlock {
     Value firstPanel;
     Values weights; // address of the unit's first line
@@ -83,10 +88,14 @@ private:
   };
   bool usesTiles() const;
   void emitTiles(const ChunkUnit &chunk);
-  void emitTileBlock(const ChunkUnit &chunk, const TileBlock &block, Value firstTile,
-                     int64_t rowTiles);
+  void emitTileRows(const ChunkUnit &chunk, const TileBlock &block);
+  void emitTileBlock(const ChunkUnit &chunk, const TileBlock &block, const TileInputs &inputs,
+                     Value firstTile, int64_t rowTiles);
+  TileInputs gatheredInputs() const;
+  TileInputs inputsInPlace(const ChunkUnit &chunk);
+  void prefetchUnit(Value weights);
 
-  void gatherRows(const ChunkUnit &chunk);
+  void gatherRows(const ChunkUnit &chunk, Value first);
   RowUnit gatheredRow(Value row);
   void storeUnit(const ChunkUnit &chunk);
   void storeRun(Value panel, Value to, const PackedLines::Place &place);
@@ -100,6 +109,7 @@ private:
   PackedLines packed;
   ByteDot packedDot, storedDot;
   int64_t runsPerUnit, startCount; // start words of a gathered row
+  bool areNeighbours; // input rows
   bool scalesUnits;                // slices cross row groups
   Value sums;                      // [slice][row][walk panel][16]
   Value stored;                    // [walk panel][unit / 4][16][4] opened weights

@@ -27,10 +27,10 @@ void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Va
   auto forUnits = [&](llvm::function_ref<void(const ChunkUnit &)> body) {
     kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
       Value sliceSums = kernel.rowAddress(sums, slice, sliceStride);
-      clearRows(sliceSums, rows);
       kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
         Value number = kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice);
-        body({matrix, walk, rows, input, number, sliceSums});
+        Value isFirst = kernel.broadcast(kernel.equal(unitOfSlice, kernel.index(0)));
+        body({matrix, walk, rows, input, number, isFirst, sliceSums});
       });
     });
   };
@@ -57,11 +57,9 @@ Value IntegerProduct::filledRows(Value rows) {
   return kernel.minimum(kernel.add(rows, block - 1), kernel.index(chunkRows));
 }
 
-void IntegerProduct::clearRows(Value target, Value rows) {
-  Value vectors = kernel.mul(filledRows(rows), walkPanels), none = kernel.splat(0.0f);
-  kernel.loop(kernel.index(0), vectors, 1, [&](Value vector) {
-    kernel.store(none, kernel.rowAddress(target, vector, vectorBytes), 64);
-  });
+// Slices start from 0, whatever the scratch holds.
+Value IntegerProduct::sumBefore(const ChunkUnit &chunk, Value address) {
+  return kernel.select(chunk.isFirst, kernel.splat(0.0f), kernel.load(kernel.floats, address, 64));
 }
 
 // ---- blocks
@@ -96,7 +94,7 @@ void IntegerProduct::addBlock(const ChunkUnit &chunk, const Lines &lines,
     Value rowScale = kernel.broadcast(rows[row].scale);
     for (size_t panel = 0; panel < lines.count(); ++panel) {
       Value at = kernel.offset(corner, (row * walkPanels + panel) * vectorBytes);
-      Value before = kernel.load(kernel.floats, at, 64);
+      Value before = sumBefore(chunk, at);
       Value unitSum = unitSums[row * lines.count() + panel];
       kernel.store(addUnit(unitSum, rowScale, scales[panel], before), at, 64);
     }
@@ -143,7 +141,7 @@ void IntegerProduct::emitFewRowBlock(const ChunkUnit &chunk, Value first, int64_
 
 void IntegerProduct::emitManyRows(const ChunkUnit &chunk) {
   const RegisterBlock &block = kernel.tiles.manyRows;
-  gatherRows(chunk);
+  gatherRows(chunk, kernel.index(0));
   if (storesLines())
     storeUnit(chunk);
   forPanelBlocks(chunk, block.panels, [&](Value firstPanel, const Values &absolute) {
@@ -163,10 +161,11 @@ void IntegerProduct::emitManyRows(const ChunkUnit &chunk) {
   });
 }
 
-void IntegerProduct::gatherRows(const ChunkUnit &chunk) {
+// Rows from `first` on, and those that fill up their block.
+void IntegerProduct::gatherRows(const ChunkUnit &chunk, Value first) {
   const int64_t length = std::min(unit, lineBytes);
   Type part = kernel.vectorOf(kernel.i8, length);
-  kernel.loop(kernel.index(0), filledRows(chunk.rows), 1, [&](Value row) {
+  kernel.loop(first, filledRows(chunk.rows), 1, [&](Value row) {
     Value real = kernel.minimum(row, kernel.add(chunk.rows, -1));
     Value from = chunk.input(real);
     Value source = kernel.rowAddress(from, chunk.number, unit);
@@ -175,7 +174,7 @@ void IntegerProduct::gatherRows(const ChunkUnit &chunk) {
       kernel.store(kernel.load(part, kernel.offset(source, at)), kernel.offset(target, at));
     Value scale = kernel.offset(kernel.rowAddress(from, chunk.number, 4), record.scalesOffset);
     kernel.store(kernel.load(kernel.f32, scale), kernel.rowAddress(rowScales, row, 4));
-    const int64_t words = unit / record.sumRows / startCount;
+    const int64_t words = unit / record.sumRows / std::max<int64_t>(startCount, 1);
     Value sumWords = kernel.offset(kernel.rowAddress(from, chunk.number, unit / record.sumRows * 4),
                                    record.sumsOffset);
     for (int64_t i = 0; i < startCount; ++i)

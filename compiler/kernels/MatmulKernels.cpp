@@ -13,6 +13,7 @@ struct DenseProduct {
   int64_t columns;
   Value input, weights, scales, output, rows;
   llvm::function_ref<Value(Value row)> inputRow;
+  bool areNeighbours; // input rows
   llvm::function_ref<Value(Value sums)> finish;
 };
 
@@ -20,7 +21,7 @@ struct DenseProduct {
 
 static void emitDense(KernelBuilder &kernel, const DenseProduct &dense) {
   const int64_t panels = panelsOf(dense.columns), width = std::min(kernel.spec.tilePanels, panels);
-  auto product = makeProduct(kernel, width, panels % width != 0);
+  auto product = makeProduct(kernel, width, panels % width != 0, dense.areNeighbours);
   Value result = product->newResult();
   MatrixOperand matrix{dense.weights, dense.scales, kernel.index(panels * panelColumns)};
   kernel.forTiles([&](Value tile) {
@@ -51,6 +52,7 @@ void emitLinear(KernelBuilder &kernel) {
              .output = kernel.operand(3),
              .rows = kernel.rows,
              .inputRow = [](Value row) { return row; },
+             .areNeighbours = true,
              .finish = [&](Value sums) { return roundActivation(kernel, spec.numerics, sums); }});
 }
 
@@ -68,6 +70,7 @@ void emitUnembed(KernelBuilder &kernel) {
                      .output = kernel.operand(3),
                      .rows = kernel.logitRows,
                      .inputRow = [&](Value row) { return kernel.entry(kernel.logitRow, row); },
+                     .areNeighbours = false,
                      .finish = finish});
 }
 

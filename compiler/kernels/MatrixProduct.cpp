@@ -71,9 +71,10 @@ Value MatrixProduct::sliceTree(llvm::function_ref<Value(int64_t)> leaf, int64_t 
   return kernel.add(low, sliceTree(leaf, first + count / 2, count / 2));
 }
 
-std::unique_ptr<MatrixProduct> makeProduct(KernelBuilder &kernel, int64_t width, bool isRagged) {
+std::unique_ptr<MatrixProduct> makeProduct(KernelBuilder &kernel, int64_t width, bool isRagged,
+                                           bool areNeighbours) {
   if (readsQuantizedRows(kernel.spec))
-    return std::make_unique<IntegerProduct>(kernel, width, isRagged);
+    return std::make_unique<IntegerProduct>(kernel, width, isRagged, areNeighbours);
   return std::make_unique<PanelProduct>(kernel, width, isRagged);
 }
 

@@ -69,7 +69,9 @@ protected:
   const bool isGemv, mayClamp;
 };
 
-/// The product for the weights and inputs of `kernel.spec`.
-std::unique_ptr<MatrixProduct> makeProduct(KernelBuilder &kernel, int64_t width, bool isRagged);
+/// The product for the weights and inputs of `kernel.spec`. `areNeighbours`:
+/// the input rows of a chunk stand inputRowBytes() apart.
+std::unique_ptr<MatrixProduct> makeProduct(KernelBuilder &kernel, int64_t width, bool isRagged,
+                                           bool areNeighbours);
 
 } // namespace grok::compiler

@@ -14,8 +14,8 @@ class QkvEmitter {
 public:
   explicit QkvEmitter(KernelBuilder &kernel)
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.headDim)),
-        product(makeProduct(kernel, panels, /*isRagged=*/false)), result(product->newResult()),
-        pages(kernel, kernel.operand(9)) {}
+        product(makeProduct(kernel, panels, /*isRagged=*/false, /*areNeighbours=*/true)),
+        result(product->newResult()), pages(kernel, kernel.operand(9)) {}
 
   void emitTile(Value tile);
 
