@@ -71,6 +71,7 @@ void emitGateUp(KernelBuilder &kernel) {
         Value pair = groups.pair(kernel.add(position, row));
         return kernel.rowAddress(x, groups.rowOfPair(pair), product->inputRowBytes());
       };
+      product->prepare(rows, input, position);
       // Both matrices by the same code: gate first, then up.
       kernel.loop(kernel.index(0), kernel.index(2), 1, [&](Value which) {
         Value isGate = kernel.equal(which, kernel.index(0));

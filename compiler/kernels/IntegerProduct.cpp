@@ -3,6 +3,7 @@
 #include "compiler/kernels/IntegerProduct.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace grok::compiler {
 
@@ -24,7 +25,7 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
                                bool areNeighbours)
     : MatrixProduct(kernel, width, isRagged,
                     kernel.spec.maxRows == 1 ? Blocking{kernel.tiles.gemvPanels, 1}
-                                             : Blocking{chunkWalkPanels, kernel.tiles.chunkRows}),
+                                             : Blocking{chunkWalkPanels, kernel.tiles.integerRows}),
       format(kernel.spec.weight), record(plan::QuantizedRow::of(contraction, unit)),
       packed(kernel, format, contraction),
       packedDot(kernel, packedBytes(format), packed.zeroPoint()),
@@ -33,19 +34,25 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
                                                          : storedDot.isCodes() ? runsPerUnit
                                                                                : 1),
       areNeighbours(areNeighbours),
-      scalesUnits(contraction / format.groups % (contraction / slices) != 0) {
-  sums = kernel.scratch(slices * chunkRows * walkPanels * vectorBytes);
+      scalesUnits(contraction / format.groups % (contraction / slices) != 0),
+      levels(std::countr_zero(static_cast<uint64_t>(slices))) {
+  const int64_t rowBytes = walkPanels * vectorBytes;
+  sums = kernel.scratch((isGemv ? slices : chunkRows) * rowBytes);
   if (isGemv)
     return;
+  pending = kernel.scratch(levels * chunkRows * rowBytes);
   stored = kernel.scratch(walkPanels * unit * panelColumns);
-  codes = kernel.scratch(chunkRows * unit);
+  const int64_t gatheredUnits = gathersAll() ? contraction / unit : 1;
+  codes = kernel.scratch(gatheredUnits * chunkRows * unit);
+  rowScales = kernel.scratch(gatheredUnits * chunkRows * 4);
   starts = kernel.scratch(chunkRows * startCount * 4);
-  rowScales = kernel.scratch(chunkRows * 4);
   if (!usesTiles())
     return;
   tileProduct.emplace(kernel);
   tileSums =
       kernel.scratch(TileProduct::mostRowTiles * TileProduct::mostPanels * TileProduct::tileBytes);
+  gatheredKey = kernel.scratch(sizeof(int64_t));
+  kernel.store(kernel.index(-1), gatheredKey);
 }
 
 void IntegerProduct::emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows,
@@ -169,20 +176,9 @@ Value IntegerProduct::addUnit(Value unitSum, Value rowScale, Value columnScale, 
   return kernel.multiplyAdd(kernel.toFloat(unitSum), factor, sliceSum);
 }
 
-void IntegerProduct::finishRow(const MatrixOperand &matrix, const Walk &walk, Value rowSums,
-                               int64_t sliceStride, Value row, Value result) {
-  for (int64_t panel = 0; panel < walkPanels; ++panel) {
-    auto leaf = [&](int64_t slice) {
-      Value sum = kernel.load(
-          kernel.floats, kernel.offset(rowSums, slice * sliceStride + panel * vectorBytes), 64);
-      if (scalesUnits)
-        return sum;
-      const int64_t group = slice * format.groups / slices;
-      return kernel.mul(sum,
-                        columnScales(kernel, matrix, walk.absolute[panel], kernel.index(group)));
-    };
-    kernel.store(sliceTree(leaf, 0, slices), resultAddress(result, row, walk.relative[panel]), 64);
-  }
+// Slices lie inside row groups, or their units are scaled already.
+Value IntegerProduct::sliceScale(const MatrixOperand &matrix, Value panel, Value slice) {
+  return columnScales(kernel, matrix, panel, kernel.quotient(slice, slices / format.groups));
 }
 
 // ---- one row
@@ -209,7 +205,17 @@ void IntegerProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Valu
     for (int64_t i = 0; i < walkPanels; ++i)
       kernel.store(sliceSums[i], kernel.offset(address, i * vectorBytes), 64);
   });
-  finishRow(matrix, walk, sums, stride, kernel.index(0), result);
+  for (int64_t panel = 0; panel < walkPanels; ++panel) {
+    auto leaf = [&](int64_t slice) {
+      Value sum =
+          kernel.load(kernel.floats, kernel.offset(sums, slice * stride + panel * vectorBytes), 64);
+      if (scalesUnits)
+        return sum;
+      return kernel.mul(sum, sliceScale(matrix, walk.absolute[panel], kernel.index(slice)));
+    };
+    kernel.store(sliceTree(leaf, 0, slices),
+                 resultAddress(result, kernel.index(0), walk.relative[panel]), 64);
+  }
 }
 
 } // namespace grok::compiler

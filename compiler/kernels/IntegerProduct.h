@@ -24,6 +24,7 @@ public:
   int64_t inputRowBytes() const override { return record.bytes; }
   void emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows, RowInput input,
             Value result) override;
+  void prepare(Value rows, RowInput input, Value key) override;
 
 private:
   // One row's inputs of a unit.
@@ -50,8 +51,7 @@ private:
   const ByteDot &dotOf(const Lines &lines) const { return lines.isStored ? storedDot : packedDot; }
   Values unitScales(const MatrixOperand &matrix, llvm::ArrayRef<Value> panels, Value unitNumber);
   Value addUnit(Value unitSum, Value rowScale, Value columnScale, Value sliceSum);
-  void finishRow(const MatrixOperand &matrix, const Walk &walk, Value rowSums, int64_t sliceStride,
-                 Value row, Value result);
+  Value sliceScale(const MatrixOperand &matrix, Value panel, Value slice);
 
   // One row: sums of a slice in registers.
   void emitRow(const MatrixOperand &matrix, const Walk &walk, Value row, Value result);
@@ -62,12 +62,16 @@ private:
     const Walk &walk;
     Value rows;
     RowInput input;
-    Value number;    // of the unit
-    Value isFirst;   // of its slice, in all lanes
-    Value sliceSums; // [row][walk panel][16]
+    Value number;  // of the unit
+    Value isFirst; // of its slice, in all lanes
   };
   void emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input,
                  Value result);
+  Value isMany(Value rows);
+  void mergeSlice(const MatrixOperand &matrix, const Walk &walk, Value rows, Value slice,
+                  Value result);
+  void mergeRows(const MatrixOperand &matrix, const Walk &walk, Value rows, Value slice,
+                 int64_t level, Value result);
   Value sumBefore(const ChunkUnit &chunk, Value address);
   void forPanelBlocks(const ChunkUnit &chunk, int64_t count,
                       llvm::function_ref<void(Value first, const Values &absolute)> body);
@@ -91,9 +95,10 @@ private:
   void emitTileRows(const ChunkUnit &chunk, const TileBlock &block);
   void emitTileBlock(const ChunkUnit &chunk, const TileBlock &block, const TileInputs &inputs,
                      Value firstTile, int64_t rowTiles);
-  TileInputs gatheredInputs() const;
+  TileInputs gatheredInputs(const ChunkUnit &chunk);
   TileInputs inputsInPlace(const ChunkUnit &chunk);
-  void prefetchUnit(Value weights);
+  void prefetchUnit(const ChunkUnit &chunk, Value weights);
+  bool gathersAll() const { return usesTiles() && !areNeighbours; }
 
   void gatherRows(const ChunkUnit &chunk, Value first);
   RowUnit gatheredRow(Value row);
@@ -109,11 +114,14 @@ private:
   PackedLines packed;
   ByteDot packedDot, storedDot;
   int64_t runsPerUnit, startCount; // start words of a gathered row
-  bool areNeighbours; // input rows
+  bool areNeighbours;              // input rows
   bool scalesUnits;                // slices cross row groups
-  Value sums;                      // [slice][row][walk panel][16]
-  Value stored;                    // [walk panel][unit / 4][16][4] opened weights
-  Value codes, starts, rowScales;  // gathered: [row][unit], [row][startCount], [row]
+  int64_t levels;                  // of the tree of slices
+  Value sums;    // one row: [slice][walk panel][16]; chunks: of the slice, [row][walk panel][16]
+  Value pending; // chunks: [level][row][walk panel][16]
+  Value gatheredKey; // of the chunk that `codes` and `rowScales` hold whole, [unit][row]..
+  Value stored;      // [walk panel][unit / 4][16][4] opened weights
+  Value codes, starts, rowScales; // gathered: [row][unit], [row][startCount], [row]
 };
 
 } // namespace grok::compiler

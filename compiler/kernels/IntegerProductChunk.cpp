@@ -21,31 +21,77 @@ bool IntegerProduct::storesLines() const {
   return format.hasMultipliers() || storedDot.kind() != ByteDot::Bytes::weights;
 }
 
+Value IntegerProduct::isMany(Value rows) {
+  return kernel.less(kernel.index(fewBlocks * kernel.tiles.fewRows.rows), rows);
+}
+
 void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows,
                                RowInput input, Value result) {
-  const int64_t rowStride = walkPanels * vectorBytes, sliceStride = chunkRows * rowStride;
-  auto forUnits = [&](llvm::function_ref<void(const ChunkUnit &)> body) {
-    kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
-      Value sliceSums = kernel.rowAddress(sums, slice, sliceStride);
+  Value many = isMany(rows);
+  if (usesTiles())
+    kernel.when(many, [&] { tileProduct->configure(); });
+  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
+    auto forUnits = [&](llvm::function_ref<void(const ChunkUnit &)> body) {
       kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
         Value number = kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice);
         Value isFirst = kernel.broadcast(kernel.equal(unitOfSlice, kernel.index(0)));
-        body({matrix, walk, rows, input, number, isFirst, sliceSums});
+        body({matrix, walk, rows, input, number, isFirst});
       });
+    };
+    auto addUnits = [&](const ChunkUnit &chunk) {
+      usesTiles() ? emitTiles(chunk) : emitManyRows(chunk);
+    };
+    kernel.when(
+        many, [&] { forUnits(addUnits); },
+        [&] { forUnits([&](const ChunkUnit &chunk) { emitFewRows(chunk); }); });
+    mergeSlice(matrix, walk, rows, slice, result);
+  });
+  if (usesTiles())
+    kernel.when(many, [&] { tileProduct->release(); });
+}
+
+// ---- slices
+
+// The balanced tree as a binary counter: level n holds the sum of 2^n slices
+// until its neighbour is ready. What `slice` completes is told by its ones.
+void IntegerProduct::mergeSlice(const MatrixOperand &matrix, const Walk &walk, Value rows,
+                                Value slice, Value result) {
+  auto emitFrom = [&](int64_t level, auto &emitMore) -> void {
+    if (level == levels)
+      return mergeRows(matrix, walk, rows, slice, level, result);
+    Value bit = kernel.bitAnd(slice, kernel.index(int64_t(1) << level));
+    kernel.when(
+        kernel.equal(bit, kernel.index(0)),
+        [&] { mergeRows(matrix, walk, rows, slice, level, result); },
+        [&] { emitMore(level + 1, emitMore); });
+  };
+  emitFrom(0, emitFrom);
+}
+
+void IntegerProduct::mergeRows(const MatrixOperand &matrix, const Walk &walk, Value rows,
+                               Value slice, int64_t level, Value result) {
+  const int64_t rowStride = walkPanels * vectorBytes;
+  kernel.loop(kernel.index(0), kernel.index(walkPanels), 1, [&](Value panel) {
+    Value absolute = kernel.add(walk.absolute[0], panel);
+    Value relative = kernel.add(walk.relative[0], panel);
+    if (mayClamp) {
+      absolute = kernel.minimum(absolute, walk.absolute.back());
+      relative = kernel.minimum(relative, walk.relative.back());
+    }
+    Value scale = scalesUnits ? Value() : sliceScale(matrix, absolute, slice);
+    kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
+      Value at = kernel.add(kernel.mul(row, rowStride), kernel.mul(panel, vectorBytes));
+      auto levelAt = [&](int64_t number) {
+        return kernel.offset(kernel.offset(pending, at), number * chunkRows * rowStride);
+      };
+      Value sum = kernel.load(kernel.floats, kernel.offset(sums, at), 64);
+      if (scale)
+        sum = kernel.mul(sum, scale);
+      for (int64_t lower = 0; lower < level; ++lower)
+        sum = kernel.add(kernel.load(kernel.floats, levelAt(lower), 64), sum);
+      kernel.store(sum, level == levels ? resultAddress(result, row, relative) : levelAt(level),
+                   64);
     });
-  };
-  auto emitMany = [&] {
-    if (!usesTiles())
-      return forUnits([&](const ChunkUnit &chunk) { emitManyRows(chunk); });
-    tileProduct->configure();
-    forUnits([&](const ChunkUnit &chunk) { emitTiles(chunk); });
-    tileProduct->release();
-  };
-  Value limit = kernel.index(fewBlocks * kernel.tiles.fewRows.rows);
-  kernel.when(kernel.less(limit, rows), emitMany,
-              [&] { forUnits([&](const ChunkUnit &chunk) { emitFewRows(chunk); }); });
-  kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
-    finishRow(matrix, walk, kernel.rowAddress(sums, row, rowStride), sliceStride, row, result);
   });
 }
 
@@ -88,8 +134,8 @@ void IntegerProduct::addBlock(const ChunkUnit &chunk, const Lines &lines,
                               llvm::ArrayRef<RowUnit> rows, Value firstRow, Value firstPanel,
                               ValueRange scales) {
   Values unitSums = multiplyUnit(lines, rows, chunk.number);
-  Value corner = kernel.rowAddress(
-      chunk.sliceSums, kernel.add(kernel.mul(firstRow, walkPanels), firstPanel), vectorBytes);
+  Value corner = kernel.rowAddress(sums, kernel.add(kernel.mul(firstRow, walkPanels), firstPanel),
+                                   vectorBytes);
   for (size_t row = 0; row < rows.size(); ++row) {
     Value rowScale = kernel.broadcast(rows[row].scale);
     for (size_t panel = 0; panel < lines.count(); ++panel) {

@@ -15,14 +15,12 @@ bool IntegerProduct::usesTiles() const {
 }
 
 // Neighbouring rows are multiplied where they stand, as far as they fill whole
-// tiles; all others are gathered.
+// tiles; the last ones are gathered. All others were gathered by prepare().
 void IntegerProduct::emitTiles(const ChunkUnit &chunk) {
   constexpr int64_t tileRows = TileProduct::rows;
   Value whole = kernel.mul(kernel.quotient(chunk.rows, tileRows), tileRows);
   if (areNeighbours)
     kernel.when(kernel.less(whole, chunk.rows), [&] { gatherRows(chunk, whole); });
-  else
-    gatherRows(chunk, kernel.index(0));
   if (storesLines())
     storeUnit(chunk);
   forPanelBlocks(chunk, TileProduct::mostPanels, [&](Value firstPanel, const Values &absolute) {
@@ -33,7 +31,7 @@ void IntegerProduct::emitTiles(const ChunkUnit &chunk) {
       Value packedUnit = kernel.rowAddress(panel, chunk.number, unit * panelColumns);
       block.weights.push_back(storesLines() ? opened : packedUnit);
       if (!storesLines())
-        prefetchUnit(packedUnit);
+        prefetchUnit(chunk, packedUnit);
     }
     emitTileRows(chunk, block);
   });
@@ -41,7 +39,7 @@ void IntegerProduct::emitTiles(const ChunkUnit &chunk) {
 
 void IntegerProduct::emitTileRows(const ChunkUnit &chunk, const TileBlock &block) {
   constexpr int64_t most = TileProduct::mostRowTiles, tileRows = TileProduct::rows;
-  TileInputs inputs = areNeighbours ? inputsInPlace(chunk) : gatheredInputs();
+  TileInputs inputs = areNeighbours ? inputsInPlace(chunk) : gatheredInputs(chunk);
   Value tiles =
       kernel.quotient(areNeighbours ? chunk.rows : kernel.add(chunk.rows, tileRows - 1), tileRows);
   Value whole = kernel.mul(kernel.quotient(tiles, most), most);
@@ -50,11 +48,42 @@ void IntegerProduct::emitTileRows(const ChunkUnit &chunk, const TileBlock &block
   kernel.when(kernel.less(whole, tiles), [&] { emitTileBlock(chunk, block, inputs, whole, 1); });
   if (areNeighbours)
     kernel.when(kernel.less(kernel.mul(tiles, tileRows), chunk.rows),
-                [&] { emitTileBlock(chunk, block, gatheredInputs(), tiles, 1); });
+                [&] { emitTileBlock(chunk, block, gatheredInputs(chunk), tiles, 1); });
 }
 
-IntegerProduct::TileInputs IntegerProduct::gatheredInputs() const {
-  return {codes, rowScales, unit, 4};
+IntegerProduct::TileInputs IntegerProduct::gatheredInputs(const ChunkUnit &chunk) {
+  Value number = gathersAll() ? chunk.number : kernel.index(0);
+  return {kernel.rowAddress(codes, number, chunkRows * unit),
+          kernel.rowAddress(rowScales, number, chunkRows * 4), unit, 4};
+}
+
+// Tiles want rows at one distance: scattered rows are copied, once for all
+// matrices and tiles of columns that meet the same chunk.
+void IntegerProduct::prepare(Value rows, RowInput input, Value key) {
+  if (isGemv || !gathersAll())
+    return;
+  auto gather = [&] {
+    kernel.store(key, gatheredKey);
+    kernel.loop(kernel.index(0), filledRows(rows), 1, [&](Value row) {
+      Value from = input(kernel.minimum(row, kernel.add(rows, -1)));
+      Value scales = kernel.offset(from, record.scalesOffset);
+      kernel.loop(kernel.index(0), kernel.index(contraction / unit), 1, [&](Value number) {
+        Value to = kernel.rowAddress(codes, kernel.add(kernel.mul(number, chunkRows), row), unit);
+        Value source = kernel.rowAddress(from, number, unit);
+        for (int64_t at = 0; at < unit; at += TileProduct::inputs)
+          kernel.store(kernel.load(kernel.vectorOf(kernel.i8, TileProduct::inputs),
+                                   kernel.offset(source, at), 64),
+                       kernel.offset(to, at), 64);
+        Value scaleTo =
+            kernel.rowAddress(rowScales, kernel.add(kernel.mul(number, chunkRows), row), 4);
+        kernel.store(kernel.load(kernel.f32, kernel.rowAddress(scales, number, 4)), scaleTo);
+      });
+    });
+  };
+  kernel.when(isMany(rows), [&] {
+    Value isNew = kernel.equal(kernel.load(kernel.i64, gatheredKey), key);
+    kernel.when(kernel.equal(isNew, kernel.bit(false)), gather);
+  });
 }
 
 IntegerProduct::TileInputs IntegerProduct::inputsInPlace(const ChunkUnit &chunk) {
@@ -63,11 +92,12 @@ IntegerProduct::TileInputs IntegerProduct::inputsInPlace(const ChunkUnit &chunk)
   return {kernel.rowAddress(row, chunk.number, unit), scales, record.bytes, record.bytes};
 }
 
-// The unit after the one at `weights`: tiles are loaded as a whole, too late to
-// ask for the next.
-void IntegerProduct::prefetchUnit(Value weights) {
-  const int64_t unitBytes = unit * panelColumns;
-  kernel.loop(kernel.index(0), kernel.index(unitBytes), 4 * vectorBytes, [&](Value at) {
+// What the rows are too few to prefetch of the unit after the one at
+// `weights`: see emitTileBlock.
+void IntegerProduct::prefetchUnit(const ChunkUnit &chunk, Value weights) {
+  const int64_t unitBytes = unit * panelColumns, step = 4 * vectorBytes;
+  Value done = kernel.mul(kernel.quotient(chunk.rows, 4 * scaledRows), step);
+  kernel.loop(done, kernel.index(unitBytes), step, [&](Value at) {
     for (int64_t line = 0; line < 4; ++line)
       kernel.prefetch(kernel.offset(kernel.offset(weights, at), unitBytes + line * vectorBytes));
   });
@@ -84,12 +114,17 @@ void IntegerProduct::emitTileBlock(const ChunkUnit &chunk, const TileBlock &bloc
                         tileSums);
   const auto panels = static_cast<int64_t>(block.weights.size());
   Value corner = kernel.rowAddress(
-      chunk.sliceSums, kernel.add(kernel.mul(firstRow, walkPanels), block.firstPanel), vectorBytes);
+      sums, kernel.add(kernel.mul(firstRow, walkPanels), block.firstPanel), vectorBytes);
   Value scales = kernel.rowAddress(inputs.scales, firstRow, inputs.scaleStride);
   auto addRows = [&](Value row) {
     Value scale = kernel.rowAddress(scales, row, inputs.scaleStride);
     Value from = kernel.rowAddress(tileSums, row, panels * vectorBytes);
     Value to = kernel.rowAddress(corner, row, walkPanels * vectorBytes);
+    // Spread over the rows, because only so many loads can be under way.
+    Value ahead = kernel.mul(kernel.add(firstRow, row), vectorBytes / scaledRows);
+    for (Value weights : block.weights)
+      if (!storesLines())
+        kernel.prefetch(kernel.offset(kernel.offset(weights, ahead), unit * panelColumns));
     for (int64_t i = 0; i < scaledRows; ++i) {
       Value rowScale =
           kernel.broadcast(kernel.load(kernel.f32, kernel.offset(scale, i * inputs.scaleStride)));

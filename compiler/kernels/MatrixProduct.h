@@ -32,6 +32,10 @@ public:
   /// Address of a row of the chunk: the contraction's inputs, or their record.
   using RowInput = llvm::function_ref<Value(Value row)>;
 
+  /// Before the first emit() of a chunk of rows that are no neighbours. Equal
+  /// keys mean equal chunks.
+  virtual void prepare(Value rows, RowInput input, Value key) {}
+
   /// result[row][panel] = input(row) . matrix panel firstPanel + panel, for
   /// `rows` rows and `panels` (1..width) panels.
   virtual void emit(const MatrixOperand &matrix, Value firstPanel, Value panels, Value rows,

@@ -37,6 +37,7 @@ static std::vector<CpuLevel> makeLevels() {
                          .attentionKeys = 1,
                          .products = ByteProducts::pairs128,
                          .fewRows = {2, 1},
+                         .integerRows = 96,
                          .manyRows = {2, 1}};
   const TileShape avx2 = {.hasFma = true,
                           .gemvPanels = 4,
@@ -49,6 +50,7 @@ static std::vector<CpuLevel> makeLevels() {
                           .attentionKeys = 1,
                           .products = ByteProducts::pairs256,
                           .fewRows = {4, 1},
+                          .integerRows = 96,
                           .manyRows = {4, 1}};
   const TileShape avx512 = {.hasFma = true,
                             .gemvPanels = 4,
@@ -61,11 +63,13 @@ static std::vector<CpuLevel> makeLevels() {
                             .attentionKeys = 2,
                             .products = ByteProducts::dots512,
                             .fewRows = {4, 4},
+                            .integerRows = 96,
                             .manyRows = {6, 4}};
   const std::vector<std::string> amx =
       joined(v4, {"avx512bf16", "amx-tile", "amx-int8", "amx-bf16"});
   TileShape tiles = avx512;
   tiles.hasTiles = true;
+  tiles.integerRows = 192;
   return {{"x86-64-v2", "x86-64-v2", "", v2, sse},
           {"x86-64-v3", "x86-64-v3", "", v3, avx2},
           {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512},
