@@ -22,6 +22,11 @@ static Rounding roundingOf(CacheType cache) {
   return cache.getElementType().isBF16() ? Rounding::bf16 : Rounding::f32;
 }
 
+/// Keys or values as an int8 cache holds them: each head has one scale.
+static Tensor cached(const Tensor &rows, CacheType cache) {
+  return cache.getElementType().isInteger(8) ? quantize(rows, cache.getHeadDim()) : rows;
+}
+
 std::string placeOf(mlir::Operation &op) {
   if (auto name = op.getLoc()->findInstanceOf<mlir::NameLoc>())
     return name.getName().str();
@@ -134,10 +139,11 @@ Result<Values> Run::evaluateAttention(mlir::Operation &op) {
                         op.getBase().convertToDouble(), roundingOf(op.getResult())));
       })
       .Case([&](CacheWriteOp op) {
-        return one(writeCache(get<Cache>(op.getCache()), get<Tensor>(op.getKeys()),
-                              get<Tensor>(op.getValues()), get<Indices>(op.getTokens()),
-                              get<Step>(op.getStep()), int64_t(op.getLayer()),
-                              roundingOf(op.getCache().getType())));
+        CacheType type = op.getCache().getType();
+        return one(writeCache(get<Cache>(op.getCache()), cached(get<Tensor>(op.getKeys()), type),
+                              cached(get<Tensor>(op.getValues()), type),
+                              get<Indices>(op.getTokens()), get<Step>(op.getStep()),
+                              int64_t(op.getLayer()), roundingOf(type)));
       })
       .Case([&](AttentionOp op) {
         CacheType type = op.getCache().getType();

@@ -38,6 +38,38 @@ void boundCacheWrite(CacheBound::value_type &layer, const Cache::Layer &written,
   }
 }
 
+/// How far a code times its scale may be off, where the exact number is off by
+/// `error` and the group's largest, of size `largest`, by `moved`.
+static double quantizedError(double x, double error, double largest, double moved) {
+  double scale = largest / 127, otherScale = (largest + moved) / 127;
+  double anyway = error + (scale + otherScale) / 2; // half a step on both sides
+  if (moved >= largest)
+    return anyway;
+  double steps = x / scale;
+  // The quotient's error, and the two roundings that make a number of up to 127.
+  double uncertain =
+      (error + std::abs(x) * moved / largest) * 127 / (largest - moved) + 127 * 0x1p-22;
+  double highest = std::floor(steps + uncertain + 0.5), lowest = std::ceil(steps - uncertain - 0.5);
+  double code = std::nearbyint(steps);
+  double flips = std::max(highest - code, code - lowest);
+  double rounded = std::abs(code) * scale * sumError(4);
+  return std::min(anyway, flips * otherScale + std::abs(code) * moved / 127) + rounded;
+}
+
+Bound boundQuantized(const Tensor &x, const Bound &xBound, int64_t groupLength) {
+  Bound bound(x.values.size());
+  for (size_t begin = 0; begin < bound.size(); begin += size_t(groupLength)) {
+    double largest = 0, moved = 0;
+    for (size_t i = begin; i < begin + size_t(groupLength); ++i) {
+      largest = std::max(largest, std::abs(double(x.values[i])));
+      moved = std::max(moved, double(xBound[i]));
+    }
+    for (size_t i = begin; i < begin + size_t(groupLength); ++i)
+      bound[i] = static_cast<float>(quantizedError(x.values[i], xBound[i], largest, moved));
+  }
+  return bound;
+}
+
 namespace {
 
 /// One query head of one row.
@@ -80,8 +112,9 @@ private:
     for (double &weight : weights)
       weight /= sum;
     // All weights move by e^error at most, and so does their sum. The weighted
-    // sum is as deep as a key slice, plus the merges of slices.
-    relative = std::expm1(2 * error) + sumError(256 + double(positions) / 256 + 16);
+    // sum is as deep as a key slice, plus the merges of slices; weights of int8
+    // values are multiplied by the scale.
+    relative = std::expm1(2 * error) + sumError(256 + double(positions) / 256 + 17);
     if (rounding == Rounding::bf16)
       relative += 0x1p-7; // the weights are rounded
   }
@@ -94,7 +127,7 @@ private:
       double q = std::abs(double(query[d]));
       product += double(query[d]) * cache.keys[i];
       moved += q * bound.keys[i] +
-               q * std::abs(double(cache.keys[i])) * sumError(double(parameters.headDim) + 2);
+               q * std::abs(double(cache.keys[i])) * sumError(double(parameters.headDim) + 3);
     }
     if (rounding == Rounding::bf16)
       moved += std::abs(product) * 0x1p-7;

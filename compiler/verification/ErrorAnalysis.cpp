@@ -89,9 +89,13 @@ void ErrorAnalysis::followCacheWrite(CacheWriteOp op) {
   Known &after = environment[op.getResult()];
   const auto &cache = std::get<Cache>(after.value);
   CacheBound bound = before.cache ? *before.cache : CacheBound(cache.layers.size());
-  boundCacheWrite(bound[op.getLayer()], *cache.layers[op.getLayer()], keys.tensor(), keys.bound,
-                  values.bound, step(op.getStep()),
-                  roundingOf(op.getCache().getType().getElementType()));
+  CacheType type = op.getCache().getType();
+  auto stored = [&](const Known &rows) {
+    bool isQuantized = type.getElementType().isInteger(8);
+    return isQuantized ? boundQuantized(rows.tensor(), rows.bound, type.getHeadDim()) : rows.bound;
+  };
+  boundCacheWrite(bound[op.getLayer()], *cache.layers[op.getLayer()], keys.tensor(), stored(keys),
+                  stored(values), step(op.getStep()), roundingOf(type.getElementType()));
   after.cache = std::make_shared<const CacheBound>(std::move(bound));
 }
 

@@ -130,6 +130,22 @@ func.func @f(%k: tensor<?x2xf32>, %t: tensor<?xi32>, %s: !grok.step, %c: !grok.c
   EXPECT_THAT(std::get<Cache>((*results)[1]).layers[0]->at(0).keys, ElementsAre(5, 6));
 }
 
+TEST_F(InterpreterTest, QuantisesWhatAnInt8CacheHolds) {
+  auto results =
+      run(R"mlir(
+func.func @f(%k: tensor<?x4xf32>, %t: tensor<?xi32>, %s: !grok.step, %c: !grok.cache<1 x 2 x 2, i8>)
+    -> !grok.cache<1 x 2 x 2, i8> {
+  %c1 = grok.cache_write %c, %k, %k, %t, %s {layer = 0 : i64} : <1 x 2 x 2, i8>, tensor<?x4xf32>, tensor<?xi32>
+  return %c1 : !grok.cache<1 x 2 x 2, i8>
+}
+)mlir",
+          tensor({1, 4}, {127, -2.5f, 0, 254}), indices({1}, {9}), stepFrom(0, 1), Cache::empty(1));
+  ASSERT_TRUE(results) << results.error();
+  // Scales 1 and 2, ties to even.
+  EXPECT_THAT(std::get<Cache>((*results)[0]).layers[0]->at(0).keys, ElementsAre(127, -2, 0, 254));
+  EXPECT_THAT(std::get<Cache>((*results)[0]).layers[0]->at(0).values, ElementsAre(127, -2, 0, 254));
+}
+
 TEST_F(InterpreterTest, NamesTheOpThatFails) {
   auto results = run(R"mlir(
 func.func @f(%t: tensor<?xi32>) -> tensor<?x1xf32> {

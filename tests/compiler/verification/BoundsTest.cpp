@@ -171,6 +171,31 @@ struct SmallCache {
 
 } // namespace
 
+TEST(BoundQuantized, HoldsForAnErrorInTheInput) {
+  constexpr int64_t group = 16, groups = 500;
+  Random random;
+  Tensor x = random.tensor({groups, group});
+  for (float error : {1e-6f, 1e-3f, 3.0f}) {
+    Tensor moved = x;
+    std::vector<float> directions = random.normal(groups * group);
+    for (size_t i = 0; i < moved.values.size(); ++i)
+      moved.values[i] += std::clamp(directions[i], -1.0f, 1.0f) * error;
+    Bound inputs(x.values.size(), error * (1 + 0x1p-20f));
+    expectWithin(interpreter::quantize(x, group), interpreter::quantize(moved, group).values,
+                 boundQuantized(x, inputs, group));
+  }
+}
+
+// A code is uncertain only beside the middle of two; else the scale alone moves.
+TEST(BoundQuantized, IsNarrowWhereTheCodeIsCertain) {
+  Tensor x({1, 4});
+  x.values = {127, 10.25f, 10.5f, 0};
+  Bound bound = boundQuantized(x, Bound(4, 0.01f), 4);
+  EXPECT_NEAR(bound[1], 10 * 0.01 / 127, 1e-5);
+  EXPECT_NEAR(bound[2], 1, 0.01);
+  EXPECT_NEAR(bound[3], 0, 1e-5);
+}
+
 TEST(BoundAttention, HoldsForErrorsInTheCache) {
   constexpr float error = 1e-4f;
   SmallCache small;

@@ -15,6 +15,7 @@
 #include <map>
 
 using namespace grok;
+using compiler::CacheElement;
 using compiler::Numerics;
 using testing::HasSubstr;
 
@@ -36,12 +37,14 @@ public:
 /// A model compiled for one level that every x86 runs, and its fused module.
 class Subject {
 public:
-  Subject(const std::string &set, const std::string &form, Numerics numerics) {
+  Subject(const std::string &set, const std::string &form, Numerics numerics,
+          CacheElement kv = CacheElement::f32) {
     options.model = inputsOf(set);
     options.weightsFrom = inputsOf(set) + "/" + form;
     options.output = folder.path + "/artifact";
     options.levels = {"x86-64-v2"};
     options.numerics = numerics;
+    options.kv = kv;
     options.maxStepRows = 16;
     auto compiled = compiler::compileModel(options, {});
     EXPECT_TRUE(compiled) << compiled.error();
@@ -56,6 +59,8 @@ public:
     graph::GraphOptions graphOptions;
     if (options.numerics == Numerics::bf16)
       graphOptions.numerics = graph::Numerics::bf16;
+    if (options.kv == CacheElement::i8)
+      graphOptions.cacheElement = checkpoint::DType::i8;
     module = graph::buildGraph(context, source.config, source.tensors, graphOptions);
     mlir::PassManager passes(&context);
     compiler::addPhase(passes, compiler::Phase::fuse, {});
@@ -82,6 +87,7 @@ public:
 struct Case {
   std::string set, form;
   Numerics numerics;
+  CacheElement kv = CacheElement::f32;
 };
 
 class Verified : public testing::TestWithParam<Case> {};
@@ -89,7 +95,7 @@ class Verified : public testing::TestWithParam<Case> {};
 } // namespace
 
 TEST_P(Verified, AgreesInEveryLaunch) {
-  Subject subject(GetParam().set, GetParam().form, GetParam().numerics);
+  Subject subject(GetParam().set, GetParam().form, GetParam().numerics, GetParam().kv);
   auto report = subject.verify();
   ASSERT_TRUE(report) << report.error();
   EXPECT_TRUE(report->passed()) << textOf(*report);
@@ -105,9 +111,12 @@ INSTANTIATE_TEST_SUITE_P(
     Sets, Verified,
     testing::Values(Case{"a6x1", "float", Numerics::f32}, Case{"a6x1", "int8", Numerics::f32},
                     Case{"b4x2", "float", Numerics::f32}, Case{"b4x2", "int8", Numerics::f32},
-                    Case{"a6x1", "int8", Numerics::bf16}, Case{"b4x2", "float", Numerics::bf16}),
+                    Case{"a6x1", "int8", Numerics::bf16}, Case{"b4x2", "float", Numerics::bf16},
+                    Case{"a6x1", "int8", Numerics::f32, CacheElement::i8},
+                    Case{"b4x2", "float", Numerics::f32, CacheElement::i8}),
     [](const auto &info) {
-      return info.param.set + "_" + info.param.form + "_" + nameOf(info.param.numerics);
+      return info.param.set + "_" + info.param.form + "_" + nameOf(info.param.numerics) + "_" +
+             nameOf(info.param.kv);
     });
 
 /// The one op of a kind in the layer.
