@@ -90,11 +90,14 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
     result.tileCounter =
         reinterpret_cast<const int32_t *>(addressOf(parts, counter)) + result.tiles.element();
   }
+  LaunchProducts products = productsOf(parts.plan, parts.layout, bucket, launch);
   result.timing = {.name = textOf(launch.name()),
                    .op = textOf(kernel.op()),
                    .layer = launch.layer(),
                    .bucketRows = bucket.max_rows(),
-                   .weightBytes = weightBytesOf(parts.plan, parts.layout, bucket, launch)};
+                   .weightBytes = weightBytesOf(parts.plan, parts.layout, bucket, launch),
+                   .multiplyAdds = products.multiplyAdds,
+                   .onIntegers = products.onIntegers};
   return result;
 }
 

@@ -42,7 +42,10 @@ struct LaunchTiming {
   int64_t bucketRows = 0; // max rows of the bucket it belongs to
   uint64_t calls = 0;
   double seconds = 0;
-  uint64_t weightBytes = 0; // that a call reads when the step has one row
+  // Of a call when the step has one row:
+  uint64_t weightBytes = 0;  // read
+  uint64_t multiplyAdds = 0; // of inputs with weights
+  bool onIntegers = false;   // those are integer products
 };
 
 } // namespace grok::runtime

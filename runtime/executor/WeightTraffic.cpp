@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/executor/WeightTraffic.h"
+#include "runtime/plan/PlanCheck.h"
 #include <set>
 #include <string_view>
 
@@ -31,6 +32,30 @@ uint64_t weightBytesOf(const plan::Plan &plan, const plan::Layout &layout,
           touchedBytes(plan, op, *layout.tensors()->Get(static_cast<uint32_t>(buffer.tensor())));
   }
   return bytes;
+}
+
+LaunchProducts productsOf(const plan::Plan &plan, const plan::Layout &layout,
+                          const plan::Bucket &bucket, const plan::Launch &launch) {
+  std::string_view op =
+      plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()))->op()->string_view();
+  const plan::Model &model = *plan.model();
+  LaunchProducts products;
+  for (const plan::Operand *operand : *launch.operands()) {
+    const plan::Buffer &buffer = *bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()));
+    if (op == "embed" || buffer.kind() != plan::BufferKind::weight)
+      continue;
+    const plan::WeightTensor &tensor =
+        *layout.tensors()->Get(static_cast<uint32_t>(buffer.tensor()));
+    if (!textOf(tensor.packing()).starts_with("panel16"))
+      continue;
+    uint64_t elements = elementsOf(tensor.logical_shape());
+    if (op == "gate_up" || op == "down_combine")
+      elements = elements / static_cast<uint64_t>(model.num_experts()) *
+                 static_cast<uint64_t>(model.num_selected_experts());
+    products.multiplyAdds += elements;
+    products.onIntegers |= tensor.dtype() == plan::DType::i8 && textOf(plan.numerics()) == "fast";
+  }
+  return products;
 }
 
 uint64_t weightBytesPerToken(const plan::Plan &plan, const plan::Layout &layout,

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/measurement/Benchmark.h"
+#include "runtime/measurement/Explanation.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
+#include <numeric>
 #include <random>
 
 namespace grok::runtime {
@@ -103,11 +104,39 @@ Result<double> Batch::feed(int64_t tokens) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
+namespace {
+
+/// Tells the hooks about the timed steps between its making and `end`.
+class TimedPart {
+public:
+  TimedPart(const BenchmarkHooks &hooks, BenchmarkPart part) : hooks(hooks), part(part) {
+    if (hooks.begin)
+      hooks.begin(part);
+  }
+  void end(double seconds) const {
+    if (hooks.end)
+      hooks.end(part, seconds);
+  }
+
+private:
+  const BenchmarkHooks &hooks;
+  BenchmarkPart part;
+};
+
+} // namespace
+
 /// Seconds of one prefill, with new sequences of their own.
-static Result<double> timePrefill(Batch &batch, const BenchmarkCase &measured) {
-  Result<double> seconds = batch.open(measured.batch)
-                               .and_then([&] { return batch.feed(measured.depth); })
-                               .and_then([&](double) { return batch.feed(measured.promptTokens); });
+static Result<double> timePrefill(Batch &batch, const BenchmarkCase &measured,
+                                  const BenchmarkHooks &hooks) {
+  if (Result<double> filled =
+          batch.open(measured.batch).and_then([&] { return batch.feed(measured.depth); });
+      !filled)
+    return filled;
+  const TimedPart part(hooks, BenchmarkPart::prefill);
+  const Result<double> seconds = batch.feed(measured.promptTokens);
+  if (!seconds)
+    return seconds;
+  part.end(*seconds);
   if (Result<void> closed = batch.close(); !closed)
     return fail(closed.error());
   return seconds;
@@ -115,21 +144,23 @@ static Result<double> timePrefill(Batch &batch, const BenchmarkCase &measured) {
 
 /// Median seconds of one decode step.
 static Result<double> timeDecode(Batch &batch, const BenchmarkCase &measured,
-                                 const std::function<Result<void>()> &rest) {
+                                 const BenchmarkHooks &hooks) {
   if (Result<double> filled =
           batch.open(measured.batch).and_then([&] { return batch.feed(measured.depth); });
       !filled)
     return filled;
+  const TimedPart part(hooks, BenchmarkPart::decode);
   std::vector<double> seconds;
   for (int64_t step = 0; step < measured.newTokens; ++step) {
     if (step % stepsBetweenRests == 0)
-      if (Result<void> rested = rest(); !rested)
+      if (Result<void> rested = hooks.rest(); !rested)
         return fail(rested.error());
     const Result<double> taken = batch.feed(1);
     if (!taken)
       return taken;
     seconds.push_back(*taken);
   }
+  part.end(std::accumulate(seconds.begin(), seconds.end(), 0.0));
   if (Result<void> closed = batch.close(); !closed)
     return fail(closed.error());
   return medianOf(std::move(seconds));
@@ -143,22 +174,21 @@ Result<void> warmUp(StepEngine &engine, const EngineLimits &limits) {
 }
 
 Result<BenchmarkResult> runBenchmark(StepEngine &engine, const EngineLimits &limits,
-                                     const BenchmarkCase &measured,
-                                     const std::function<Result<void>()> &rest) {
+                                     const BenchmarkCase &measured, const BenchmarkHooks &hooks) {
   BenchmarkResult result;
   Batch batch(engine, limits);
   if (measured.newTokens > 0) {
-    const Result<double> seconds = timeDecode(batch, measured, rest);
+    const Result<double> seconds = timeDecode(batch, measured, hooks);
     if (!seconds)
       return fail(seconds.error());
     result.decodeTokensPerSecond = static_cast<double>(measured.batch) / *seconds;
   }
-  if (Result<void> rested = rest(); !rested)
+  if (Result<void> rested = hooks.rest(); !rested)
     return fail(rested.error());
   std::vector<double> prefills;
   double total = 0;
   while (measured.promptTokens > 0 && total < enoughSeconds && prefills.size() < maxPrefills) {
-    const Result<double> seconds = timePrefill(batch, measured);
+    const Result<double> seconds = timePrefill(batch, measured, hooks);
     if (!seconds)
       return fail(seconds.error());
     prefills.push_back(*seconds);
@@ -171,11 +201,9 @@ Result<BenchmarkResult> runBenchmark(StepEngine &engine, const EngineLimits &lim
 }
 
 double WeightTraffic::bytesPerStep(int64_t batch) const {
-  const double selected = static_cast<double>(numSelectedExperts);
-  const double share = selected / static_cast<double>(numExperts);
-  const double distinct =
-      static_cast<double>(numExperts) * (1 - std::pow(1 - share, static_cast<double>(batch)));
-  return static_cast<double>(otherBytes) + static_cast<double>(expertBytes) * distinct / selected;
+  return static_cast<double>(otherBytes) +
+         static_cast<double>(expertBytes) *
+             expertFactor(numExperts, numSelectedExperts, static_cast<double>(batch));
 }
 
 WeightTraffic sumTraffic(std::span<const LaunchTiming> launches, const ModelInfo &model) {

@@ -35,11 +35,20 @@ struct BenchmarkResult {
 /// pay for reading them from disk.
 Result<void> warmUp(StepEngine &engine, const EngineLimits &limits);
 
-/// Runs the case on random tokens. `rest` is called between timed parts, for
-/// measurements of the machine beside those of the model.
+enum class BenchmarkPart { decode, prefill };
+
+struct BenchmarkHooks {
+  /// Called between timed parts, for measurements of the machine beside those of
+  /// the model.
+  std::function<Result<void>()> rest;
+  /// Called around the timed steps; `seconds` excludes rests. May be empty.
+  std::function<void(BenchmarkPart)> begin = {};
+  std::function<void(BenchmarkPart, double seconds)> end = {};
+};
+
+/// Runs the case on random tokens.
 Result<BenchmarkResult> runBenchmark(StepEngine &engine, const EngineLimits &limits,
-                                     const BenchmarkCase &measured,
-                                     const std::function<Result<void>()> &rest);
+                                     const BenchmarkCase &measured, const BenchmarkHooks &hooks);
 
 /// Weights that a step reads: of the experts selected by one row, and the others.
 struct WeightTraffic {

@@ -47,7 +47,10 @@ double measureRead(const std::byte *buffer, size_t bytes, int threads, int runs)
     pool.emplace_back([&, worker] {
       const Line *part = first + worker * static_cast<size_t>(runs) * lines;
       start.arrive_and_wait();
-      sink += runs == 4 ? sumRuns<4>(part, lines) : sumRuns<8>(part, lines);
+      sink += runs == 1   ? sumRuns<1>(part, lines)
+              : runs == 2 ? sumRuns<2>(part, lines)
+              : runs == 4 ? sumRuns<4>(part, lines)
+                          : sumRuns<8>(part, lines);
     });
   start.arrive_and_wait();
   const auto begin = std::chrono::steady_clock::now();
@@ -88,16 +91,17 @@ static void touchPages(std::byte *buffer, size_t bytes, int threads) {
   if (memory != MAP_FAILED) // fewer faults; the rate is the same without
     madvise(memory, bytes, MADV_HUGEPAGE);
   bool isTouched = false;
-  uint64_t samples = 0;
   int32_t threads = 0;
   while (read(channel, &threads, sizeof threads) == sizeof threads) {
-    double rate = 0;
+    ReadSample best;
     if (memory != MAP_FAILED) {
       if (!std::exchange(isTouched, true))
         touchPages(buffer, bytes, threads);
-      rate = measureRead(buffer, bytes, threads, samples++ % 2 == 0 ? 4 : 8);
+      for (int32_t runs : {1, 2, 4, 8})
+        if (double rate = measureRead(buffer, bytes, threads, runs); rate > best.bytesPerSecond)
+          best = {rate, runs};
     }
-    if (write(channel, &rate, sizeof rate) != sizeof rate)
+    if (write(channel, &best, sizeof best) != sizeof best)
       break;
   }
   _exit(0);
@@ -130,13 +134,14 @@ ReadLimit::~ReadLimit() {
   waitpid(process, nullptr, 0);
 }
 
-Result<double> ReadLimit::sample(int threads) {
+Result<ReadSample> ReadLimit::sample(int threads) {
   const int32_t request = threads;
-  double rate = 0;
+  ReadSample best;
   if (send(channel.get(), &request, sizeof request, MSG_NOSIGNAL) != sizeof request ||
-      recv(channel.get(), &rate, sizeof rate, MSG_WAITALL) != sizeof rate || !(rate > 0))
+      recv(channel.get(), &best, sizeof best, MSG_WAITALL) != sizeof best ||
+      !(best.bytesPerSecond > 0))
     return fail("read limit, the measuring process has failed, free some memory");
-  return rate;
+  return best;
 }
 
 } // namespace grok::runtime

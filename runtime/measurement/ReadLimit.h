@@ -8,10 +8,16 @@
 
 namespace grok::runtime {
 
+/// One measurement of the machine's reading rate.
+struct ReadSample {
+  double bytesPerSecond = 0;
+  int32_t runs = 0; // far-apart runs per thread that read the fastest
+};
+
 /// Measures how fast this machine reads memory: all threads sum 64-byte lines
-/// of a buffer that no cache holds, each thread along 4 or 8 runs far apart,
-/// because one run gets only about 60 % of a core's bandwidth (EPYC 7003, two
-/// cores: 11-15 GB/s against 20-29).
+/// of a buffer that no cache holds, each thread along 1, 2, 4 and 8 runs far
+/// apart in turn. How many are best differs: one gets only about 60 % of a core's
+/// bandwidth on EPYC 7003 (two cores: 11-15 GB/s against 20-29).
 ///
 /// The loops run in a process of their own, so that their buffer does not count
 /// in the peak memory of this one.
@@ -23,9 +29,8 @@ public:
   ReadLimit(ReadLimit &&other) noexcept;
   ~ReadLimit();
 
-  /// Bytes per second of reading the buffer once, along 4 runs per thread the
-  /// first time, then 8, and so on in turn.
-  Result<double> sample(int threads);
+  /// The best of reading the buffer once along each number of runs.
+  Result<ReadSample> sample(int threads);
 
 private:
   ReadLimit(FileHandle channel, pid_t process) : channel(std::move(channel)), process(process) {}
@@ -35,7 +40,7 @@ private:
 };
 
 /// Bytes per second of `threads` threads that read `bytes` in all, each along
-/// `runs` runs.
+/// `runs` runs: 1, 2, 4 or 8.
 double measureRead(const std::byte *buffer, size_t bytes, int threads, int runs);
 
 } // namespace grok::runtime

@@ -19,6 +19,7 @@ static void describeModel(const plan::Plan &plan, ModelInfo &info) {
   info.numLayers = model.num_layers();
   info.numExperts = model.num_experts();
   info.numSelectedExperts = model.num_selected_experts();
+  info.queryColumns = model.num_q_heads() * model.key_size();
   info.padToken = model.pad_token();
   info.eosToken = model.eos_token();
   info.maxContext = plan.max_context();

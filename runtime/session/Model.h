@@ -37,6 +37,7 @@ struct ModelInfo {
   int64_t numLayers = 0;
   int64_t numExperts = 0;
   int64_t numSelectedExperts = 0;
+  int64_t queryColumns = 0; // query heads times their size
   int32_t padToken = 0;
   int32_t eosToken = 0;
   int64_t maxContext = 0;  // positions of one sequence

@@ -12,7 +12,8 @@ namespace grok::tools {
 using nlohmann::ordered_json;
 
 double Run::shareOfReadLimit() const {
-  return readLimit > 0 ? weightBytesPerToken * result.decodeTokensPerSecond / readLimit : 0;
+  const double limit = readLimit.bytesPerSecond;
+  return limit > 0 ? weightBytesPerToken * result.decodeTokensPerSecond / limit : 0;
 }
 
 uint64_t peakRssBytes() {
@@ -50,18 +51,22 @@ ordered_json describeMachine() {
 static ordered_json rateOf(double rate) { return rate > 0 ? ordered_json(rate) : ordered_json(); }
 
 static ordered_json toJson(const Run &run, const runtime::ModelInfo &model) {
-  return {{"batch", run.measured.batch},
-          {"depth", run.measured.depth},
-          {"threads", run.threads},
-          {"prompt_tokens", run.measured.promptTokens},
-          {"new_tokens", run.measured.newTokens},
-          {"prefill_tokens_per_second", rateOf(run.result.prefillTokensPerSecond)},
-          {"decode_tokens_per_second", rateOf(run.result.decodeTokensPerSecond)},
-          {"weight_bytes_per_token", run.weightBytesPerToken},
-          {"read_limit_bytes_per_second", run.readLimit},
-          {"share_of_read_limit", rateOf(run.shareOfReadLimit())},
-          {"load_seconds", model.loadSeconds},
-          {"peak_rss_bytes", run.peakRssBytes}};
+  ordered_json json = {{"batch", run.measured.batch},
+                       {"depth", run.measured.depth},
+                       {"threads", run.threads},
+                       {"prompt_tokens", run.measured.promptTokens},
+                       {"new_tokens", run.measured.newTokens},
+                       {"prefill_tokens_per_second", rateOf(run.result.prefillTokensPerSecond)},
+                       {"decode_tokens_per_second", rateOf(run.result.decodeTokensPerSecond)},
+                       {"weight_bytes_per_token", run.weightBytesPerToken},
+                       {"read_limit_bytes_per_second", run.readLimit.bytesPerSecond},
+                       {"read_limit_runs_per_thread", run.readLimit.runs},
+                       {"share_of_read_limit", rateOf(run.shareOfReadLimit())},
+                       {"load_seconds", model.loadSeconds},
+                       {"peak_rss_bytes", run.peakRssBytes}};
+  if (run.roof.bytes > 0)
+    json["explain"] = explanationsToJson(run);
+  return json;
 }
 
 ordered_json toJson(const Report &report) {
@@ -81,7 +86,7 @@ ordered_json toJson(const Report &report) {
           {"notes", report.notes}};
 }
 
-static std::string format(const char *pattern, double value) {
+std::string format(const char *pattern, double value) {
   char text[32];
   std::snprintf(text, sizeof text, pattern, value);
   return text;
@@ -101,8 +106,24 @@ static std::vector<std::string> cellsOf(const Run &run) {
           showRate(run.result.prefillTokensPerSecond),
           showRate(run.result.decodeTokensPerSecond),
           format("%.2f", run.weightBytesPerToken / 1e6),
-          format("%.1f", run.readLimit / 1e9),
+          format("%.1f", run.readLimit.bytesPerSecond / 1e9) + " x" +
+              std::to_string(run.readLimit.runs),
           share > 0 ? format("%.1f %%", 100 * share) : "-"};
+}
+
+std::string alignRight(const std::vector<std::vector<std::string>> &rows) {
+  std::string text;
+  for (const std::vector<std::string> &row : rows) {
+    for (size_t column = 0; column < row.size(); ++column) {
+      size_t width = 0;
+      for (const std::vector<std::string> &other : rows)
+        width = std::max(width, other[column].size());
+      const std::string padding(width - row[column].size(), ' ');
+      text += column == 0 ? row[column] + padding : "  " + padding + row[column];
+    }
+    text += '\n';
+  }
+  return text;
 }
 
 std::string toTable(const Report &report) {
@@ -114,18 +135,11 @@ std::string toTable(const Report &report) {
   const runtime::ModelInfo &model = report.model;
   std::string text = model.name + ", weights " + model.weights + " (" +
                      showSize(model.weightBytes) + "), numerics " + model.numerics + ", " +
-                     model.cpuLevel + "\n";
-  for (const std::vector<std::string> &row : rows) {
-    for (size_t column = 0; column < row.size(); ++column) {
-      size_t width = 0;
-      for (const std::vector<std::string> &other : rows)
-        width = std::max(width, other[column].size());
-      text += std::string(width - row[column].size() + (column == 0 ? 0 : 2), ' ') + row[column];
-    }
-    text += '\n';
-  }
+                     model.cpuLevel + "\n" + alignRight(rows);
   text += "load " + format("%.3f s", model.loadSeconds) + ", peak memory " +
           showSize(report.runs.empty() ? peakRssBytes() : report.runs.back().peakRssBytes) + "\n";
+  for (const Run &run : report.runs)
+    text += explanationsToText(run);
   for (const std::string &note : report.notes)
     text += "note: " + note + "\n";
   return text;

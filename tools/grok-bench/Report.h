@@ -3,6 +3,8 @@
 #pragma once
 
 #include "runtime/measurement/Benchmark.h"
+#include "runtime/measurement/Explanation.h"
+#include "runtime/measurement/ReadLimit.h"
 #include <nlohmann/json.hpp>
 
 namespace grok::tools {
@@ -13,8 +15,11 @@ struct Run {
   int threads = 0;
   runtime::BenchmarkResult result = {};
   double weightBytesPerToken = 0;
-  double readLimit = 0; // bytes per second, best loop beside this run
+  runtime::ReadSample readLimit = {}; // the best beside this run
   uint64_t peakRssBytes = 0;
+  // With --explain:
+  runtime::Roof roof = {};
+  runtime::Explanation decode = {}, prefill = {};
 
   /// Rate at which the decode reads weights, as a share of the read limit.
   double shareOfReadLimit() const;
@@ -31,6 +36,14 @@ nlohmann::ordered_json describeMachine();
 
 nlohmann::ordered_json toJson(const Report &report);
 std::string toTable(const Report &report);
+
+/// What --explain adds: `explain` of a run, and the tables of one.
+nlohmann::ordered_json explanationsToJson(const Run &run);
+std::string explanationsToText(const Run &run);
+
+/// Columns as wide as they must be, all but the first aligned right.
+std::string alignRight(const std::vector<std::vector<std::string>> &rows);
+std::string format(const char *pattern, double value);
 
 /// The most memory this process has held, file pages included.
 uint64_t peakRssBytes();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grok-bench: speed of a compiled model beside the limit of its machine.
 #include "runtime/generation/SessionEngine.h"
+#include "runtime/measurement/ArithmeticLimit.h"
 #include "runtime/measurement/ReadLimit.h"
 #include "runtime/output/PendingFile.h"
 #include "tools/commandline/CommandLine.h"
@@ -8,6 +9,7 @@
 #include "tools/grok-bench/Report.h"
 
 #include <algorithm>
+#include <map>
 
 namespace grok::tools {
 using runtime::BenchmarkCase;
@@ -25,6 +27,7 @@ struct BenchOptions {
   std::vector<int64_t> batches = {1, 8};
   std::vector<int64_t> depths = {0, 1024};
   int threads = 0;
+  bool explain = false;
   std::string jsonFile;
 };
 } // namespace
@@ -33,8 +36,8 @@ static constexpr const char *footer = R"(
 Every run holds `batch` sequences of `depth` random tokens. Decode adds
 --new-tokens tokens to each, one step at a time (median step); prefill adds
 --prompt-tokens to sequences of the same depth. `read limit` is how fast all
-threads together sum memory in 4 or 8 streams each, the best of several loops
-that run between the decode steps. `weight bytes per token` are those of one
+threads together sum memory along 1, 2, 4 or 8 far-apart runs each, the best of several
+loops that run between the decode steps, and which it was. `weight bytes per token` are those of one
 step (for a batch: experts as chosen evenly and independently), divided by the
 batch; `share` = weight bytes per token * decode tokens per second / read limit.
 A model that fits into the caches may pass 100 %.)";
@@ -65,11 +68,40 @@ static void declareOptions(CommandLine &commandLine, BenchOptions &options) {
       ->type_name("N")
       ->check(threadRange());
   app.add_option("--json", options.jsonFile, "Also write the results as JSON")->type_name("FILE");
-  commandLine.addOptionOfLaterVersion("--explain");
+  app.add_flag("--explain", options.explain,
+               "Also show where the time of a step goes, kernel by kernel, beside what the limits "
+               "of this machine allow");
   app.footer(footer);
 }
 
 namespace {
+
+/// Launches of one kind of timed part, over its repetitions.
+struct Profile {
+  std::vector<runtime::LaunchTiming> timings;
+  double seconds = 0;
+  double parts = 0;
+
+  void add(double taken, const std::vector<runtime::LaunchTiming> &more) {
+    seconds += taken;
+    ++parts;
+    if (timings.empty())
+      timings = more;
+    else
+      for (size_t i = 0; i < timings.size(); ++i) {
+        timings[i].seconds += more[i].seconds;
+        timings[i].calls += more[i].calls;
+      }
+  }
+  /// Every bucket begins with the same launch, once in a step.
+  int64_t steps() const {
+    uint64_t calls = 0;
+    for (const runtime::LaunchTiming &timing : timings)
+      if (timing.name == timings.front().name)
+        calls += timing.calls;
+    return static_cast<int64_t>(calls);
+  }
+};
 
 /// One run of the tool.
 class Bench {
@@ -88,6 +120,8 @@ private:
   Result<std::unique_ptr<Session>> openSession(int64_t sequences, int64_t pages) const;
   Result<void> prepare();
   Result<void> measure(int64_t batch, int64_t depth);
+  Result<void> sampleLimits(Run &run);
+  void explain(Run &run, runtime::BenchmarkPart part, const Profile &profile) const;
 
   const BenchOptions &options;
   ReadLimit limit;
@@ -126,6 +160,43 @@ Result<void> Bench::prepare() {
   return {};
 }
 
+/// The machine's limits, beside the measured steps.
+Result<void> Bench::sampleLimits(Run &run) {
+  const runtime::ModelInfo &info = report.model;
+  const Result<runtime::ReadSample> sample = limit.sample(info.threads);
+  if (!sample)
+    return fail(sample.error());
+  if (sample->bytesPerSecond > run.readLimit.bytesPerSecond)
+    run.readLimit = *sample;
+  if (!options.explain)
+    return {};
+  const auto arithmetic = [&](runtime::Arithmetic kind) {
+    return runtime::measureArithmetic(kind, info.cpuLevel, info.threads);
+  };
+  runtime::Roof &roof = run.roof;
+  roof.bytes = run.readLimit.bytesPerSecond;
+  roof.floatMultiplyAdds =
+      std::max(roof.floatMultiplyAdds, arithmetic(runtime::Arithmetic::floats));
+  roof.integerMultiplyAdds =
+      std::max(roof.integerMultiplyAdds, arithmetic(runtime::Arithmetic::integers));
+  return {};
+}
+
+void Bench::explain(Run &run, runtime::BenchmarkPart part, const Profile &profile) const {
+  const BenchmarkCase &measured = run.measured;
+  const bool isDecode = part == runtime::BenchmarkPart::decode;
+  const auto steps = static_cast<double>(profile.steps());
+  const auto batch = static_cast<double>(measured.batch);
+  const auto tokens = static_cast<double>(isDecode ? measured.newTokens : measured.promptTokens);
+  runtime::StepShape shape;
+  shape.rows = isDecode ? batch : batch * tokens * profile.parts / steps;
+  shape.logitRows = isDecode ? batch : batch * profile.parts / steps;
+  shape.sequences = isDecode ? batch : std::max(1.0, shape.rows / tokens);
+  shape.positions = static_cast<double>(measured.depth) + (tokens + 1) / 2;
+  (isDecode ? run.decode : run.prefill) = runtime::explainSteps(
+      profile.timings, profile.steps(), profile.seconds, shape, report.model, run.roof);
+}
+
 Result<void> Bench::measure(int64_t batch, int64_t depth) {
   const runtime::ModelInfo &info = report.model;
   const BenchmarkCase wanted{.batch = batch,
@@ -145,15 +216,21 @@ Result<void> Bench::measure(int64_t batch, int64_t depth) {
   if (!session)
     return fail("batch ", batch, ", depth ", depth, ", ", session.error());
   runtime::SessionEngine engine(**session);
-  const auto sampleLimit = [&] {
-    return limit.sample(info.threads).map([&](double rate) {
-      run.readLimit = std::max(run.readLimit, rate);
-    });
-  };
+  std::map<runtime::BenchmarkPart, Profile> profiles;
+  runtime::BenchmarkHooks hooks = {.rest = [&] { return sampleLimits(run); }};
+  if (options.explain) {
+    hooks.begin = [&](runtime::BenchmarkPart) { (*session)->setProfiling(true); };
+    hooks.end = [&](runtime::BenchmarkPart part, double seconds) {
+      profiles[part].add(seconds, (*session)->profile());
+      (*session)->setProfiling(false);
+    };
+  }
   const Result<runtime::BenchmarkResult> result = runtime::runBenchmark(
-      engine, runtime::limitsOf(info, (*session)->kvBytesReserved()), measured, sampleLimit);
+      engine, runtime::limitsOf(info, (*session)->kvBytesReserved()), measured, hooks);
   if (!result)
     return fail("batch ", batch, ", depth ", depth, ", ", result.error());
+  for (const auto &[part, profile] : profiles)
+    explain(run, part, profile);
   run.result = *result;
   run.weightBytesPerToken = traffic.bytesPerStep(batch) / static_cast<double>(batch);
   run.peakRssBytes = peakRssBytes();

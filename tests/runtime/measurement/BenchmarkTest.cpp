@@ -3,6 +3,7 @@
 #include "tests/runtime/generation/ToyEngine.h"
 
 #include <gmock/gmock.h>
+#include <map>
 
 using namespace grok::runtime;
 using testing::ElementsAre;
@@ -28,8 +29,19 @@ TEST(Benchmark, RunsWhatItSays) {
     ++rests;
     return {};
   };
+  std::vector<size_t> stepsBefore;
+  std::map<BenchmarkPart, std::vector<size_t>> parts; // steps of each timed part
+  double seconds = 0;
+  const BenchmarkHooks hooks = {
+      .rest = rest,
+      .begin = [&](BenchmarkPart) { stepsBefore.push_back(engine.stepRows.size()); },
+      .end =
+          [&](BenchmarkPart part, double taken) {
+            parts[part].push_back(engine.stepRows.size() - stepsBefore.back());
+            seconds += taken;
+          }};
   const BenchmarkCase measured = {.batch = 2, .depth = 3, .promptTokens = 5, .newTokens = 2};
-  const BenchmarkResult result = runBenchmark(engine, engine.limits, measured, rest).value();
+  const BenchmarkResult result = runBenchmark(engine, engine.limits, measured, hooks).value();
   EXPECT_GT(result.decodeTokensPerSecond, 0);
   EXPECT_GT(result.prefillTokensPerSecond, 0);
   EXPECT_EQ(rests, 2) << "beside the decode and beside the prefill";
@@ -38,13 +50,16 @@ TEST(Benchmark, RunsWhatItSays) {
   ASSERT_GE(engine.stepRows.size(), 9u);
   engine.stepRows.resize(9);
   EXPECT_THAT(engine.stepRows, ElementsAre(4, 2, 2, 2, 4, 2, 4, 4, 2));
+  EXPECT_GT(seconds, 0);
+  EXPECT_THAT(parts[BenchmarkPart::decode], ElementsAre(2));
+  EXPECT_THAT(parts[BenchmarkPart::prefill], testing::Each(3));
 }
 
 TEST(Benchmark, LeavesOutWhatIsNotAsked) {
   toy::Engine engine;
-  const auto rest = [] { return Result<void>(); };
-  EXPECT_EQ(runBenchmark(engine, engine.limits, {1, 0, 0, 2}, rest)->prefillTokensPerSecond, 0);
-  EXPECT_EQ(runBenchmark(engine, engine.limits, {1, 0, 2, 0}, rest)->decodeTokensPerSecond, 0);
+  const BenchmarkHooks hooks = {.rest = [] { return Result<void>(); }};
+  EXPECT_EQ(runBenchmark(engine, engine.limits, {1, 0, 0, 2}, hooks)->prefillTokensPerSecond, 0);
+  EXPECT_EQ(runBenchmark(engine, engine.limits, {1, 0, 2, 0}, hooks)->decodeTokensPerSecond, 0);
 }
 
 TEST(Benchmark, ExpectsDistinctExperts) {

@@ -81,6 +81,38 @@ TEST_F(GrokBench, LeavesOutWhatIsNotAsked) {
   EXPECT_TRUE(json::parse(file)["runs"][0]["prefill_tokens_per_second"].is_null());
 }
 
+TEST_F(GrokBench, ExplainsSteps) {
+  const ToolResult result = run({"--explain", "--prompt-tokens=8", "--new-tokens=4", "--batch=2",
+                                 "--depth=5", "--json", path("x.json")});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("batch 2, depth 5: reading "));
+  EXPECT_THAT(result.out, HasSubstr("a step of decode, "));
+  EXPECT_THAT(result.out, HasSubstr("a step of prefill, "));
+  EXPECT_THAT(result.out, HasSubstr("The largest gap is "));
+  std::ifstream file(path("x.json"));
+  const json explain = json::parse(file)["runs"][0]["explain"];
+  for (const char *limit : {"read_bytes_per_second", "float_multiply_adds_per_second",
+                            "integer_multiply_adds_per_second"})
+    EXPECT_GT(explain["roof"][limit].get<double>(), 0) << limit;
+  for (const char *part : {"decode", "prefill"}) {
+    double sum = explain[part]["outside_milliseconds"].get<double>();
+    for (const json &op : explain[part]["ops"]) {
+      sum += op["milliseconds"].get<double>();
+      EXPECT_GE(op["launches"].get<double>(), 1) << op["op"];
+    }
+    EXPECT_NEAR(sum / explain[part]["step_milliseconds"].get<double>(), 1, 1e-6) << part;
+    EXPECT_NE(explain[part]["largest_gap"], "");
+  }
+}
+
+TEST_F(GrokBench, ExplainsOnlyWhenAsked) {
+  const ToolResult result = run(
+      {"--prompt-tokens=0", "--new-tokens=2", "--batch=1", "--depth=0", "--json", path("x.json")});
+  EXPECT_EQ(result.status, 0) << result.err;
+  std::ifstream file(path("x.json"));
+  EXPECT_FALSE(json::parse(file)["runs"][0].contains("explain"));
+}
+
 TEST_F(GrokBench, NotesMissingWeights) {
   grok::plan::PlanT plan = makePlan();
   plan.layouts[0]->file.clear();
@@ -93,7 +125,6 @@ TEST_F(GrokBench, NotesMissingWeights) {
 
 TEST_F(GrokBench, Errors) {
   expectError("grok-bench", runTool("grok-bench", {}), 2, "ARTIFACT is required");
-  expectError("grok-bench", run({"--explain"}), 2, "--explain is not in this version");
   expectError("grok-bench", run({"--batch=0"}), 2, "--batch");
   expectError("grok-bench", run({"--batch=1,x"}), 2, "--batch");
   expectError("grok-bench", run({"--depth=-1"}), 2, "--depth");
