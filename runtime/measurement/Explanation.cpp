@@ -90,7 +90,7 @@ std::string describeLargestGap(const Explanation &explanation) {
       std::max_element(explanation.ops.begin(), explanation.ops.end(),
                        [](const OpShare &a, const OpShare &b) { return a.gap() < b.gap(); });
   char text[256];
-  if (explanation.outsideSeconds() > largest->gap())
+  if (explanation.outsideSeconds() > std::max(largest->gap(), 0.0))
     std::snprintf(text, sizeof text,
                   "The largest gap is outside the kernels: %.3g ms of the %.3g ms of a step.",
                   1e3 * explanation.outsideSeconds(), 1e3 * explanation.stepSeconds);

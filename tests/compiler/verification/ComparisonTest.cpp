@@ -18,11 +18,11 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 RecordedBuffer numbers(std::vector<int64_t> shape, std::vector<float> values) {
-  return {"layer1.x", std::move(shape), std::move(values), {}, std::nullopt};
+  return {"layer1.x", std::move(shape), std::move(values), {}, {}, std::nullopt};
 }
 
 RecordedBuffer integers(std::vector<int64_t> shape, std::vector<int32_t> values) {
-  return {"layer1.experts", std::move(shape), {}, std::move(values), std::nullopt};
+  return {"layer1.experts", std::move(shape), {}, std::move(values), {}, std::nullopt};
 }
 
 Known reference(std::vector<int64_t> shape, std::vector<float> values, Bound bound = {}) {
