@@ -52,11 +52,11 @@ TEST(Explanation, FoldsLayersAndPredictsByTheTighterLimit) {
 }
 
 TEST(Explanation, CountsRowsExpertsAndPositions) {
-  const std::vector<LaunchTiming> timings = {timing("gate_up", 1, 1, 200, 7, true),
-                                             timing("unembed", 1, 1, 30, 5),
-                                             timing("embed", 1, 1, 3), timing("attention", 1, 1)};
+  const std::vector<LaunchTiming> timings = {timing("gate_up", 1, 4, 200, 7, true),
+                                             timing("unembed", 1, 3, 30, 5),
+                                             timing("embed", 1, 2, 3), timing("attention", 1, 1)};
   const StepShape shape = {.rows = 1000, .logitRows = 2, .sequences = 3, .positions = 50};
-  const Explanation got = explainSteps(timings, 1, 4, shape, makeModel(), roof);
+  const Explanation got = explainSteps(timings, 1, 10, shape, makeModel(), roof);
   ASSERT_EQ(got.ops.size(), 4u);
   EXPECT_NEAR(got.ops[0].bytes, 800, 1e-6) << "all 8 experts, 2 are 200 bytes";
   EXPECT_DOUBLE_EQ(got.ops[0].multiplyAdds, 7000);
