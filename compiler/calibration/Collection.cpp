@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Which launch shows which input: norms write what enters qkv and gate_up,
-// attention what enters its output projection, gate_up what enters down.
+// attention what enters its output projection, gate_up what enters down. What
+// down_combine writes says how much the experts of a token count.
 #include "compiler/calibration/Collection.h"
 
 #include <algorithm>
@@ -37,12 +38,13 @@ private:
   bool copyLast(const GrokLaunchView &launch, Rows &rows);
   void add(const InputKey &key, std::span<const float> values, int64_t width, double weight);
   void addTokens(const InputKey &key, const Rows &rows);
-  void addRouted(int64_t layer, const Rows &products);
+  void addRouted(int64_t layer, const Rows &sums);
 
   const CollectionOptions &options;
   const int32_t padToken;
   std::vector<bool> counts;     // is the row no pad token?
   Rows normed;                  // of the norm that ran last
+  Rows products;                // of the gate_up that ran last
   int64_t numSelected = 0;      // experts of a token
   std::vector<float> gates;     // [tokens][numSelected]
   std::vector<int32_t> experts; // [tokens][numSelected]
@@ -102,9 +104,22 @@ void Collector::addTokens(const InputKey &key, const Rows &rows) {
   add(key, values, rows.width, static_cast<double>(values.size() / rows.width));
 }
 
-/// An expert's inputs times their gates: sums of these weigh by squares of gates.
+/// The size of a row, by which the norm after the experts divides.
+static double rootMeanSquare(const float *row, int64_t width) {
+  double sum = 0;
+  for (int64_t i = 0; i < width; ++i)
+    sum += static_cast<double>(row[i]) * static_cast<double>(row[i]);
+  return std::sqrt(sum / static_cast<double>(width));
+}
+
+static void appendScaled(std::vector<float> &values, const float *row, int64_t width,
+                         float factor) {
+  std::transform(row, row + width, std::back_inserter(values),
+                 [factor](float value) { return factor * value; });
+}
+
 /// `products` has a row for each pair, sorted by expert and then by token.
-void Collector::addRouted(int64_t layer, const Rows &products) {
+void Collector::addRouted(int64_t layer, const Rows &sums) {
   const int32_t last = *std::max_element(experts.begin(), experts.end());
   const int64_t ffn = products.width / numSelected;
   const float *product = products.values.data();
@@ -116,14 +131,13 @@ void Collector::addRouted(int64_t layer, const Rows &products) {
       if (experts[pair] != expert)
         continue;
       const float *output = std::exchange(product, product + ffn);
-      if (!counts[token])
+      const double size = rootMeanSquare(sums.row(token), sums.width);
+      if (!counts[token] || size == 0)
         continue;
-      const float gate = gates[pair];
-      weight += static_cast<double>(gate) * gate;
-      std::transform(normed.row(token), normed.row(token + 1), std::back_inserter(inputs),
-                     [gate](float x) { return gate * x; });
-      std::transform(output, output + ffn, std::back_inserter(outputs),
-                     [gate](float y) { return gate * y; });
+      const auto factor = static_cast<float>(static_cast<double>(gates[pair]) / size);
+      weight += static_cast<double>(factor) * static_cast<double>(factor);
+      appendScaled(inputs, normed.row(token), normed.width, factor);
+      appendScaled(outputs, output, ffn, factor);
     }
     if (InputKey key{layer, Kind::expert, expert}; options.isWanted(key))
       add(key, inputs, normed.width, weight);
@@ -150,8 +164,9 @@ void Collector::watch(const GrokLaunchView &launch) {
     gates.resize(pairs), experts.resize(pairs);
     std::memcpy(gates.data(), view.data, pairs * 4);
     std::memcpy(experts.data(), launch.written[1].data, pairs * 4);
-  } else if (op == "gate_up" && copyLast(launch, rows)) {
+  } else if (op == "gate_up" && copyLast(launch, products)) {
     addTokens({launch.layer, Kind::expert, -1}, normed);
+  } else if (op == "down_combine" && copyLast(launch, rows)) {
     addRouted(launch.layer, rows);
   }
 }

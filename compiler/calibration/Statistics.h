@@ -35,7 +35,8 @@ std::optional<InputKey> inputOf(std::string_view parameter, int64_t expert);
 std::string nameOf(const InputKey &key);
 
 /// Moments of every input that was asked for. A token weighs 1, in an expert's
-/// input the square of its gate: what the errors of that expert count in the sum.
+/// input the square of its gate over the size of the experts' sum, by which the
+/// norm behind them divides: what that expert's errors count in the end.
 struct Statistics {
   std::map<InputKey, Moments> inputs;
   int64_t tokens = 0;

@@ -77,8 +77,9 @@ static void addOuter(std::vector<double> &sums, const float *x, size_t width, do
       sums[i * width + j] += weight * static_cast<double>(x[i]) * static_cast<double>(x[j]);
 }
 
-/// Products of gate and input are rounded to float32 before they are squared.
-static constexpr double rounding = 4 * 0x1p-24;
+/// The factor of an input and their product are rounded to float32 before they are
+/// squared.
+static constexpr double rounding = 8 * 0x1p-24;
 
 static void expectMean(const Statistics &statistics, const InputKey &key,
                        const std::vector<double> &sums, double weight) {
@@ -115,6 +116,7 @@ TEST_F(Collection, equalsDirectSums) {
   const WrittenRows routed(*launches, "layer0.residual_norm", rows);
   const WrittenRows experts(*launches, "layer0.route", rows);
   const WrittenRows products(*launches, "layer0.gate_up", rows);
+  const WrittenRows sums(*launches, "layer0.down_combine", rows);
   std::vector<float> gates;
   for (const RecordedLaunch &launch : *launches)
     if (launch.name == "layer0.route")
@@ -144,8 +146,14 @@ TEST_F(Collection, equalsDirectSums) {
       const float *product = &products.numbers[ffn * position++];
       if (ids[pair / selected] == 0)
         continue;
-      const double square = static_cast<double>(gates[pair]) * static_cast<double>(gates[pair]);
-      addOuter(inputs, &routed.numbers[pair / selected * routed.width], routed.width, square);
+      const size_t token = pair / selected;
+      std::vector<double> own; // squares of the experts' sum along its diagonal
+      addOuter(own, &sums.numbers[token * sums.width], sums.width, 1);
+      double size = 0;
+      for (size_t i = 0; i < sums.width; ++i)
+        size += own[i * sums.width + i] / static_cast<double>(sums.width);
+      const double gate = gates[pair], square = gate * gate / size;
+      addOuter(inputs, &routed.numbers[token * routed.width], routed.width, square);
       addOuter(outputs, product, ffn, square);
       weight += square;
     }
