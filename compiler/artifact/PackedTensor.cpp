@@ -93,7 +93,7 @@ std::vector<PackedChunk> compiler::chunksOf(const PackedTensor &tensor, uint64_t
   if (tensor.packing != PackedTensor::Packing::panel16 && !coded)
     return {{0, 0, 0, tensor.contentBytes()}};
   const int64_t panels = tensor.panels(), panelBytes = tensor.panelBytes();
-  const int64_t step = std::clamp<int64_t>(maxBytes / panelBytes, 1, panels);
+  const int64_t step = std::clamp(static_cast<int64_t>(maxBytes) / panelBytes, int64_t(1), panels);
   std::vector<PackedChunk> chunks;
   for (int64_t index = 0; index < tensor.expertCount(); ++index)
     for (int64_t first = 0; first < panels; first += step) {

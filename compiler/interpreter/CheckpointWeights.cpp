@@ -21,15 +21,14 @@ struct EncodedTensor {
 } // namespace
 
 void EncodedTensor::add(const EncodedMatrix &matrix) {
-  const size_t first = weight.size();
+  size_t at = weight.size();
   llvm::append_range(weight, matrix.codes);
   llvm::append_range(scales, matrix.scales);
   if (matrix.multipliers.empty())
     return;
-  int8_t *product = weight.data() + first;
   for (int64_t row = 0; row < matrix.rows; ++row)
     for (int64_t column = 0; column < matrix.columns; ++column)
-      *product++ = static_cast<int8_t>(matrix.gridValue(row, column));
+      weight[at++] = static_cast<int8_t>(matrix.gridValue(row, column));
 }
 
 static const checkpoint::TensorInfo *find(const checkpoint::Checkpoint &checkpoint,

@@ -113,13 +113,13 @@ TEST(PanelCodes, lastSuperGroupIsShort) {
 
 TEST(PanelCodes, paddedColumnsAreWorthNothing) {
   expectPanels(codes(128, 21, 4, 32));
-  expectPanels(codes(192, 3 * 24, 3, 64, 24));
+  expectPanels(codes(192, 72, 3, 64, 24));
 }
 
-TEST(PanelCodes, morePanelsThanAdvanceTogether) { expectPanels(codes(64, 16 * 35, 3, 32)); }
+TEST(PanelCodes, morePanelsThanAdvanceTogether) { expectPanels(codes(64, 560, 3, 32)); }
 
 TEST(PanelCodes, threadsAndChunksDoNotChangeBytes) {
-  PackedTensor tensor = codes(96, 16 * 21, 4, 32);
+  PackedTensor tensor = codes(96, 336, 4, 32);
   EncodedMatrix matrix = counting(tensor);
   EXPECT_EQ(pack(tensor, matrix, 1 << 20, 1), pack(tensor, matrix, 1 << 20, 5));
   EXPECT_EQ(pack(tensor, matrix, 1 << 20, 1), pack(tensor, matrix, 3000, 1));

@@ -102,6 +102,7 @@ TEST_F(WeightFileTest, isSafetensorsWithAlignedData) {
 
 TEST_F(WeightFileTest, manyTensorsNeedAnotherHeaderPage) {
   std::vector<PackedTensor> tensors;
+  tensors.reserve(900);
   for (int i = 0; i < 900; ++i)
     tensors.push_back(vectorTensor("transformer/decoder_layer_" + std::to_string(i) + "/rms_norm"));
   WeightFile file = placeTensors("w.safetensors", tensors);

@@ -92,6 +92,6 @@ TEST(Grid, expertsAreCutFromAStack) {
   } data;
   MatrixSource source = matrixOf(tensor, data, 2);
   EXPECT_EQ(source.rows(), 2);
-  EXPECT_EQ(source.weight.data(), data.weight().data() + 2 * 16);
+  EXPECT_EQ(source.weight.data(), data.weight().data() + 32);
   EXPECT_EQ(source.weight.size(), 16u);
 }

@@ -54,8 +54,9 @@ inline std::vector<float> gaussian(int64_t count, uint32_t seed) {
   std::mt19937 random(seed);
   std::vector<float> values(count);
   for (float &value : values) {
-    double radius = std::sqrt(-2 * std::log((random() + 0.5) / 4294967296.0));
-    value = static_cast<float>(radius * std::cos(2 * M_PI * (random() / 4294967296.0)));
+    double radius = std::sqrt(-2 * std::log((static_cast<double>(random()) + 0.5) / 4294967296.0));
+    value = static_cast<float>(radius *
+                               std::cos(2 * M_PI * (static_cast<double>(random()) / 4294967296.0)));
   }
   return values;
 }
