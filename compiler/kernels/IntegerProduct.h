@@ -63,7 +63,7 @@ private:
     Value rows;
     RowInput input;
     Value number;  // of the unit
-    Value isFirst; // of its slice, in all lanes
+    Value isLater; // than the first of its slice, in all lanes
   };
   void emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows, RowInput input,
                  Value result);
@@ -92,12 +92,13 @@ private:
   };
   bool usesTiles() const;
   void emitTiles(const ChunkUnit &chunk);
-  void emitTileRows(const ChunkUnit &chunk, const TileBlock &block);
+  void emitTileRows(const ChunkUnit &chunk, const TileInputs &inputs, Value firstTile,
+                    int64_t rowTiles);
   void emitTileBlock(const ChunkUnit &chunk, const TileBlock &block, const TileInputs &inputs,
                      Value firstTile, int64_t rowTiles);
   TileInputs gatheredInputs(const ChunkUnit &chunk);
   TileInputs inputsInPlace(const ChunkUnit &chunk);
-  void prefetchUnit(const ChunkUnit &chunk, Value weights);
+  void prefetchUnit(const ChunkUnit &chunk);
   bool gathersAll() const { return usesTiles() && !areNeighbours; }
 
   void gatherRows(const ChunkUnit &chunk, Value first);

@@ -34,8 +34,8 @@ void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Va
     auto forUnits = [&](llvm::function_ref<void(const ChunkUnit &)> body) {
       kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, [&](Value unitOfSlice) {
         Value number = kernel.add(kernel.mul(slice, unitsPerSlice), unitOfSlice);
-        Value isFirst = kernel.broadcast(kernel.equal(unitOfSlice, kernel.index(0)));
-        body({matrix, walk, rows, input, number, isFirst});
+        Value isLater = kernel.broadcast(kernel.less(kernel.index(0), unitOfSlice));
+        body({matrix, walk, rows, input, number, isLater});
       });
     };
     auto addUnits = [&](const ChunkUnit &chunk) {
@@ -71,27 +71,25 @@ void IntegerProduct::mergeSlice(const MatrixOperand &matrix, const Walk &walk, V
 void IntegerProduct::mergeRows(const MatrixOperand &matrix, const Walk &walk, Value rows,
                                Value slice, int64_t level, Value result) {
   const int64_t rowStride = walkPanels * vectorBytes;
-  kernel.loop(kernel.index(0), kernel.index(walkPanels), 1, [&](Value panel) {
-    Value absolute = kernel.add(walk.absolute[0], panel);
-    Value relative = kernel.add(walk.relative[0], panel);
-    if (mayClamp) {
-      absolute = kernel.minimum(absolute, walk.absolute.back());
-      relative = kernel.minimum(relative, walk.relative.back());
-    }
-    Value scale = scalesUnits ? Value() : sliceScale(matrix, absolute, slice);
-    kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
-      Value at = kernel.add(kernel.mul(row, rowStride), kernel.mul(panel, vectorBytes));
-      auto levelAt = [&](int64_t number) {
-        return kernel.offset(kernel.offset(pending, at), number * chunkRows * rowStride);
+  Values scales;
+  for (int64_t panel = 0; panel < walkPanels && !scalesUnits; ++panel)
+    scales.push_back(sliceScale(matrix, walk.absolute[panel], slice));
+  kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
+    for (int64_t panel = 0; panel < walkPanels; ++panel) {
+      auto partOf = [&](Value base, int64_t number) {
+        return kernel.offset(kernel.rowAddress(base, row, rowStride),
+                             number * chunkRows * rowStride + panel * vectorBytes);
       };
-      Value sum = kernel.load(kernel.floats, kernel.offset(sums, at), 64);
-      if (scale)
-        sum = kernel.mul(sum, scale);
+      Value sum = kernel.load(kernel.floats, partOf(sums, 0), 64);
+      if (!scalesUnits)
+        sum = kernel.mul(sum, scales[panel]);
       for (int64_t lower = 0; lower < level; ++lower)
-        sum = kernel.add(kernel.load(kernel.floats, levelAt(lower), 64), sum);
-      kernel.store(sum, level == levels ? resultAddress(result, row, relative) : levelAt(level),
+        sum = kernel.add(kernel.load(kernel.floats, partOf(pending, lower), 64), sum);
+      kernel.store(sum,
+                   level == levels ? resultAddress(result, row, walk.relative[panel])
+                                   : partOf(pending, level),
                    64);
-    });
+    }
   });
 }
 
@@ -105,7 +103,7 @@ Value IntegerProduct::filledRows(Value rows) {
 
 // Slices start from 0, whatever the scratch holds.
 Value IntegerProduct::sumBefore(const ChunkUnit &chunk, Value address) {
-  return kernel.select(chunk.isFirst, kernel.splat(0.0f), kernel.load(kernel.floats, address, 64));
+  return kernel.select(chunk.isLater, kernel.load(kernel.floats, address, 64), kernel.splat(0.0f));
 }
 
 // ---- blocks

@@ -23,32 +23,35 @@ void IntegerProduct::emitTiles(const ChunkUnit &chunk) {
     kernel.when(kernel.less(whole, chunk.rows), [&] { gatherRows(chunk, whole); });
   if (storesLines())
     storeUnit(chunk);
-  forPanelBlocks(chunk, TileProduct::mostPanels, [&](Value firstPanel, const Values &absolute) {
-    TileBlock block{firstPanel, {}, unitScales(chunk.matrix, absolute, chunk.number)};
-    for (size_t i = 0; i < absolute.size(); ++i) {
-      Value opened = kernel.rowAddress(stored, kernel.add(firstPanel, i), unit * panelColumns);
-      Value panel = kernel.rowAddress(chunk.matrix.weights, absolute[i], panelBytes);
-      Value packedUnit = kernel.rowAddress(panel, chunk.number, unit * panelColumns);
-      block.weights.push_back(storesLines() ? opened : packedUnit);
-      if (!storesLines())
-        prefetchUnit(chunk, packedUnit);
-    }
-    emitTileRows(chunk, block);
-  });
-}
-
-void IntegerProduct::emitTileRows(const ChunkUnit &chunk, const TileBlock &block) {
-  constexpr int64_t most = TileProduct::mostRowTiles, tileRows = TileProduct::rows;
+  else
+    prefetchUnit(chunk);
+  constexpr int64_t most = TileProduct::mostRowTiles;
   TileInputs inputs = areNeighbours ? inputsInPlace(chunk) : gatheredInputs(chunk);
   Value tiles =
       kernel.quotient(areNeighbours ? chunk.rows : kernel.add(chunk.rows, tileRows - 1), tileRows);
-  Value whole = kernel.mul(kernel.quotient(tiles, most), most);
-  kernel.loop(kernel.index(0), whole, most,
-              [&](Value tile) { emitTileBlock(chunk, block, inputs, tile, most); });
-  kernel.when(kernel.less(whole, tiles), [&] { emitTileBlock(chunk, block, inputs, whole, 1); });
+  Value even = kernel.mul(kernel.quotient(tiles, most), most);
+  kernel.loop(kernel.index(0), even, most,
+              [&](Value tile) { emitTileRows(chunk, inputs, tile, most); });
+  kernel.when(kernel.less(even, tiles), [&] { emitTileRows(chunk, inputs, even, 1); });
   if (areNeighbours)
-    kernel.when(kernel.less(kernel.mul(tiles, tileRows), chunk.rows),
-                [&] { emitTileBlock(chunk, block, gatheredInputs(chunk), tiles, 1); });
+    kernel.when(kernel.less(whole, chunk.rows),
+                [&] { emitTileRows(chunk, gatheredInputs(chunk), tiles, 1); });
+}
+
+// Panels are the inner loop: the unit's weights stay in the first-level cache,
+// of which inputs and sums of many rows would need more than there is.
+void IntegerProduct::emitTileRows(const ChunkUnit &chunk, const TileInputs &inputs, Value firstTile,
+                                  int64_t rowTiles) {
+  forPanelBlocks(chunk, TileProduct::mostPanels, [&](Value firstPanel, const Values &absolute) {
+    TileBlock block{firstPanel, {}, unitScales(chunk.matrix, absolute, chunk.number)};
+    for (size_t i = 0; i < absolute.size(); ++i)
+      block.weights.push_back(
+          storesLines()
+              ? kernel.rowAddress(stored, kernel.add(firstPanel, i), unit * panelColumns)
+              : kernel.rowAddress(kernel.rowAddress(chunk.matrix.weights, absolute[i], panelBytes),
+                                  chunk.number, unit * panelColumns));
+    emitTileBlock(chunk, block, inputs, firstTile, rowTiles);
+  });
 }
 
 IntegerProduct::TileInputs IntegerProduct::gatheredInputs(const ChunkUnit &chunk) {
@@ -92,21 +95,25 @@ IntegerProduct::TileInputs IntegerProduct::inputsInPlace(const ChunkUnit &chunk)
   return {kernel.rowAddress(row, chunk.number, unit), scales, record.bytes, record.bytes};
 }
 
-// What the rows are too few to prefetch of the unit after the one at
-// `weights`: see emitTileBlock.
-void IntegerProduct::prefetchUnit(const ChunkUnit &chunk, Value weights) {
+// What the rows are too few to prefetch of the next unit's weights: see
+// emitTileBlock.
+void IntegerProduct::prefetchUnit(const ChunkUnit &chunk) {
   const int64_t unitBytes = unit * panelColumns, step = 4 * vectorBytes;
   Value done = kernel.mul(kernel.quotient(chunk.rows, 4 * scaledRows), step);
-  kernel.loop(done, kernel.index(unitBytes), step, [&](Value at) {
-    for (int64_t line = 0; line < 4; ++line)
-      kernel.prefetch(kernel.offset(kernel.offset(weights, at), unitBytes + line * vectorBytes));
-  });
+  for (Value panel : chunk.walk.weights) {
+    Value weights = kernel.rowAddress(panel, chunk.number, unitBytes);
+    kernel.loop(done, kernel.index(unitBytes), step, [&](Value at) {
+      for (int64_t line = 0; line < 4; ++line)
+        kernel.prefetch(kernel.offset(kernel.offset(weights, at), unitBytes + line * vectorBytes));
+    });
+  }
 }
 
 void IntegerProduct::emitTileBlock(const ChunkUnit &chunk, const TileBlock &block,
                                    const TileInputs &inputs, Value firstTile, int64_t rowTiles) {
   Value firstRow = kernel.mul(firstTile, TileProduct::rows);
-  tileProduct->multiply({.inputs = kernel.rowAddress(inputs.codes, firstRow, inputs.codeStride),
+  Value rowCodes = kernel.rowAddress(inputs.codes, firstRow, inputs.codeStride);
+  tileProduct->multiply({.inputs = rowCodes,
                          .inputStride = inputs.codeStride,
                          .rowTiles = rowTiles,
                          .weights = block.weights,
