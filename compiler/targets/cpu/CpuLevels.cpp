@@ -63,13 +63,13 @@ static std::vector<CpuLevel> makeLevels() {
                             .attentionKeys = 2,
                             .products = ByteProducts::dots512,
                             .fewRows = {4, 4},
-                            .integerRows = 96,
-                            .manyRows = {6, 4}};
+                            .integerRows = 200,
+                            .manyRows = {5, 4}};
   const std::vector<std::string> amx =
       joined(v4, {"avx512bf16", "amx-tile", "amx-int8", "amx-bf16"});
   TileShape tiles = avx512;
   tiles.hasTiles = true;
-  tiles.integerRows = 192;
+  tiles.integerRows = 192; // whole tiles
   return {{"x86-64-v2", "x86-64-v2", "", v2, sse},
           {"x86-64-v3", "x86-64-v3", "", v3, avx2},
           {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512},
