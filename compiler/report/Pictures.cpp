@@ -151,13 +151,14 @@ std::string drawQuality(const QuantizationReport &report) {
   for (const Alternative &other : all) {
     double column = x.at(other.bits), row = y.at(predictedOf(other));
     const char *style = other.name == "chosen" ? "own" : "other";
-    if (hasPerplexity && other.perplexity) {
+    const bool isMeasured = hasPerplexity && other.perplexity;
+    if (isMeasured)
       svg.line(column, row, column, y.at(*other.perplexity), "gap");
-      svg.circle(column, y.at(*other.perplexity), 5, style,
-                 other.name + ": measured " + fixedText(*other.perplexity, 4));
-    }
     svg.circle(column, row, 5, std::string(style) + " predicted",
                other.name + ": predicted " + fixedText(predictedOf(other), 4));
+    if (isMeasured) // smaller, so that both show where they agree
+      svg.circle(column, y.at(*other.perplexity), 3.5, style,
+                 other.name + ": measured " + fixedText(*other.perplexity, 4));
     bool isRight = column > x.at(x.tick(2));
     svg.write(column + (isRight ? -8 : 8), row - 6, other.name, isRight ? "end" : "start");
   }
