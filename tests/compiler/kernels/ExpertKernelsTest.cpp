@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // gate_up and down_combine behind route's output and group.
 #include "compiler/kernels/GroupsLayout.h"
-#include "tests/compiler/kernels/KernelHarness.h"
+#include "tests/compiler/kernels/QuantizedReference.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -52,9 +52,9 @@ ExpertKernels::Setup ExpertKernels::setUpCase(const ExpertCase &c) {
   KernelSpec group = spec, gateUp = spec, down = spec;
   group.op = KernelOp::group;
   gateUp.op = KernelOp::gateUp;
-  gateUp.weight = WeightFormat::forContraction(c.element, c.emb);
+  gateUp.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics);
   down.op = KernelOp::downCombine;
-  down.weight = WeightFormat::forContraction(c.element, c.ffn, c.downGroups);
+  down.weight = WeightFormat::forContraction(c.element, c.ffn, c.downGroups, c.numerics);
   bool isBf16 = c.numerics == Numerics::bf16;
   Setup s{c,
           randomExperts(random, c.experts, c.emb, c.ffn, gateUp.weight, c.numerics),
@@ -96,13 +96,21 @@ ExpertKernels::Outputs ExpertKernels::run(const LoadedKernels &kernels, const Se
   const int32_t *experts = s.experts.words() + first * c.selected;
   const float *gates = s.gates.floats() + first * c.selected;
   const float *x = s.x.floats() + first * paddedTo16(c.emb);
+  auto inputOf = [&](const float *rows, int64_t number, int64_t inputs, const KernelSpec &spec) {
+    Buffer plain(number * paddedTo16(inputs) * 4);
+    std::memcpy(plain.data(), rows, plain.size());
+    return readsQuantizedRows(spec) ? quantizedRows(rows, number, inputs, spec.weight.unit)
+                                    : std::move(plain);
+  };
+  Buffer gateInput = inputOf(x, count, c.emb, s.gateUp);
   kernels.run("group", {experts, o.groups.data()}, step, 0, 1);
   runTiles("gate_up_" + form,
-           {x, s.gate.packed.data(), s.gate.scales.data(), s.up.packed.data(), s.up.scales.data(),
-            o.groups.data(), o.y.data()},
+           {gateInput.data(), s.gate.packed.data(), s.gate.scales.data(), s.up.packed.data(),
+            s.up.scales.data(), o.groups.data(), o.y.data()},
            o.groups.words()[1]);
+  Buffer downInput = inputOf(o.y.floats(), count * c.selected, c.ffn, s.downCombine);
   runTiles("down_" + form,
-           {o.y.data(), s.down.packed.data(), s.down.scales.data(), o.groups.data(), gates,
+           {downInput.data(), s.down.packed.data(), s.down.scales.data(), o.groups.data(), gates,
             o.out.data()},
            (c.emb + 63) / 64);
   EXPECT_TRUE(o.groups.isGuardIntact() && o.y.isGuardIntact() && o.out.isGuardIntact());
@@ -114,11 +122,25 @@ void ExpertKernels::compare(const Setup &s, const Outputs &o) {
   const GroupsLayout layout(c.experts);
   const int64_t ffnStride = paddedTo16(c.ffn), embStride = paddedTo16(c.emb);
   const bool isBf16 = c.numerics == Numerics::bf16;
+  const int64_t pairs = c.rows * c.selected;
+  auto seenBy = [&](const Buffer &rows, int64_t number, int64_t inputs, const KernelSpec &spec) {
+    const int64_t unit = spec.weight.unit;
+    if (!readsQuantizedRows(spec)) {
+      Buffer plain(number * paddedTo16(inputs) * 4);
+      std::memcpy(plain.data(), rows.data(), plain.size());
+      return plain;
+    }
+    return dequantizedRows(quantizedRows(rows.floats(), number, inputs, unit), number, inputs,
+                           unit);
+  };
+  Buffer seenX = seenBy(s.x, c.rows, c.emb, s.gateUp);
+  Buffer seenY = seenBy(o.y, pairs, c.ffn, s.downCombine);
   std::vector<double> sums(c.rows * c.emb), bounds(c.rows * c.emb);
-  for (int64_t position = 0; position < c.rows * c.selected; ++position) {
+  for (int64_t position = 0; position < pairs; ++position) {
     int64_t pair = o.groups.words()[layout.pairs + position], row = pair / c.selected;
     int64_t expert = s.experts.words()[pair];
-    const float *x = s.x.floats() + row * embStride, *y = o.y.floats() + position * ffnStride;
+    const float *x = seenX.floats() + row * embStride, *y = o.y.floats() + position * ffnStride;
+    const float *downInput = seenY.floats() + position * ffnStride;
     for (int64_t f = 0; f < c.ffn; ++f) {
       double g = 0, u = 0, gMagnitude = 0, uMagnitude = 0;
       for (int64_t k = 0; k < c.emb; ++k) {
@@ -147,7 +169,7 @@ void ExpertKernels::compare(const Setup &s, const Outputs &o) {
     for (int64_t e = 0; e < c.emb; ++e) {
       double dot = 0, magnitude = 0;
       for (int64_t f = 0; f < c.ffn; ++f) {
-        double product = y[f] * s.down.matrices[expert].at(f, e);
+        double product = downInput[f] * s.down.matrices[expert].at(f, e);
         dot += product, magnitude += std::fabs(product);
       }
       sums[row * c.emb + e] += gate * dot;
@@ -196,6 +218,13 @@ TEST_P(ExpertKernels, fewColumns) { check({24, 40, 3, 2, 4, 1, Element::i8, Nume
 TEST_P(ExpertKernels, float32) { check({64, 96, 4, 2, 6, 1, Element::f32, Numerics::f32}); }
 TEST_P(ExpertKernels, bfloat16) { check({64, 96, 4, 2, 6, 1, Element::bf16, Numerics::f32}); }
 TEST_P(ExpertKernels, bf16Numerics) { check({64, 96, 4, 2, 5, 2, Element::i8, Numerics::bf16}); }
+
+TEST_P(ExpertKernels, fast) { check({128, 256, 4, 2, 40, 2, Element::i8, Numerics::fast}); }
+TEST_P(ExpertKernels, fastOddShapes) {
+  check({96, 344, 4, 1, 7, 2, Element::i8, Numerics::fast});
+  check({90, 40, 3, 2, 4, 1, Element::i8, Numerics::fast}); // units of 2: rows stay float32
+}
+TEST_P(ExpertKernels, fastManyRows) { check({64, 64, 2, 1, 430, 1, Element::i8, Numerics::fast}); }
 
 // More pairs of one expert than one chunk of rows holds.
 TEST_P(ExpertKernels, manyRows) { check({32, 64, 2, 1, 230, 1, Element::i8, Numerics::f32}); }

@@ -46,7 +46,7 @@ void IntegerProduct::check(const ProductCase &c, const std::vector<int64_t> &row
   const int64_t stride = paddedTo16(c.columns), tiles = (c.columns + 63) / 64;
   IntegerMatrix matrix = randomIntegers(random, c.inputs, c.columns, format);
   Buffer x = randomRows(random, most, c.inputs, /*isBf16=*/false);
-  Buffer records = quantizedRows(x, most, c.inputs, format.unit);
+  Buffer records = quantizedRows(x.floats(), most, c.inputs, format.unit);
   std::vector<float> expected(most * stride);
   for (int64_t row = 0; row < most; ++row)
     for (int64_t column = 0; column < c.columns; ++column)

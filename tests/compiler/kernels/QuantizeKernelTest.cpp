@@ -31,7 +31,7 @@ void QuantizeKernel::check(int64_t inputs, int64_t groups, int64_t rows) {
   LoadedKernels({{"q", spec}}, GetParam())
       .run("q", {x.data(), records.data()}, Step::ofRows(1), 0, rows);
   EXPECT_TRUE(records.isGuardIntact());
-  EXPECT_TRUE(records == quantizedRows(x, rows, inputs, unit)) << inputs << " inputs";
+  EXPECT_TRUE(records == quantizedRows(x.floats(), rows, inputs, unit)) << inputs << " inputs";
 }
 
 TEST_P(QuantizeKernel, records) {

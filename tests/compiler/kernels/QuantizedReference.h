@@ -9,12 +9,12 @@
 
 namespace grok::compiler::testing {
 
-/// Records of float32 rows.
-inline Buffer quantizedRows(const Buffer &x, int64_t rows, int64_t inputs, int64_t unit) {
+/// Records of padded float32 rows.
+inline Buffer quantizedRows(const float *x, int64_t rows, int64_t inputs, int64_t unit) {
   const auto layout = plan::QuantizedRow::of(inputs, unit);
   Buffer records(rows * layout.bytes);
   for (int64_t row = 0; row < rows; ++row) {
-    const float *from = x.floats() + row * paddedTo16(inputs);
+    const float *from = x + row * paddedTo16(inputs);
     uint8_t *record = records.byteData() + row * layout.bytes;
     for (int64_t start = 0; start < inputs; start += unit) {
       float largest = 0;
@@ -31,6 +31,21 @@ inline Buffer quantizedRows(const Buffer &x, int64_t rows, int64_t inputs, int64
     }
   }
   return records;
+}
+
+/// The rows that records stand for, padded.
+inline Buffer dequantizedRows(const Buffer &records, int64_t rows, int64_t inputs, int64_t unit) {
+  const auto layout = plan::QuantizedRow::of(inputs, unit);
+  Buffer x(rows * paddedTo16(inputs) * 4);
+  for (int64_t row = 0; row < rows; ++row) {
+    const uint8_t *record = records.byteData() + row * layout.bytes;
+    for (int64_t k = 0; k < inputs; ++k) {
+      float scale;
+      std::memcpy(&scale, record + layout.scalesOffset + k / unit * 4, 4);
+      x.floats()[row * paddedTo16(inputs) + k] = scale * static_cast<int8_t>(record[k]);
+    }
+  }
+  return x;
 }
 
 } // namespace grok::compiler::testing

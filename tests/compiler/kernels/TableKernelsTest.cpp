@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // embed and unembed share one packed table: columns are tokens.
-#include "tests/compiler/kernels/KernelHarness.h"
+#include "tests/compiler/kernels/QuantizedReference.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ protected:
     spec.emb = c.emb;
     spec.vocab = c.vocab;
     spec.multiplier = op == KernelOp::embed ? 9.75 : 0.578125; // both are bf16 values
-    spec.weight = WeightFormat::forContraction(c.element, c.emb);
+    spec.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics);
     return spec;
   }
   static float rounded(const TableCase &c, double value) {
@@ -106,6 +106,41 @@ TEST_P(TableKernels, unembed) {
   checkUnembed({64, 90, Element::f32, Numerics::bf16});
   checkUnembed({96, 90, Element::i8, Numerics::f32});
   checkUnembed({96, 90, Element::i8, Numerics::bf16});
+}
+
+// Quantised rows: each logit row has the bits that it has alone.
+TEST_P(TableKernels, fastUnembed) {
+  TableCase c{256, 90, Element::i8, Numerics::fast};
+  std::mt19937 random = reproducible(13);
+  KernelSpec gemm = specOf(c, KernelOp::unembed, 64), gemv = specOf(c, KernelOp::unembed, 1);
+  const int64_t unit = gemm.weight.unit, rows = 40, stride = paddedTo16(c.vocab);
+  TestMatrix table = randomMatrix(random, c.emb, c.vocab, gemm.weight, c.numerics);
+  Buffer records =
+      quantizedRows(randomRows(random, rows, c.emb, false).floats(), rows, c.emb, unit);
+  Buffer x = dequantizedRows(records, rows, c.emb, unit);
+  Step step = Step::ofRows(rows);
+  std::erase_if(step.logitRow, [](int32_t row) { return row % 3 == 1; });
+  const auto wanted = static_cast<int64_t>(step.logitRow.size());
+  Buffer logits(wanted * stride * 4), alone(wanted * stride * 4);
+  LoadedKernels kernels({{"gemm", gemm}, {"gemv", gemv}}, GetParam());
+  kernels.run("gemm", {records.data(), table.packed.data(), table.scales.data(), logits.data()},
+              step, 0, 2);
+  for (int64_t i = 0; i < wanted; ++i)
+    kernels.run("gemv",
+                {records.byteData() + step.logitRow[i] * plan::QuantizedRow::of(c.emb, unit).bytes,
+                 table.packed.data(), table.scales.data(), alone.floats() + i * stride},
+                Step::ofRows(1), 0, 2);
+  EXPECT_TRUE(alone == logits);
+  for (int64_t i = 0; i < wanted; ++i)
+    for (int64_t token = 0; token < c.vocab; ++token) {
+      double sum = 0, magnitude = 0;
+      for (int64_t k = 0; k < c.emb; ++k) {
+        double product = x.floats()[step.logitRow[i] * c.emb + k] * table.at(k, token);
+        sum += product, magnitude += std::fabs(product);
+      }
+      ASSERT_NEAR(logits.floats()[i * stride + token], sum * 0.578125,
+                  dotTolerance(table.format, c.emb, magnitude));
+    }
 }
 
 TEST_P(TableKernels, noLogitsWanted) {
