@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/measurement/ArithmeticLimit.h"
+#include "runtime/measurement/TimedThreads.h"
 
-#include <barrier>
-#include <chrono>
+#include <algorithm>
 #include <cstdint>
 #include <immintrin.h>
 #include <sys/syscall.h>
-#include <thread>
 #include <unistd.h>
-#include <vector>
 
 namespace grok::runtime {
 
@@ -164,21 +162,10 @@ double measureArithmetic(Arithmetic kind, std::string_view cpuLevel, int threads
   const Spin spin = chooseSpin(kind, cpuLevel);
   constexpr double wanted = 2e9; // multiply-adds of a thread; fewer for narrow loops
   const int turns = static_cast<int>(std::min(wanted / spin.multiplyAdds, 2e6));
-  std::barrier start(threads + 1);
-  std::vector<std::thread> pool;
-  pool.reserve(static_cast<size_t>(threads));
-  for (int worker = 0; worker < threads; ++worker)
-    pool.emplace_back([&] {
-      spin.run(turns / 16); // wakes the wide units
-      start.arrive_and_wait();
-      spin.run(turns);
-    });
-  start.arrive_and_wait();
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::thread &thread : pool)
-    thread.join();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  return spin.multiplyAdds * turns * threads / seconds.count();
+  const double seconds = timeThreads(
+      threads, [&](int) { spin.run(turns / 16); }, // wakes the wide units
+      [&](int) { spin.run(turns); });
+  return spin.multiplyAdds * turns * threads / seconds;
 }
 
 } // namespace grok::runtime

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/measurement/ReadLimit.h"
+#include "runtime/measurement/TimedThreads.h"
 
 #include <algorithm>
 #include <atomic>
-#include <barrier>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
@@ -40,25 +39,15 @@ double measureRead(const std::byte *buffer, size_t bytes, int threads, int runs)
   const size_t lines = bytes / sizeof(Line) / workers / static_cast<size_t>(runs);
   const auto *first = reinterpret_cast<const Line *>(buffer);
   std::atomic<uint64_t> sink = 0;
-  std::barrier start(threads + 1);
-  std::vector<std::thread> pool;
-  pool.reserve(workers);
-  for (size_t worker = 0; worker < workers; ++worker)
-    pool.emplace_back([&, worker] {
-      const Line *part = first + worker * static_cast<size_t>(runs) * lines;
-      start.arrive_and_wait();
-      sink += runs == 1   ? sumRuns<1>(part, lines)
-              : runs == 2 ? sumRuns<2>(part, lines)
-              : runs == 4 ? sumRuns<4>(part, lines)
-                          : sumRuns<8>(part, lines);
-    });
-  start.arrive_and_wait();
-  const auto begin = std::chrono::steady_clock::now();
-  for (std::thread &thread : pool)
-    thread.join();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  return static_cast<double>(lines * sizeof(Line) * workers * static_cast<size_t>(runs)) /
-         seconds.count();
+  const auto run = [&](int worker) {
+    const Line *part = first + static_cast<size_t>(worker) * static_cast<size_t>(runs) * lines;
+    sink += runs == 1   ? sumRuns<1>(part, lines)
+            : runs == 2 ? sumRuns<2>(part, lines)
+            : runs == 4 ? sumRuns<4>(part, lines)
+                        : sumRuns<8>(part, lines);
+  };
+  const double seconds = timeThreads(threads, [](int) {}, run);
+  return static_cast<double>(lines * sizeof(Line) * workers * static_cast<size_t>(runs)) / seconds;
 }
 
 /// Larger than the last cache (a virtual machine may be shown one that it shares
