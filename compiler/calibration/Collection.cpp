@@ -98,10 +98,14 @@ void Collector::addTokens(const InputKey &key, const Rows &rows) {
   if (!options.isWanted(key))
     return;
   std::vector<float> values;
-  for (size_t token = 0; token < counts.size(); ++token)
-    if (counts[token])
+  double weight = 0;
+  const auto tokens = static_cast<int64_t>(counts.size());
+  for (int64_t token = 0; token < tokens; ++token)
+    if (counts[token]) {
       values.insert(values.end(), rows.row(token), rows.row(token + 1));
-  add(key, values, rows.width, static_cast<double>(values.size() / rows.width));
+      ++weight;
+    }
+  add(key, values, rows.width, weight);
 }
 
 /// The size of a row, by which the norm after the experts divides.

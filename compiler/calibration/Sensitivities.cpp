@@ -12,7 +12,7 @@ using checkpoint::TensorInfo;
 using quantization::MatrixFormat;
 
 static std::string itemOf(const InputKey &key) {
-  const std::string layer = "layer" + std::to_string(key.layer) + ".";
+  std::string layer = "layer" + std::to_string(key.layer) + ".";
   switch (key.kind) {
   case InputKey::Kind::attention:
   case InputKey::Kind::output:

@@ -27,11 +27,13 @@ std::optional<InputKey> inputOf(std::string_view parameter, int64_t expert) {
     return std::nullopt;
   parameter.remove_prefix(prefix.size());
   InputKey key;
-  const char *end = parameter.data() + parameter.size();
-  auto [rest, error] = std::from_chars(parameter.data(), end, key.layer);
-  if (error != std::errc() || rest == end || *rest != '/')
+  const size_t slash = parameter.find('/');
+  const std::string number(parameter.substr(0, slash));
+  const auto [rest, error] =
+      std::from_chars(number.c_str(), number.c_str() + number.size(), key.layer);
+  if (slash == parameter.npos || error != std::errc() || *rest != '\0')
     return std::nullopt;
-  const std::string_view name(rest + 1, end);
+  const std::string_view name = parameter.substr(slash + 1);
   for (auto [matrix, kind] : matrices)
     if (name == matrix) {
       key.kind = kind;

@@ -84,6 +84,7 @@ Result<void> Feeding::step(const FedStep &fed, int64_t first) {
   std::vector<GrokLogits> logits;
   for (TextRun *run : runs) {
     std::vector<GrokStepRow> rows;
+    rows.reserve(fed.tokens.size());
     for (size_t i = 0; i < fed.tokens.size(); ++i)
       rows.push_back({fed.tokens[i], run->sequences[fed.windows[i] - first], hooks.after ? 1 : 0});
     if (grokStep(run->session.get(), rows.data(), rows.size(), &logits.emplace_back()) != 0)
@@ -121,7 +122,7 @@ Result<void> Feeding::feedTogether(int64_t first, int64_t count) {
 
 Result<void> Feeding::feedAll() {
   maxRows = runs.front()->info().maxStepRows;
-  for (TextRun *run : runs) {
+  for (const TextRun *run : runs) {
     maxRows = std::min(maxRows, run->info().maxStepRows);
     if (slice.window > run->info().maxContext)
       return tl::unexpected("windows of " + std::to_string(slice.window) +

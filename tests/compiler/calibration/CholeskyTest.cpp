@@ -2,21 +2,20 @@
 // The factor multiplied out again.
 #include "compiler/calibration/Cholesky.h"
 
+#include "tests/compiler/quantization/Matrices.h"
+
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <random>
 #include <vector>
 
 using namespace grok::calibration;
 
 /// A A^T + 1 of a Gaussian A.
 static std::vector<double> positiveMatrix(int64_t n) {
-  std::mt19937 random(3);
-  std::normal_distribution<double> normal;
-  std::vector<double> a(n * n), product(n * n);
-  for (double &value : a)
-    value = normal(random);
+  const std::vector<float> normal = grok::quantization::gaussian(n * n, 3);
+  const std::vector<double> a(normal.begin(), normal.end());
+  std::vector<double> product(n * n);
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < n; ++j) {
       product[i * n + j] = i == j;

@@ -107,6 +107,7 @@ TEST_F(Collection, equalsDirectSums) {
   auto program = verification::CompiledProgram::load(folder + "/artifact", "", 1, 1);
   ASSERT_TRUE(program) << program.error();
   std::vector<verification::StepRow> fed;
+  fed.reserve(rows);
   for (size_t i = 0; i < rows; ++i)
     fed.push_back({ids[i], 0});
   auto launches = program->step(fed);
@@ -216,5 +217,5 @@ TEST(CollectionSize, blocksShrinkUntilTheyFit) {
   const checkpoint::TensorList tensors = {tensorNamed("moe/linear_1/w", {1, 8192, 64})};
   EXPECT_EQ(chooseLargestBlock(tensors, int64_t(8) * 2 * 4096 * 4096), 4096);
   EXPECT_EQ(chooseLargestBlock(tensors, int64_t(8) * 2 * 4096 * 4096 - 1), 2048);
-  EXPECT_EQ(chooseLargestBlock(tensors, 8 * 8192), 1);
+  EXPECT_EQ(chooseLargestBlock(tensors, int64_t(8) * 8192), 1);
 }

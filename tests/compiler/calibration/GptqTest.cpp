@@ -153,7 +153,8 @@ TEST(Gptq, givesTheSameCodesOnAnyNumberOfThreads) {
 
 // Inputs 1 and 2 are equal, so their moments are singular; input 0 never moved.
 TEST(Gptq, survivesDeadAndDependentInputs) {
-  std::vector<double> moments(32 * 32);
+  constexpr size_t inputs = 32;
+  std::vector<double> moments(inputs * inputs);
   for (int64_t i = 1; i < 32; ++i)
     moments[i * 32 + i] = 1;
   moments[1 * 32 + 2] = moments[2 * 32 + 1] = 1;
@@ -164,7 +165,7 @@ TEST(Gptq, survivesDeadAndDependentInputs) {
     grid[row * 16] = static_cast<float>(row % 2 ? 120 : -128);
   int8_t codes[32 * 16], multipliers[16];
   plan.encode(Kind::i4, {grid, scale, codes, multipliers, 32});
-  const int step = multipliers[0];
+  const double step = multipliers[0];
   EXPECT_NEAR(codes[0] * step, -128, std::abs(step)); // not fed an error, clipped at most
 }
 

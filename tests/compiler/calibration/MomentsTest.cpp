@@ -3,13 +3,13 @@
 // numbers, so that every sum is exact.
 #include "compiler/calibration/Moments.h"
 
+#include "tests/compiler/quantization/Matrices.h"
+
 #include <gmock/gmock.h>
 
-#include <random>
 
 using namespace grok::calibration;
 using ::testing::Each;
-using ::testing::ElementsAre;
 
 static std::vector<float> wholeNumbers(int64_t count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -48,11 +48,7 @@ INSTANTIATE_TEST_SUITE_P(Moments, MomentsOfBlocks, testing::Values(84, 42, 21, 1
 
 TEST(Moments, haveTheSameBitsInAnyCallsAndThreads) {
   const int64_t rows = 70, vectors = 50;
-  std::mt19937 random(7);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(rows * vectors);
-  for (float &value : values)
-    value = normal(random);
+  const std::vector<float> values = grok::quantization::gaussian(rows * vectors, 7);
   Moments whole(rows, 35), parts(rows, 35);
   whole.add(values, vectors, vectors, 1);
   parts.add({values.data(), rows * 13ul}, 13, 13, 3);

@@ -17,7 +17,9 @@ using Kind = MatrixFormat::Kind;
 
 namespace toy = grok::runtime::toy;
 
-static const std::string layer = "transformer/decoder_layer_0/";
+static std::string inLayer(const std::string &name) {
+  return "transformer/decoder_layer_0/" + name;
+}
 
 static checkpoint::TensorInfo tensorNamed(const std::string &name, std::vector<int64_t> shape) {
   checkpoint::TensorInfo tensor;
@@ -56,15 +58,16 @@ private:
 TEST(Sensitivities, itemsAreOfLayersAndKinds) {
   const checkpoint::TensorList tensors = {
       tensorNamed("language_model/in_out_embed/embeddings", {8, 64}),
-      tensorNamed(layer + "moe/linear/w", {2, 64, 96}),
-      tensorNamed(layer + "moe/linear_1/w", {2, 96, 64}),
-      tensorNamed(layer + "moe/linear_v/w", {2, 64, 96}),
-      tensorNamed(layer + "multi_head_attention/linear/w", {64, 64}),
-      tensorNamed(layer + "multi_head_attention/query/w", {64, 64}),
-      tensorNamed(layer + "router/w", {64, 2}),
+      tensorNamed(inLayer("moe/linear/w"), {2, 64, 96}),
+      tensorNamed(inLayer("moe/linear_1/w"), {2, 96, 64}),
+      tensorNamed(inLayer("moe/linear_v/w"), {2, 64, 96}),
+      tensorNamed(inLayer("multi_head_attention/linear/w"), {64, 64}),
+      tensorNamed(inLayer("multi_head_attention/query/w"), {64, 64}),
+      tensorNamed(inLayer("router/w"), {64, 2}),
       tensorNamed("transformer/decoder_layer_1/moe/linear_1/w", {2, 96, 64})};
   const std::vector<CalibrationItem> items = itemsOf(tensors);
   std::vector<std::string> names;
+  names.reserve(items.size());
   for (const CalibrationItem &item : items)
     names.push_back(item.name);
   EXPECT_THAT(names,
@@ -83,7 +86,7 @@ TEST(Sensitivities, formatsHaveTheNamesOfAttributes) {
 // matrices together.
 TEST(Sensitivities, errorsAreThoseOfRealEncodings) {
   TestCheckpoint checkpoint;
-  checkpoint.list = {tensorNamed(layer + "moe/linear_1/w", {2, 96, 16})};
+  checkpoint.list = {tensorNamed(inLayer("moe/linear_1/w"), {2, 96, 16})};
   const Statistics none;
   const GptqEncoder encoder(none, {});
   const MatrixFormat formats[] = {{Kind::i4, 1, 32}, {Kind::i3, 1, 32}, {Kind::i4, 1, 64}};
@@ -107,9 +110,9 @@ TEST(Sensitivities, errorsAreThoseOfRealEncodings) {
 // A trial of item "b" gives the other toy model, one of "a" the reference.
 TEST(Sensitivities, lossesAddUpToThatOfAllItems) {
   const toy::Artifact reference(toy::makePlan(2)), other(toy::makePlan(3));
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids(121);
   for (int i = 0; i < 121; ++i)
-    ids.push_back(1 + i * 7 % 11);
+    ids[i] = 1 + i * 7 % 11;
   ItemSensitivities items;
   items["a"].errors["int3g32"] = 0.01;
   items["b"].errors["int3g32"] = 0.02;

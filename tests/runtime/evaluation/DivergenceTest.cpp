@@ -10,9 +10,9 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 static std::vector<int32_t> textOf(int tokens) {
-  std::vector<int32_t> ids;
+  std::vector<int32_t> ids(static_cast<size_t>(tokens));
   for (int i = 0; i < tokens; ++i)
-    ids.push_back(i * i % 10);
+    ids[static_cast<size_t>(i)] = i * i % 10;
   return ids;
 }
 
