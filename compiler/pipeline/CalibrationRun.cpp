@@ -17,6 +17,8 @@ using calibration::TextSlice;
 static constexpr int64_t longestWindow = 2048;
 /// Trials compile the whole model once for every item.
 static constexpr int64_t mostTrialBytes = int64_t(4) << 30;
+/// Enough noise to see what an item matters.
+static constexpr const char *trialFormat = "int3g32";
 /// Enough text to tell items apart, not more: a trial scores all of it twice.
 static constexpr int64_t mostTrialWindows = 64;
 /// Memory of the second moments. A constant, so that every machine chooses alike.
@@ -147,6 +149,7 @@ Result<std::optional<quantization::MeasuredSensitivities>> CalibrationRun::measu
   if (!measured)
     return tl::unexpected("--calibrate: " + measured.error());
   calibration::TrialOptions trials;
+  trials.format = trialFormat;
   trials.reference = baseline;
   trials.slice = calibration::learningSlice(ids, window);
   trials.slice.count = std::min(trials.slice.count, mostTrialWindows);
@@ -157,8 +160,9 @@ Result<std::optional<quantization::MeasuredSensitivities>> CalibrationRun::measu
   };
   if (auto done = calibration::measureLosses(*measured, build, trials); !done)
     return tl::unexpected("--calibrate: " + done.error());
+  measuredItems = std::move(*measured);
   quantization::MeasuredSensitivities result;
-  for (const auto &[name, item] : *measured)
+  for (const auto &[name, item] : measuredItems)
     result[name] = {item.loss, {item.errors.begin(), item.errors.end()}};
   return result;
 }
@@ -210,6 +214,16 @@ Result<void> CalibrationRun::measure(const std::string &artifact,
   report.tokens = comparison->chosen.tokens;
   report.stored = report::Measurement{comparison->reference.meanNll, {}, {}, {}};
   report.chosen = chosenOf(*comparison);
+  for (const quantization::SelectedItem &item : report.selection.items) {
+    auto measured = measuredItems.find(item.name);
+    if (measured == measuredItems.end())
+      continue;
+    if (auto error = measured->second.errors.find(item.format);
+        error != measured->second.errors.end())
+      report.itemErrors[item.name] = error->second;
+    if (item.format == trialFormat)
+      report.itemLosses[item.name] = measured->second.trial.nllDifference;
+  }
   if (report.selection.weights == "auto" && isSmall())
     for (const quantization::FlatChoice *flat : nearestFlat(report.selection))
       if (auto measured = measureFlat(*flat, report); !measured)

@@ -60,6 +60,7 @@ private:
   std::string baseline; // artifact
   calibration::Statistics statistics;
   std::unique_ptr<calibration::GptqEncoder> gptq;
+  calibration::ItemSensitivities measuredItems;
 };
 
 } // namespace grok::compiler

@@ -20,7 +20,9 @@ TEST(FormatTest, HasNoZeroPointBesideACodebook) {
   Builder builder(&context);
   auto codebook = builder.getStringAttr("nf4");
   auto emit = [&] { return emitError(builder.getUnknownLoc()); };
-  EXPECT_TRUE(failed(FormatAttr::verify(emit, 4, 32, builder.getBF16Type(), 0, 8, codebook, false)));
+  EXPECT_TRUE(
+      failed(FormatAttr::verify(emit, 4, 32, builder.getBF16Type(), 0, 8, codebook, false)));
   EXPECT_EQ(error, "expects no zero_point beside a codebook, found 8");
-  EXPECT_TRUE(succeeded(FormatAttr::verify(emit, 4, 32, builder.getBF16Type(), 0, 0, codebook, false)));
+  EXPECT_TRUE(
+      succeeded(FormatAttr::verify(emit, 4, 32, builder.getBF16Type(), 0, 0, codebook, false)));
 }
