@@ -32,7 +32,7 @@ struct TileShape {
   int64_t attentionKeys;        // vectors of 16 keys, or of 16 outputs, together
   ByteProducts products;        // of the integer form
   RegisterBlock fewRows;        // integer form, weights straight from memory
-  int64_t integerRows;          // integer form: rows of a chunk
+  int64_t integerRows;          // integer form: rows of a chunk, whole blocks of manyRows
   RegisterBlock manyRows;       // integer form, weights from the first-level cache
   bool hasTiles = false;        // AMX, for many rows
   bool expandsProducts = false; // plain arithmetic in place of dots512 and tiles, for tests

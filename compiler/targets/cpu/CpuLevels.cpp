@@ -69,7 +69,7 @@ static std::vector<CpuLevel> makeLevels() {
       joined(v4, {"avx512bf16", "amx-tile", "amx-int8", "amx-bf16"});
   TileShape tiles = avx512;
   tiles.hasTiles = true;
-  tiles.integerRows = 192; // whole tiles
+  tiles.integerRows = 160; // whole pairs of tiles; whole blocks, where no tile holds a unit
   return {{"x86-64-v2", "x86-64-v2", "", v2, sse},
           {"x86-64-v3", "x86-64-v3", "", v3, avx2},
           {"x86-64-v4", "x86-64-v4", "+avx512vnni", v4, avx512},

@@ -40,6 +40,18 @@ protected:
   fs::path folder;
 };
 
+// A last block that is not whole would write beyond the scratch of its chunk.
+TEST(CpuLevels, chunksAreWholeBlocks) {
+  for (const llvm::ArrayRef<CpuLevel> levels : {cpuLevels(), expandedLevels()})
+    for (const CpuLevel &level : levels) {
+      const TileShape &tiles = level.tiles;
+      EXPECT_EQ(tiles.integerRows % tiles.manyRows.rows, 0) << level.name;
+      EXPECT_EQ(tiles.integerRows % tiles.fewRows.rows, 0) << level.name;
+      constexpr int64_t tileRows = 16; // of an AMX tile
+      EXPECT_EQ(tiles.hasTiles ? tiles.integerRows % tileRows : 0, 0) << level.name;
+    }
+}
+
 TEST_F(CpuKernels, everyLevelHasAnImageAndFeatures) {
   CpuCode code = compile({});
   ASSERT_EQ(code.levels.size(), 4u);
