@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/cpu/ThreadPool.h"
-#include "runtime/device/cpu/Topology.h"
 #include <algorithm>
 #include <climits>
 #include <cstring>
@@ -31,11 +30,11 @@ static bool offersWork(uint64_t ticket) {
   return static_cast<uint32_t>(ticket) < static_cast<uint32_t>(ticket >> 32);
 }
 
-Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int threads) {
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int threads, const Topology &topology) {
   if (threads < 0 || threads > maxThreads)
     return fail("threads: ", threads, ", expected 0..", maxThreads);
-  std::unique_ptr<ThreadPool> pool(new ThreadPool(threads ? threads : Topology::detect().cores));
-  if (auto started = pool->start(); !started)
+  std::unique_ptr<ThreadPool> pool(new ThreadPool(threads ? threads : topology.cores));
+  if (auto started = pool->start(topology); !started)
     return fail(started.error());
   return pool;
 }
@@ -47,12 +46,11 @@ static void pin(pthread_t thread, int processor) {
   pthread_setaffinity_np(thread, sizeof(set), &set); // an optimisation: failure is harmless
 }
 
-Result<void> ThreadPool::start() {
-  Topology topology = Topology::detect();
+Result<void> ThreadPool::start(const Topology &topology) {
   const std::vector<int> &processors = topology.processors;
   // More workers than processors must not spin in each other's way.
   bool fits = processors.size() >= static_cast<size_t>(numThreads);
-  bool pinned = fits && numThreads > 1 && numThreads >= topology.cores;
+  bool pinned = fits && topology.nodes > 1 && numThreads > 1 && numThreads >= topology.cores;
   spins = fits ? spinsBeforeSleep : 1;
   callerProcessor = pinned ? processors[0] : -1;
   workers.reserve(static_cast<size_t>(numThreads)); // workers keep their address

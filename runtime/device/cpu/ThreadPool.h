@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/Result.h"
+#include "runtime/device/cpu/Topology.h"
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -23,10 +24,12 @@ struct ParallelLoop {
 
 class ThreadPool {
 public:
-  /// `threads` counts the caller; 0 = one per core. A pool of all cores pins its
-  /// workers, one per core. A smaller one leaves them to the scheduler: other
-  /// processes with small pools would be pinned to the same cores.
-  static Result<std::unique_ptr<ThreadPool>> create(int threads);
+  /// `threads` counts the caller; 0 = one per core. Where memory belongs to
+  /// several nodes, a pool of all cores pins its workers, one per core. Any other
+  /// leaves them to the scheduler: a worker pinned beside another process's
+  /// thread would hold up every loop, and small pools would share cores.
+  static Result<std::unique_ptr<ThreadPool>> create(int threads,
+                                                    const Topology &topology = Topology::detect());
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
   ThreadPool &operator=(const ThreadPool &) = delete;
@@ -60,7 +63,7 @@ private:
   };
 
   explicit ThreadPool(int threads) : numThreads(threads) {}
-  Result<void> start();
+  Result<void> start(const Topology &topology);
   static void *workerMain(void *worker);
   void work(int worker);
   bool runOneChunk(int worker);

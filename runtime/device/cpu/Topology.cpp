@@ -2,8 +2,11 @@
 #include "runtime/device/cpu/Topology.h"
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <sched.h>
+#include <set>
 #include <string>
 
 namespace grok::runtime {
@@ -27,6 +30,21 @@ static int firstSibling(int processor) {
   return file >> first ? first : processor;
 }
 
+// A processor's folder has an entry nodeN for the memory beside it.
+static int nodeOf(int processor) {
+  std::error_code error;
+  std::filesystem::directory_iterator entries(
+      "/sys/devices/system/cpu/cpu" + std::to_string(processor), error);
+  if (error)
+    return 0;
+  for (const auto &entry : entries) {
+    const std::string name = entry.path().filename().string();
+    if (int node = 0; std::sscanf(name.c_str(), "node%d", &node) == 1)
+      return node;
+  }
+  return 0;
+}
+
 // The limit of control group version 2, as containers see it.
 static int processorQuota(int unlimited) {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
@@ -39,7 +57,9 @@ static int processorQuota(int unlimited) {
 Topology Topology::detect() {
   Topology topology;
   std::vector<int> siblings, seenCores;
+  std::set<int> nodes;
   for (int processor : allowedProcessors()) {
+    nodes.insert(nodeOf(processor));
     int core = firstSibling(processor);
     bool isNew = std::find(seenCores.begin(), seenCores.end(), core) == seenCores.end();
     (isNew ? topology.processors : siblings).push_back(processor);
@@ -49,6 +69,7 @@ Topology Topology::detect() {
   int cores = std::max<int>(1, static_cast<int>(topology.processors.size()));
   topology.processors.insert(topology.processors.end(), siblings.begin(), siblings.end());
   topology.cores = std::max(1, processorQuota(cores));
+  topology.nodes = std::max(1, static_cast<int>(nodes.size()));
   return topology;
 }
 

@@ -11,6 +11,8 @@ struct Topology {
   std::vector<int> processors;
   /// Cores among them, at most the container's processor quota; at least 1.
   int cores = 1;
+  /// Memory nodes (NUMA) that the processors belong to.
+  int nodes = 1;
 
   static Topology detect();
 };

@@ -89,26 +89,35 @@ static cpu_set_t currentAffinity() {
   return set;
 }
 
-TEST(ThreadPool, PinsTheCallerForAWhile) {
-  auto pool = ThreadPool::create(0).value();
-  cpu_set_t before = currentAffinity();
-  if (pool->threads() == 1)
-    GTEST_SKIP() << "one core: nothing is pinned";
-  {
-    ThreadPool::CallerPin pin(*pool);
-    cpu_set_t during = currentAffinity();
-    EXPECT_EQ(CPU_COUNT(&during), 1);
-  }
-  cpu_set_t after = currentAffinity();
-  EXPECT_TRUE(CPU_EQUAL(&before, &after));
-}
-
-TEST(ThreadPool, ASmallPoolPinsNobody) {
-  auto pool = ThreadPool::create(1).value();
-  cpu_set_t before = currentAffinity();
+/// Processors in the caller's reach while it is to keep off the workers' cores.
+static int reachOfCaller(int threads, int nodes) {
+  Topology topology = Topology::detect();
+  topology.nodes = nodes;
+  auto pool = ThreadPool::create(threads, topology).value();
   ThreadPool::CallerPin pin(*pool);
   cpu_set_t during = currentAffinity();
-  EXPECT_TRUE(CPU_EQUAL(&before, &during));
+  return CPU_COUNT(&during);
+}
+
+TEST(ThreadPool, PinsWhereMemoryHasNodes) {
+  cpu_set_t before = currentAffinity();
+  if (Topology::detect().cores == 1)
+    GTEST_SKIP() << "one core: nothing is pinned";
+  EXPECT_EQ(reachOfCaller(0, /*nodes=*/2), 1);
+  cpu_set_t after = currentAffinity();
+  EXPECT_TRUE(CPU_EQUAL(&before, &after)) << "for a while only";
+}
+
+TEST(ThreadPool, PinsNobodyElsewhere) {
+  cpu_set_t all = currentAffinity();
+  EXPECT_EQ(reachOfCaller(0, /*nodes=*/1), CPU_COUNT(&all));
+  EXPECT_EQ(reachOfCaller(1, /*nodes=*/2), CPU_COUNT(&all)) << "a small pool";
+}
+
+TEST(Topology, KnowsThisMachine) {
+  Topology topology = Topology::detect();
+  EXPECT_GE(topology.nodes, 1);
+  EXPECT_LE(topology.nodes, static_cast<int>(topology.processors.size()));
 }
 
 TEST(ThreadPool, RefusesAbsurdCounts) {
