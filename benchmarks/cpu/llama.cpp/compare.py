@@ -43,6 +43,8 @@ def parse_arguments():
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="folder of our build")
     parser.add_argument("--quick", action="store_true", help="an eighth of the widths, 16 layers")
     parser.add_argument("--bits", choices=PAIRS, action="append", help="default: all")
+    parser.add_argument("--format", choices=sum(PAIRS.values(), []), action="append",
+                        help="of the peer; default: all of these bits")
     parser.add_argument("--grokc-flag", action="append", default=[], help="another flag for grokc")
     parser.add_argument("--threads", type=int, action="append", help="default: 1 and all cores")
     parser.add_argument("--case", choices=CASES, action="append", help="default: all")
@@ -198,7 +200,8 @@ def describe_run(arguments):
     return {"machine": {"cpu": names[0], "cores": len(names),
                         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")},
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "command": " ".join(sys.argv),
+            "rounds": arguments.rounds, "decode_steps": arguments.steps,
+            "grokc_flags": arguments.grokc_flag,
             "ours": output("git", "-C", ROOT, "rev-parse", "HEAD"),
             "peer": "llama.cpp 0c1e57098 (llama-cpp-python 0.3.36)",
             "model": "an eighth of Grok-1's widths, 16 layers" if arguments.quick
@@ -214,6 +217,8 @@ def main():
     report = describe_run(arguments) | {"pairs": []}
     for bits in arguments.bits or PAIRS:
         for form in PAIRS[bits]:
+            if arguments.format and form not in arguments.format:
+                continue
             report["pairs"].append(compare_pair(arguments, maker, config, bits, form))
             if arguments.json:
                 with open(arguments.json, "w") as file:
