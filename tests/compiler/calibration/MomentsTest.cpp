@@ -7,7 +7,6 @@
 
 #include <gmock/gmock.h>
 
-
 using namespace grok::calibration;
 using ::testing::Each;
 

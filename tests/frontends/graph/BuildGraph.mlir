@@ -2,7 +2,7 @@
 // The import phase: a description and its checkpoint as plain ops, readable,
 // and read back. Types and locations in detail: BuildGraphTest.cpp.
 // REQUIRES: compiler
-// RUN: grokc %{inputs}/b4x2 --weights-from=%{inputs}/b4x2/int8 --compile-to=import -o %t.mlir
+// RUN: grokc %{inputs}/b4x2 --weights-from=%{inputs}/b4x2/int8 --numerics=f32 --compile-to=import -o %t.mlir
 // RUN: grok-opt %t.mlir | FileCheck %s --check-prefixes=CHECK,F32 -DA=f32
 // RUN: grokc %{inputs}/b4x2 --weights-from=%{inputs}/b4x2/float --numerics=bf16 --compile-to=import -o %t.mlir
 // RUN: grok-opt %t.mlir | FileCheck %s --check-prefixes=CHECK,BF16 -DA=bf16
