@@ -34,8 +34,9 @@ double sumDepth(mlir::RankedTensorType weight, int64_t contraction) {
   plan::SumOrder order =
       plan::chooseSumOrder(contraction, contraction / factorRows(weight, contraction));
   double unitsOfSlice = double(contraction) / double(order.slices * order.unit);
-  // The product itself, the factors, and the tree over slices. Integer sums of
-  // quantised inputs are exact and have no more units than this has terms.
+  // The product, its factors (multiplier times scale, or the scale of a quantised
+  // input), and the tree over slices. Integer sums of quantised inputs are exact
+  // and have no more units than this has terms.
   return double(order.unit) + unitsOfSlice + std::log2(double(order.slices)) + 3;
 }
 

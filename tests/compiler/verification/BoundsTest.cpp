@@ -64,10 +64,16 @@ TEST(SumDepth, FollowsTheOrderOfTheKernels) {
   context.loadDialect<GrokDialect>();
   mlir::Builder builder(&context);
   auto type = mlir::RankedTensorType::get({6144, 16}, builder.getF32Type());
-  EXPECT_EQ(sumDepth(type, 6144), 128 + 3 + 4 + 2); // docs/numerics.md: S 16, unit 128
+  // docs/numerics.md: S 16, unit 128; three roundings of a product and its factors.
+  EXPECT_EQ(sumDepth(type, 6144), 128 + 3 + 4 + 3);
   auto format = FormatAttr::get(8, 4096, builder.getBF16Type());
   auto down = mlir::RankedTensorType::get({8, 32768, 16}, builder.getI8Type(), format);
-  EXPECT_EQ(sumDepth(down, 32768), 512 + 4 + 4 + 2); // S 16, unit 512
+  EXPECT_EQ(sumDepth(down, 32768), 512 + 4 + 4 + 3); // S 16, unit 512
+  // Four bits: a chain ends with the multiplier that holds for it.
+  auto four = FormatAttr::get(&context, 4, 6144, builder.getBF16Type(), /*multiplierRows=*/32,
+                              /*zeroPoint=*/8, mlir::StringAttr(), /*alongLast=*/false);
+  auto gate = mlir::RankedTensorType::get({6144, 16}, builder.getIntegerType(4), four);
+  EXPECT_EQ(sumDepth(gate, 6144), 32 + 12 + 4 + 3); // S 16, unit 32
 }
 
 TEST(AddRounding, AllowsOneSpacingWhereTheValueIsUncertain) {

@@ -63,9 +63,9 @@ TEST(Recording, TakesIntegersWithoutRows) {
 TEST(Recording, RefusesOtherElements) {
   PaddedHeads heads;
   GrokLaunchView launch = heads.launch();
-  heads.view.dtype = "i8";
+  heads.view.dtype = "bf16";
   auto recorded = record(launch);
   ASSERT_FALSE(recorded);
   EXPECT_EQ(recorded.error(),
-            "layer1.qkv: layer1.q: holds i8, of which the interpreter has no values");
+            "layer1.qkv: layer1.q: holds bf16, of which the interpreter has no values");
 }
