@@ -133,7 +133,7 @@ static Result<double> timePrefill(Batch &batch, const BenchmarkCase &measured,
       !filled)
     return filled;
   const TimedPart part(hooks, BenchmarkPart::prefill);
-  const Result<double> seconds = batch.feed(measured.promptTokens);
+  Result<double> seconds = batch.feed(measured.promptTokens);
   if (!seconds)
     return seconds;
   part.end(*seconds);

@@ -42,8 +42,8 @@ struct BenchmarkHooks {
   /// the model.
   std::function<Result<void>()> rest;
   /// Called around the timed steps; `seconds` excludes rests. May be empty.
-  std::function<void(BenchmarkPart)> begin = {};
-  std::function<void(BenchmarkPart, double seconds)> end = {};
+  std::function<void(BenchmarkPart)> begin = nullptr;
+  std::function<void(BenchmarkPart, double seconds)> end = nullptr;
 };
 
 /// Runs the case on random tokens.

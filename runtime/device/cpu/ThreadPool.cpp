@@ -81,7 +81,7 @@ ThreadPool::~ThreadPool() {
   stopping.store(true);
   notifications.fetch_add(1);
   futexWake(notifications, INT_MAX);
-  for (Worker &worker : workers)
+  for (const Worker &worker : workers)
     pthread_join(worker.thread, nullptr);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/cpu/Topology.h"
 #include <algorithm>
+#include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sched.h>
@@ -39,7 +39,9 @@ static int nodeOf(int processor) {
     return 0;
   for (const auto &entry : entries) {
     const std::string name = entry.path().filename().string();
-    if (int node = 0; std::sscanf(name.c_str(), "node%d", &node) == 1)
+    int node = 0;
+    if (name.starts_with("node") &&
+        std::from_chars(name.data() + 4, name.data() + name.size(), node).ec == std::errc())
       return node;
   }
   return 0;
