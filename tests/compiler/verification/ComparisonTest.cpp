@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // When a recorded buffer is what the interpreter says.
 #include "compiler/verification/Comparison.h"
+#include "dialects/plan/QuantizedRow.h"
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 using namespace grok;
@@ -142,4 +144,40 @@ TEST(SortByChoice, PutsRowsBackInTheOrderOfTokens) {
   RecordedBuffer sorted =
       sortByChoice(numbers({2, 2, 1}, {30, 10, 20, 0}), integers({15}, makeGroups()), 4);
   EXPECT_THAT(sorted.numbers, ElementsAre(0, 10, 20, 30));
+}
+
+namespace {
+
+/// One row of four codes in a group, as the kernel lays it out.
+RecordedBuffer quantisedRow(int16_t lowSum) {
+  const plan::QuantizedRow shape = plan::QuantizedRow::of(/*inputs=*/4, /*unit=*/4);
+  RecordedBuffer buffer;
+  buffer.name = "quantized";
+  buffer.shape = {1, shape.bytes};
+  buffer.bytes.resize(static_cast<size_t>(shape.bytes));
+  const int8_t codes[] = {1, -2, 3, 127};
+  const float scale = 0.5f;
+  const int16_t sums[] = {lowSum, 130};
+  std::memcpy(buffer.bytes.data(), codes, sizeof(codes));
+  std::memcpy(buffer.bytes.data() + shape.scalesOffset, &scale, sizeof(scale));
+  std::memcpy(buffer.bytes.data() + shape.sumsOffset, sums, sizeof(sums));
+  return buffer;
+}
+
+} // namespace
+
+TEST(DequantizeRows, GivesWhatTheCodesStandFor) {
+  auto rows = dequantizeRows(quantisedRow(-1), /*inputs=*/4, /*unit=*/4);
+  ASSERT_TRUE(rows) << rows.error();
+  EXPECT_EQ(rows->shape, (std::vector<int64_t>{1, 4}));
+  EXPECT_EQ(rows->numbers, (std::vector<float>{0.5f, -1.0f, 1.5f, 63.5f}));
+}
+
+TEST(DequantizeRows, RefusesWrongSumsAndSizes) {
+  auto rows = dequantizeRows(quantisedRow(0), 4, 4);
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error(), "quantized: a row's sums are not those of its codes");
+  rows = dequantizeRows(quantisedRow(-1), 128, 64);
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error(), "quantized: expected rows of 256 bytes");
 }
