@@ -61,9 +61,10 @@ static Result<WeightBytes> encode(const checkpoint::TensorInfo &info,
 
 /// A source that gives what `encoder`, if any, makes of the tensors in `formats`.
 static WeightSource makeSource(const checkpoint::Checkpoint &checkpoint,
-                               const quantization::MatrixEncoder *encoder, WeightFormats formats) {
+                               const quantization::MatrixEncoder *encoder,
+                               quantization::WeightFormats formats) {
   auto known = std::make_shared<llvm::StringMap<WeightBytes>>();
-  auto wanted = std::make_shared<const WeightFormats>(std::move(formats));
+  auto wanted = std::make_shared<const quantization::WeightFormats>(std::move(formats));
   return [&checkpoint, encoder, known, wanted](std::string_view path) -> Result<WeightBytes> {
     if (auto found = known->find(path); found != known->end())
       return found->second;
@@ -86,7 +87,8 @@ WeightSource weightsOf(const checkpoint::Checkpoint &checkpoint) {
 }
 
 WeightSource weightsOf(const checkpoint::Checkpoint &checkpoint,
-                       const quantization::MatrixEncoder &encoder, WeightFormats formats) {
+                       const quantization::MatrixEncoder &encoder,
+                       quantization::WeightFormats formats) {
   return makeSource(checkpoint, &encoder, std::move(formats));
 }
 

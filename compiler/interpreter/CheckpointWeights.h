@@ -6,8 +6,6 @@
 #include "compiler/quantization/Encoder.h"
 #include "frontends/checkpoint/Checkpoint.h"
 
-#include <map>
-
 namespace grok::interpreter {
 
 /// Reads each tensor from `checkpoint` once and keeps it mapped as long as the
@@ -15,12 +13,10 @@ namespace grok::interpreter {
 /// call from several threads.
 WeightSource weightsOf(const checkpoint::Checkpoint &checkpoint);
 
-/// By path: one format for each expert, or one for a matrix.
-using WeightFormats = std::map<std::string, std::vector<quantization::MatrixFormat>, std::less<>>;
-
 /// The same, but what `formats` names is encoded by `encoder` when it is first
 /// asked for, and kept in memory. The encoder must outlive the source.
 WeightSource weightsOf(const checkpoint::Checkpoint &checkpoint,
-                       const quantization::MatrixEncoder &encoder, WeightFormats formats);
+                       const quantization::MatrixEncoder &encoder,
+                       quantization::WeightFormats formats);
 
 } // namespace grok::interpreter

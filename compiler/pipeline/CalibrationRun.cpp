@@ -203,13 +203,21 @@ static report::Measurement chosenOf(const calibration::Comparison &comparison) {
           comparison.agreement};
 }
 
-Result<void> CalibrationRun::measure(const std::string &artifact,
-                                     report::QuantizationReport &report) {
-  say("perplexity");
+/// With the model as stored, on the last tenth of the text.
+Result<calibration::Comparison> CalibrationRun::compare(const std::string &artifact) const {
   const TextSlice slice = calibration::checkingSlice(ids, window);
   auto comparison = calibration::compareArtifacts(artifact, baseline, slice, options.threads);
   if (!comparison)
     return tl::unexpected("--calibrate: " + comparison.error());
+  return *comparison;
+}
+
+Result<void> CalibrationRun::measure(const std::string &artifact,
+                                     report::QuantizationReport &report) {
+  say("perplexity");
+  auto comparison = compare(artifact);
+  if (!comparison)
+    return tl::unexpected(comparison.error());
   report.text = "the last tenth of " + options.calibrate;
   report.tokens = comparison->chosen.tokens;
   report.stored = report::Measurement{comparison->reference.meanNll, {}, {}, {}};
@@ -241,10 +249,9 @@ Result<void> CalibrationRun::measureFlat(const quantization::FlatChoice &flat,
   auto artifact = compileVariant("flat", std::move(variant));
   if (!artifact)
     return tl::unexpected(artifact.error());
-  const TextSlice slice = calibration::checkingSlice(ids, window);
-  auto comparison = calibration::compareArtifacts(*artifact, baseline, slice, options.threads);
+  auto comparison = compare(*artifact);
   if (!comparison)
-    return tl::unexpected("--calibrate: " + comparison.error());
+    return tl::unexpected(comparison.error());
   report.flat[flat.format] = chosenOf(*comparison);
   return {};
 }

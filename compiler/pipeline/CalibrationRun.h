@@ -46,6 +46,7 @@ private:
   Result<std::string> compileVariant(const std::string &name, CompileOptions variant);
   CompileOptions baselineOptions() const;
   bool isSmall() const;
+  Result<calibration::Comparison> compare(const std::string &artifact) const;
   Result<void> measureFlat(const quantization::FlatChoice &flat,
                            report::QuantizationReport &report);
   Result<std::string> compileTrial(std::span<const std::string> items, const std::string &format);

@@ -78,7 +78,7 @@ private:
   std::unique_ptr<CalibrationRun> calibration; // with --calibrate
   std::unique_ptr<quantization::MatrixEncoder> search;
   const quantization::MatrixEncoder *encoder = nullptr;
-  WeightFormats formats; // of what is not packed as stored
+  quantization::WeightFormats formats; // of what is not packed as stored
   OwningOpRef<ModuleOp> module;
   OwningOpRef<ModuleOp> fused; // kept for the verification
   PlanInputs plan;
@@ -202,6 +202,7 @@ Result<void> Compilation::replaceByFlat() {
   chosen.selection.weights = "flat (measured better than the automatic choice)";
   report.planBytes = compiled->planBytes;
   report.weightBytes = compiled->weightBytes;
+  report.verification = std::move(compiled->verification);
   return calibration->measure(options.output, chosen);
 }
 
@@ -467,12 +468,14 @@ Result<CompileReport> Compilation::run() {
   if (options.lastPhase != Phase::artifact)
     if (auto written = writeModule(options.output); !written)
       return tl::unexpected(written.error());
-  if (options.lastPhase == Phase::artifact)
-    if (auto reported = reportQuantization(); !reported)
-      return tl::unexpected(reported.error());
   if (options.verify)
     if (auto verified = verifyArtifact(); !verified)
       return tl::unexpected(verified.error());
+  // After the verification: what replaces the artifact has been verified as
+  // itself.
+  if (options.lastPhase == Phase::artifact)
+    if (auto reported = reportQuantization(); !reported)
+      return tl::unexpected(reported.error());
   return std::move(report);
 }
 

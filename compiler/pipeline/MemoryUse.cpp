@@ -16,7 +16,6 @@ MemoryUse compiler::memoryUseOf(ModuleOp plan) {
   int64_t context = plan->getAttrOfType<IntegerAttr>("plan.max_context").getInt();
   int64_t tokens = number("tokens");
   use.cache = (context + tokens - 1) / tokens * number("bytes");
-  plan.walk([&](plan::TensorOp tensor) { use.weights += tensor.getPaddedBytes(); });
   plan.walk([&](plan::BucketOp bucket) {
     int64_t bytes = bucket.getArenaBytes().value_or(0);
     for (auto logits : bucket.getOps<plan::LogitsOp>())

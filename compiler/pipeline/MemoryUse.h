@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// What a compiled model takes in memory, from its plan alone.
+// What a compiled model takes in memory beside its weights, from its plan alone.
 #pragma once
 
 #include "mlir/IR/BuiltinOps.h"
@@ -9,11 +9,8 @@
 namespace grok::compiler {
 
 struct MemoryUse {
-  int64_t weights = 0; // as packed, the rotation table too
-  int64_t cache = 0;   // of one sequence at the longest context
-  int64_t arena = 0;   // activations and logits of the largest step
-
-  int64_t total() const { return weights + cache + arena; }
+  int64_t cache = 0; // of one sequence at the longest context
+  int64_t arena = 0; // activations and logits of the largest step
 };
 
 /// Of a module after the memory phase.

@@ -37,11 +37,12 @@ static std::vector<MatrixFormat> formatsOf(RankedTensorType type) {
   return std::vector<MatrixFormat>(experts, toMatrixFormat(format, lengthOf(format)));
 }
 
-WeightFormats compiler::readWeightFormats(ModuleOp module, const checkpoint::TensorList &tensors) {
+quantization::WeightFormats compiler::readWeightFormats(ModuleOp module,
+                                                        const checkpoint::TensorList &tensors) {
   llvm::StringMap<const checkpoint::TensorInfo *> stored;
   for (const checkpoint::TensorInfo &info : tensors)
     stored[info.name] = &info;
-  WeightFormats result;
+  quantization::WeightFormats result;
   module.walk([&](WeightOp op) {
     RankedTensorType type = op.getType();
     const checkpoint::TensorInfo *info = stored.lookup(op.getPath());

@@ -8,17 +8,11 @@
 
 #include "mlir/IR/BuiltinOps.h"
 
-#include <map>
-#include <string>
-#include <vector>
-
 namespace grok::compiler {
 
-/// By parameter: the format of each expert, or of the matrix. Only parameters
-/// whose form in the module is not the one in the checkpoint.
-using WeightFormats = std::map<std::string, std::vector<quantization::MatrixFormat>, std::less<>>;
-
-/// Reads the types of `grok.weight` ops; `tensors` is what is stored.
-WeightFormats readWeightFormats(mlir::ModuleOp module, const checkpoint::TensorList &tensors);
+/// Reads the types of `grok.weight` ops whose form is not the one in `tensors`,
+/// what is stored.
+quantization::WeightFormats readWeightFormats(mlir::ModuleOp module,
+                                              const checkpoint::TensorList &tensors);
 
 } // namespace grok::compiler

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 namespace grok::quantization {
 
@@ -24,6 +26,9 @@ struct MatrixFormat {
 
   bool operator==(const MatrixFormat &) const = default;
 };
+
+/// By parameter: one format for each expert, or one for a matrix.
+using WeightFormats = std::map<std::string, std::vector<MatrixFormat>, std::less<>>;
 
 /// Bits of one code; 0 for `stored`.
 int64_t bitsOf(MatrixFormat::Kind kind);
