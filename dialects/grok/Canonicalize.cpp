@@ -16,6 +16,10 @@ OpFoldResult DequantizeOp::fold(FoldAdaptor) {
   return getCodes().getType() == getResult().getType() ? getCodes() : OpFoldResult();
 }
 
+OpFoldResult CutColumnsOp::fold(FoldAdaptor) {
+  return getX().getType() == getResult().getType() ? getX() : OpFoldResult();
+}
+
 namespace {
 
 // linear(x, dequantize(w)) -> linear(x, w), where x's type asks for the same

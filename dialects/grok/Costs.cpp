@@ -151,6 +151,19 @@ Cost UnembedOp::getCost(int64_t rows, int64_t context) {
           matmulFlops(getTable(), rows) + elementsOf(getResult(), rows)};
 }
 
+// Choices and tokens are translated once for all that read them.
+Cost LocalExpertsOp::getCost(int64_t rows, int64_t context) {
+  return {0, activationBytes({getExperts(), getResult()}, rows), 0, 0};
+}
+
+Cost LocalTokensOp::getCost(int64_t rows, int64_t context) {
+  return {0, activationBytes({getTokens(), getResult()}, rows), 0, 0};
+}
+
+Cost CutColumnsOp::getCost(int64_t rows, int64_t context) {
+  return {0, 2 * activationBytes({getResult()}, rows), 0, 0};
+}
+
 Cost FusedQKVOp::getCost(int64_t rows, int64_t context) {
   Cost cost;
   for (Value weight : {getQuery(), getKey(), getValue()}) {

@@ -62,13 +62,10 @@ LogicalResult FusedDownCombineOp::verify() {
       failed(checkExtent(*this, "down rows", extentOf(getDown(), 1), extentOf(getX(), 2))) ||
       failed(
           checkExtent(*this, "columns of gates", extentOf(getGates(), 1), extentOf(getX(), 1))) ||
-      failed(
-          checkExtent(*this, "columns of experts", extentOf(getExperts(), 1), extentOf(getX(), 1))))
+      failed(checkExtent(*this, "columns of experts", extentOf(getExperts(), 1),
+                         extentOf(getX(), 1))) ||
+      failed(checkSelected(*this, getExperts())))
     return failure();
-  int64_t selected = extentOf(getX(), 1);
-  if (selected < 1 || selected > extentOf(getDown(), 0))
-    return emitOpError() << "expects 1 to " << extentOf(getDown(), 0) << " selected experts, found "
-                         << getX().getType();
   return checkExtent(*this, "result columns", extentOf(getResult(), 1), extentOf(getDown(), 2));
 }
 

@@ -26,7 +26,9 @@ def Grok_Dialect : Dialect {
 
     A module of a model carries `grok.model`, a dictionary of the numbers of its
     description under their keys of config.json, and `grok.numerics`, "f32",
-    "bf16" or "fast".
+    "bf16" or "fast". A model that runs on several ranks also carries
+    `grok.sharding`, and `grok.reproducible` if its sums must not depend on how
+    many ranks there are.
   }];
   let hasOperationAttrVerify = 1;
   let useDefaultAttributePrinterParser = 1;
@@ -108,6 +110,58 @@ def Grok_ExpertFormatsAttr : Grok_Attr<"ExpertFormats", "expert_formats",
   }];
   let parameters = (ins ArrayRefParameter<"::grok::FormatAttr">:$formats);
   let assemblyFormat = "`<` `[` $formats `]` `>`";
+}
+
+def Grok_ShardingAttr : Grok_Attr<"Sharding", "sharding"> {
+  let summary = "How a model is spread over ranks";
+  let description = [{
+    The module attribute `grok.sharding`. `tp` ranks split heads, the experts'
+    hidden size and the vocabulary; `ep` ranks split the experts; `pp` stages hold
+    `stages` layers each; `dp` replicas hold everything. Rank
+    `((d * pp + p) * ep + e) * tp + t` is number `d`, `p`, `e` and `t` of them.
+
+    ```mlir
+    module attributes {grok.sharding = #grok.sharding<tp = 4, ep = 1, pp = 2, dp = 1, stages = [32, 32]>} {}
+    ```
+    On command lines the same is `tp4.pp2`, and 1 rank `tp1`.
+  }];
+  let parameters = (ins "int64_t":$tp, "int64_t":$ep, "int64_t":$pp, "int64_t":$dp,
+                        ArrayRefParameter<"int64_t">:$stages);
+  let assemblyFormat = [{
+    `<` `tp` `=` $tp `,` `ep` `=` $ep `,` `pp` `=` $pp `,` `dp` `=` $dp `,`
+    `stages` `=` `[` $stages `]` `>`
+  }];
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Reads "tp4.pp2": degrees in any order, each at most once, 1 if not named.
+    /// `layers` are shared evenly, the first stages getting one of the rest.
+    static ::mlir::FailureOr<ShardingAttr>
+    parseText(::mlir::MLIRContext *context, ::llvm::StringRef text, int64_t layers,
+              ::llvm::function_ref<::mlir::InFlightDiagnostic()> emitError);
+
+    /// The degrees above 1 in the order tp, ep, pp, dp; "tp1" if there are none.
+    std::string text() const;
+
+    /// Of all replicas and stages.
+    int64_t countRanks() const { return getTp() * getEp() * getPp() * getDp(); }
+  }];
+}
+
+def Grok_SliceAttr : Grok_Attr<"Slice", "slice"> {
+  let summary = "Which part of a weight's dimension a rank holds";
+  let description = [{
+    Dimension `dim` is cut into `parts` equal parts of `ceil(extent / parts)`;
+    what the last ones lack is zeros. The rank with index `i` of `n` on `axis`
+    ("tp" or "ep") holds part `i * parts / n`: fewer parts than ranks are each
+    held by several, as kv heads are.
+
+    ```mlir
+    %w = grok.weight "w" {full = tensor<96x64xf32>, slices = [#grok.slice<dim = 1, parts = 4, axis = "tp">]} : tensor<96x16xf32>
+    ```
+  }];
+  let parameters = (ins "int64_t":$dim, "int64_t":$parts, "::mlir::StringAttr":$axis);
+  let assemblyFormat = "`<` `dim` `=` $dim `,` `parts` `=` $parts `,` `axis` `=` $axis `>`";
+  let genVerifyDecl = 1;
 }
 
 def Grok_StepType : Grok_Type<"Step", "step"> {

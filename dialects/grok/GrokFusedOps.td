@@ -73,7 +73,8 @@ def Grok_FusedDownCombineOp : Grok_FusedOp<"fused_down_combine"> {
   let summary = "Down projection of the selected experts and their weighted sum";
   let description = [{
     `combine(expert_matmul(y, down), gates)` without storing the experts'
-    outputs. With a bf16 result the expert matmul has `bf16_weight`.
+    outputs; an expert of -1 is left out. With a bf16 result the expert matmul
+    has `bf16_weight`.
 
     ```mlir
     %o = grok.fused_down_combine %y, %wd, %gates, %experts : tensor<?x2x256xf32>, tensor<8x256x96xf32>, tensor<?x2xf32>, tensor<?x2xi32> -> tensor<?x96xf32>

@@ -33,8 +33,22 @@ def Grok_WeightOp : Grok_Op<"weight", [DeclareOpInterfaceMethods<OpAsmOpInterfac
     ```mlir
     %w = grok.weight "transformer/decoder_layer_0/router/w" : tensor<96x8xf32>
     ```
+    A rank's part of it: `full` is then the type as stored and `slices` say what
+    the part is, one for each dimension that is cut. The row groups of a part lie
+    each in one group of the whole, whose scale they repeat.
+
+    ```mlir
+    %w = grok.weight "transformer/decoder_layer_0/multi_head_attention/linear/w"
+        {full = tensor<128x64xi8, #grok.format<bits = 8, group_rows = 64, scale = bf16>>,
+         slices = [#grok.slice<dim = 0, parts = 4, axis = "tp">]}
+        : tensor<32x64xi8, #grok.format<bits = 8, group_rows = 32, scale = bf16>>
+    ```
   }];
-  let arguments = (ins StrAttr:$path);
+  let arguments = (ins StrAttr:$path, OptionalAttr<TypeAttrOf<AnyRankedTensor>>:$full,
+                       OptionalAttr<TypedArrayAttrBase<Grok_SliceAttr, "slices">>:$slices);
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::llvm::StringRef":$path), [{
+    build($_builder, $_state, type, path, ::mlir::TypeAttr(), ::mlir::ArrayAttr());
+  }]>];
   let results = (outs Grok_Matrix:$result);
   let assemblyFormat = "$path attr-dict `:` type($result)";
   let hasVerifier = 1;
@@ -79,8 +93,9 @@ def Grok_QuantizeOp : Grok_Op<"quantize"> {
 def Grok_EmbedOp : Grok_Op<"embed"> {
   let summary = "Token embedding times the input multiplier (step 1)";
   let description = [{
-    `h[t] = round(round(table[tokens[t]]) * multiplier)`. With a bf16 result the
-    multiplier is first rounded to bf16 (78.5 for the release).
+    `h[t] = round(round(table[tokens[t]]) * multiplier)`, a row of zeros where
+    the token is -1 (`grok.local_tokens`). With a bf16 result the multiplier is
+    first rounded to bf16 (78.5 for the release).
 
     ```mlir
     %h = grok.embed %tokens, %table {multiplier = 1.37 : f64} : tensor<?xi32>, tensor<512x96xf32> -> tensor<?x96xf32>
@@ -201,8 +216,8 @@ def Grok_ExpertMatmulOp : Grok_Op<"expert_matmul"> {
   let summary = "x . W[expert] for every selected expert (step 12)";
   let description = [{
     `x` is `[T, in]`, shared by the selected experts, or `[T, k, in]`; the
-    weight is `[X, in, out]`; the result is `[T, k, out]`. Accumulates in
-    float32 and rounds once. The matrix is rounded to bf16 before the product if
+    weight is `[X, in, out]`; the result is `[T, k, out]`, zeros where the expert
+    is -1 (`grok.local_experts`). Accumulates in float32 and rounds once. The matrix is rounded to bf16 before the product if
     `x` is bf16, or under `bf16_weight`: the literal mode's down projection
     multiplies a float32 `x` with a bf16 matrix.
 
@@ -236,7 +251,8 @@ def Grok_CombineOp : Grok_Op<"combine"> {
   let summary = "Gate-weighted sum over the selected experts (step 13)";
   let description = [{
     `sum over selected, ascending expert id, of gate * x`, in float32, rounded
-    once. With a bf16 result the gate is rounded to bf16 first.
+    once; an expert of -1 is left out. With a bf16 result the gate is rounded to
+    bf16 first.
 
     ```mlir
     %o = grok.combine %d, %gates, %experts : tensor<?x2x96xf32>, tensor<?x2xf32>, tensor<?x2xi32> -> tensor<?x96xf32>
@@ -292,6 +308,55 @@ def Grok_UnembedOp : Grok_Op<"unembed"> {
   let results = (outs Grok_Activation:$result);
   let assemblyFormat = "$x `,` $table attr-dict `:` type($x) `,` type($table) `->` type($result)";
   let hasVerifier = 1;
+}
+
+def Grok_LocalExpertsOp : Grok_Op<"local_experts", [AllTypesMatch<["experts", "result"]>]> {
+  let summary = "Chosen experts by their number on this rank";
+  let description = [{
+    The rank with index `i` on `axis` holds the `count` experts from `i * count`:
+    an id among them becomes `id - i * count`, any other -1.
+
+    ```mlir
+    %l = grok.local_experts %experts {axis = "ep", count = 4 : i64} : tensor<?x2xi32>
+    ```
+  }];
+  let arguments = (ins Grok_Indices:$experts, StrAttr:$axis, I64Attr:$count);
+  let results = (outs Grok_Indices:$result);
+  let assemblyFormat = "$experts attr-dict `:` type($experts)";
+  let hasVerifier = 1;
+}
+
+def Grok_LocalTokensOp : Grok_Op<"local_tokens", [AllTypesMatch<["tokens", "result"]>]> {
+  let summary = "Tokens by their row in this rank's part of the table";
+  let description = [{
+    The rank with index `i` on `axis` holds the `count` rows of the table from
+    `i * count`: an id among them becomes `id - i * count`, any other -1.
+
+    ```mlir
+    %l = grok.local_tokens %tokens {axis = "tp", count = 128 : i64} : tensor<?xi32>
+    ```
+  }];
+  let arguments = (ins Grok_Indices:$tokens, StrAttr:$axis, I64Attr:$count);
+  let results = (outs Grok_Indices:$result);
+  let assemblyFormat = "$tokens attr-dict `:` type($tokens)";
+  let hasVerifier = 1;
+}
+
+def Grok_CutColumnsOp : Grok_Op<"cut_columns"> {
+  let summary = "The first columns of every row";
+  let description = [{
+    Drops the columns that equal parts on all ranks have too many: logits of 3
+    ranks with 171 tokens each are those of 512 tokens and one of padding.
+
+    ```mlir
+    %y = grok.cut_columns %x : tensor<?x513xf32> -> tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins Grok_Activation:$x);
+  let results = (outs Grok_Activation:$result);
+  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($result)";
+  let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 include "dialects/grok/GrokFusedOps.td"

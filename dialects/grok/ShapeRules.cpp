@@ -57,10 +57,14 @@ LogicalResult grok::checkExpertMatmul(Operation *op, Value x, Value weight, Valu
   if (failed(checkExtent(op, "selected experts of result", extentOf(result, 1), selected)) ||
       (xRank == 3 && failed(checkExtent(op, "selected experts of x", extentOf(x, 1), selected))))
     return failure();
-  if (selected < 1 || selected > extentOf(weight, 0))
-    return op->emitOpError() << "expects 1 to " << extentOf(weight, 0)
-                             << " selected experts, found " << experts.getType();
-  return success();
+  return checkSelected(op, experts);
+}
+
+LogicalResult grok::checkSelected(Operation *op, Value experts) {
+  // There may be more than this rank has: the others are -1.
+  if (extentOf(experts, 1) >= 1)
+    return success();
+  return op->emitOpError() << "expects 1 or more selected experts, found " << experts.getType();
 }
 
 LogicalResult grok::checkNumber(Operation *op, StringRef name, const APFloat &value,

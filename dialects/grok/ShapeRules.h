@@ -25,6 +25,12 @@ mlir::LogicalResult checkLinear(mlir::Operation *op, mlir::Value x, mlir::Value 
 mlir::LogicalResult checkExpertMatmul(mlir::Operation *op, mlir::Value x, mlir::Value weight,
                                       mlir::Value experts, mlir::Value result);
 
+/// experts [T, k] with k >= 1.
+mlir::LogicalResult checkSelected(mlir::Operation *op, mlir::Value experts);
+
+/// A weight's type is the part of `full` that its slices name.
+mlir::LogicalResult checkSlices(WeightOp op);
+
 /// x [T, E] and scale [E]; eps positive and finite.
 mlir::LogicalResult checkNorm(mlir::Operation *op, mlir::Value x, mlir::Value scale,
                               const llvm::APFloat &eps);

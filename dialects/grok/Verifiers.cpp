@@ -24,7 +24,8 @@ bool grok::isWeightType(Type type) {
 
 LogicalResult GrokDialect::verifyOperationAttribute(Operation *op, NamedAttribute attribute) {
   StringRef name = attribute.getName();
-  if (name != "grok.model" && name != "grok.numerics")
+  if (!llvm::is_contained({"grok.model", "grok.numerics", "grok.sharding", "grok.reproducible"},
+                          name))
     return success();
   if (!isa<ModuleOp>(op))
     return op->emitError() << "expects " << name << " on a module";
@@ -36,6 +37,10 @@ LogicalResult GrokDialect::verifyOperationAttribute(Operation *op, NamedAttribut
       (!numerics || !llvm::is_contained({"f32", "bf16", "fast"}, numerics.getValue())))
     return op->emitError() << "expects grok.numerics to be \"f32\", \"bf16\" or \"fast\", found "
                            << value;
+  if (name == "grok.sharding" && !isa<ShardingAttr>(value))
+    return op->emitError() << "expects grok.sharding to be a #grok.sharding, found " << value;
+  if (name == "grok.reproducible" && !isa<UnitAttr>(value))
+    return op->emitError() << "expects grok.reproducible without a value, found " << value;
   return success();
 }
 
@@ -114,7 +119,7 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, in
 LogicalResult WeightOp::verify() {
   if (getPath().empty())
     return emitOpError("expects a path");
-  return success();
+  return checkSlices(*this);
 }
 
 LogicalResult DequantizeOp::verify() {
@@ -214,6 +219,44 @@ LogicalResult CombineOp::verify() {
           checkExtent(*this, "columns of experts", extentOf(getExperts(), 1), extentOf(getX(), 1))))
     return failure();
   return checkExtent(*this, "result columns", extentOf(getResult(), 1), extentOf(getX(), 2));
+}
+
+static LogicalResult checkLocalIds(Operation *op, StringRef axis, StringRef expected,
+                                   uint64_t count) {
+  if (axis != expected)
+    return op->emitOpError() << "expects axis \"" << expected << "\", found \"" << axis << "\"";
+  if (count < 1 || count > static_cast<uint64_t>(maxExtent))
+    return op->emitOpError() << "expects count to be positive, found "
+                             << static_cast<int64_t>(count);
+  return success();
+}
+
+LogicalResult LocalExpertsOp::verify() {
+  if (failed(checkRank(*this, "experts", getExperts(), 2)))
+    return failure();
+  return checkLocalIds(*this, getAxis(), "ep", getCount());
+}
+
+LogicalResult LocalTokensOp::verify() {
+  if (failed(checkRank(*this, "tokens", getTokens(), 1)))
+    return failure();
+  return checkLocalIds(*this, getAxis(), "tp", getCount());
+}
+
+LogicalResult CutColumnsOp::verify() {
+  if (failed(checkRank(*this, "x", getX(), 2)) ||
+      failed(checkRank(*this, "result", getResult(), 2)) ||
+      failed(checkRows(*this, {getX(), getResult()})))
+    return failure();
+  int64_t columns = extentOf(getX(), 1), kept = extentOf(getResult(), 1);
+  if (ShapedType::isDynamic(columns) || ShapedType::isDynamic(kept) || kept < 1 || kept > columns)
+    return emitOpError() << "expects 1 to " << (ShapedType::isDynamic(columns) ? 0 : columns)
+                         << " columns, found " << getResult().getType();
+  if (cast<RankedTensorType>(getX().getType()).getElementType() !=
+      cast<RankedTensorType>(getResult().getType()).getElementType())
+    return emitOpError() << "expects one element type, found " << getX().getType() << " and "
+                         << getResult().getType();
+  return success();
 }
 
 LogicalResult LogitRowsOp::verify() {

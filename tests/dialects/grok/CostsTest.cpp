@@ -47,6 +47,9 @@ func.func @ops(%tokens: tensor<?xi32>, %table: tensor<16x8xf32>, %x: tensor<?x8x
   %20 = grok.fused_gate_up %x, %wg, %wg, %9 : tensor<?x8xf32>, !experts, !experts, tensor<?x1xi32> -> tensor<?x1x6xf32>
   %21 = grok.fused_down_combine %20, %wd, %8, %9 : tensor<?x1x6xf32>, !nibbles, tensor<?x1xf32>, tensor<?x1xi32> -> tensor<?x8xf32>
   %22, %23 = grok.fused_residual_norm %x, %21, %s, %s {eps = 1.0e-5 : f64} : tensor<?x8xf32>, tensor<8xf32>
+  %24 = grok.local_experts %9 {axis = "ep", count = 2 : i64} : tensor<?x1xi32>
+  %25 = grok.local_tokens %tokens {axis = "tp", count = 8 : i64} : tensor<?xi32>
+  %26 = grok.cut_columns %x : tensor<?x8xf32> -> tensor<?x7xf32>
   return
 }
 )mlir";
@@ -125,6 +128,12 @@ TEST_F(CostsTest, OfFusedExperts) {
   expectCost(costOf<FusedGateUpOp>(), 2 * 3 * 60, 96 + 12 + 72, 0, 2 * 288 + 9 * 18);
   expectCost(costOf<FusedDownCombineOp>(), 3 * 72, 72 + 12 + 12 + 96, 0, 288 + 2 * 24);
   expectCost(costOf<FusedResidualNormOp>(), 64, 4 * 96, 0, 2 * 96 + 24);
+}
+
+TEST_F(CostsTest, OfWhatRanksNeedBesides) {
+  expectCost(costOf<LocalExpertsOp>(), 0, 2 * 12, 0, 0);
+  expectCost(costOf<LocalTokensOp>(), 0, 2 * 12, 0, 0);
+  expectCost(costOf<CutColumnsOp>(), 0, 2 * 84, 0, 0);
 }
 
 TEST_F(CostsTest, NeverCountsMoreExpertsThanThereAre) {

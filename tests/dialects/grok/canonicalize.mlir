@@ -96,3 +96,10 @@ func.func @drops_what_nobody_reads(%x: tensor<?x8xf32>, %s: tensor<8xf32>, %step
   %z = grok.logit_rows %y, %step : tensor<?x8xf32>
   return
 }
+
+// CHECK-LABEL: @drops_a_cut_that_keeps_everything
+// CHECK-NOT: grok.cut_columns
+func.func @drops_a_cut_that_keeps_everything(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %y = grok.cut_columns %x : tensor<?x8xf32> -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}

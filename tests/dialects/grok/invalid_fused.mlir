@@ -222,9 +222,9 @@ func.func @gate_up_of_another_width(%x: tensor<?x7xf32>, %g: tensor<4x8x6xf32>, 
 
 // -----
 
-func.func @gate_up_beyond_all(%x: tensor<?x8xf32>, %g: tensor<4x8x6xf32>, %u: tensor<4x8x6xf32>, %e: tensor<?x5xi32>) {
-  // expected-error@+1 {{expects 1 to 4 selected experts}}
-  %y = grok.fused_gate_up %x, %g, %u, %e : tensor<?x8xf32>, tensor<4x8x6xf32>, tensor<4x8x6xf32>, tensor<?x5xi32> -> tensor<?x5x6xf32>
+func.func @gate_up_of_nobody(%x: tensor<?x8xf32>, %g: tensor<4x8x6xf32>, %u: tensor<4x8x6xf32>, %e: tensor<?x0xi32>) {
+  // expected-error@+1 {{expects 1 or more selected experts}}
+  %y = grok.fused_gate_up %x, %g, %u, %e : tensor<?x8xf32>, tensor<4x8x6xf32>, tensor<4x8x6xf32>, tensor<?x0xi32> -> tensor<?x0x6xf32>
   return
 }
 
@@ -302,9 +302,9 @@ func.func @down_by_other_experts(%x: tensor<?x2x6xf32>, %d: tensor<4x6x8xf32>, %
 
 // -----
 
-func.func @down_beyond_all(%x: tensor<?x5x6xf32>, %d: tensor<4x6x8xf32>, %g: tensor<?x5xf32>, %e: tensor<?x5xi32>) {
-  // expected-error@+1 {{expects 1 to 4 selected experts}}
-  %y = grok.fused_down_combine %x, %d, %g, %e : tensor<?x5x6xf32>, tensor<4x6x8xf32>, tensor<?x5xf32>, tensor<?x5xi32> -> tensor<?x8xf32>
+func.func @down_of_nobody(%x: tensor<?x0x6xf32>, %d: tensor<4x6x8xf32>, %g: tensor<?x0xf32>, %e: tensor<?x0xi32>) {
+  // expected-error@+1 {{expects 1 or more selected experts}}
+  %y = grok.fused_down_combine %x, %d, %g, %e : tensor<?x0x6xf32>, tensor<4x6x8xf32>, tensor<?x0xf32>, tensor<?x0xi32> -> tensor<?x8xf32>
   return
 }
 

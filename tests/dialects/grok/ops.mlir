@@ -194,3 +194,44 @@ func.func @fused_residual_norm(%h: tensor<?x96xf32>, %a: tensor<?x96xf32>, %post
   %h1, %n = grok.fused_residual_norm %h, %a, %post, %next {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
   return %n : tensor<?x96xf32>
 }
+
+// CHECK-LABEL: func @sharded_weight
+// CHECK: grok.weight "experts" {full = tensor<4x344x64xi8, #grok.format<bits = 8, group_rows = 172, scale = bf16>>, slices = [#grok.slice<dim = 0, parts = 2, axis = "ep">, #grok.slice<dim = 1, parts = 4, axis = "tp">]} : tensor<2x86x64xi8, #grok.format<bits = 8, group_rows = 86, scale = bf16>>
+func.func @sharded_weight() {
+  %w = grok.weight "experts" {full = tensor<4x344x64xi8, #grok.format<bits = 8, group_rows = 172, scale = bf16>>, slices = [#grok.slice<dim = 0, parts = 2, axis = "ep">, #grok.slice<dim = 1, parts = 4, axis = "tp">]} : tensor<2x86x64xi8, #grok.format<bits = 8, group_rows = 86, scale = bf16>>
+  return
+}
+
+// A part of one group is one group, however many rows it has.
+// CHECK-LABEL: func @padded_weight
+// CHECK: tensor<86x64xi8, #grok.format<bits = 8, group_rows = 86, scale = bf16>>
+func.func @padded_weight() {
+  %w = grok.weight "down" {full = tensor<256x64xi8, #grok.format<bits = 8, group_rows = 256, scale = bf16>>, slices = [#grok.slice<dim = 0, parts = 3, axis = "tp">]} : tensor<86x64xi8, #grok.format<bits = 8, group_rows = 86, scale = bf16>>
+  return
+}
+
+// CHECK-LABEL: func @part_of_two_level_format
+// CHECK: tensor<48x64xi4, #grok.format<bits = 4, group_rows = 16, scale = bf16, multiplier_rows = 16, zero_point = 8>>
+func.func @part_of_two_level_format() {
+  %w = grok.weight "down" {full = tensor<192x64xi4, #grok.format<bits = 4, group_rows = 64, scale = bf16, multiplier_rows = 32, zero_point = 8>>, slices = [#grok.slice<dim = 0, parts = 4, axis = "tp">]} : tensor<48x64xi4, #grok.format<bits = 4, group_rows = 16, scale = bf16, multiplier_rows = 16, zero_point = 8>>
+  return
+}
+
+// CHECK-LABEL: func @local_ids
+// CHECK: grok.local_experts %{{.*}} {axis = "ep", count = 4 : i64} : tensor<?x2xi32>
+// CHECK: grok.local_tokens %{{.*}} {axis = "tp", count = 128 : i64} : tensor<?xi32>
+func.func @local_ids(%experts: tensor<?x2xi32>, %tokens: tensor<?xi32>) -> (tensor<?x2xi32>, tensor<?xi32>) {
+  %l = grok.local_experts %experts {axis = "ep", count = 4 : i64} : tensor<?x2xi32>
+  %t = grok.local_tokens %tokens {axis = "tp", count = 128 : i64} : tensor<?xi32>
+  return %l, %t : tensor<?x2xi32>, tensor<?xi32>
+}
+
+// CHECK-LABEL: func @cut_columns
+// CHECK: grok.cut_columns %{{.*}} : tensor<?x513xf32> -> tensor<?x512xf32>
+func.func @cut_columns(%x: tensor<?x513xf32>) -> tensor<?x512xf32> {
+  %y = grok.cut_columns %x : tensor<?x513xf32> -> tensor<?x512xf32>
+  return %y : tensor<?x512xf32>
+}
+
+// CHECK: module attributes {grok.reproducible, grok.sharding = #grok.sharding<tp = 4, ep = 1, pp = 2, dp = 1, stages = [2, 1]>}
+module attributes {grok.reproducible, grok.sharding = #grok.sharding<tp = 4, ep = 1, pp = 2, dp = 1, stages = [2, 1]>} {}
