@@ -27,6 +27,9 @@ public:
   /// Rank number of a member.
   int rankOf(int member) const { return ranksOfMembers[static_cast<size_t>(member)]; }
 
+  /// Do its members share memory, or send messages?
+  virtual bool sharesMemory() const = 0;
+
   /// own: [rows][rowBytes] -> all: [rows][member][rowBytes].
   virtual Result<void> allGatherRows(const void *own, void *all, int64_t rows, size_t rowBytes) = 0;
   /// own: [rows][columns] -> sum: [rows][columns], the members' rows added in

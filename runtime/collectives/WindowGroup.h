@@ -14,6 +14,7 @@ public:
   /// Bytes per message of a window for messages of up to `largestBytes`.
   static size_t capacityFor(uint64_t largestBytes);
 
+  bool sharesMemory() const override { return true; }
   Result<void> allGatherRows(const void *own, void *all, int64_t rows, size_t rowBytes) override;
   Result<void> allReduceRows(const float *own, float *sum, int64_t rows, int64_t columns) override;
 
