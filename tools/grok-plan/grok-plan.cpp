@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// grok-plan: looks into compiled models.
+// grok-plan: looks into compiled models and plans how to run them.
 #include "runtime/output/PendingFile.h"
 #include "runtime/plan/File.h"
 #include "runtime/plan/PlanCheck.h"
 #include "runtime/plan/Sha256.h"
 #include "tools/commandline/CommandLine.h"
 #include "tools/commandline/Terminal.h"
+#include "tools/grok-plan/Planning.h"
 #include "tools/grok-plan/Show.h"
 
 #include <algorithm>
@@ -91,18 +92,21 @@ static void declareCommands(CommandLine &commandLine, PlanOptions &options) {
   extracting->add_option("DIR", options.folder, "Folder to write to, made if missing")
       ->required()
       ->type_name("");
-  for (const char *later : {"diff", "search", "fit"})
-    commandLine.addSubcommandOfLaterVersion(later);
 }
 
 static int runMain(int argc, char **argv) {
-  CommandLine commandLine("grok-plan", "Looks into compiled models.");
+  CommandLine commandLine("grok-plan", "Looks into compiled models and plans how to run them.");
   PlanOptions options;
   declareCommands(commandLine, options);
+  std::vector<Command> commands = declarePlanning(commandLine);
+  commands.push_back({"show", [&] { return show(options); }});
+  commands.push_back({"extract", [&] { return extract(options); }});
   if (const std::optional<int> status = commandLine.parse(argc, argv))
     return *status;
-  const Result<void> done =
-      commandLine.app().got_subcommand("show") ? show(options) : extract(options);
+  const auto chosen = std::ranges::find_if(commands, [&](const Command &command) {
+    return commandLine.app().got_subcommand(command.name);
+  });
+  const Result<void> done = chosen->run();
   return done ? exitDone : commandLine.reportError(done.error());
 }
 

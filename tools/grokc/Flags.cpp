@@ -140,8 +140,8 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
                "Run the artifact beside the reference interpreter and compare every launch");
   app.add_option("--threads", compile.threads, "Threads (default: one per core)")
       ->check(CLI::Range(1, 1024));
-  app.add_option("--list", flags.list, "List presets or targets and exit")
-      ->check(CLI::IsMember({"presets", "targets"}));
+  app.add_option("--list", flags.list, "List presets, targets or machines and exit")
+      ->check(CLI::IsMember({"presets", "targets", "machines"}));
   app.set_version_flag("--version", std::string("grokc ") + GROKC_VERSION);
   app.footer("MLIR's own flags work too: --mlir-timing, --mlir-print-ir-after-all, ...\n"
              "Exit codes: 0 done, 1 the input is bad, 2 wrong usage.");

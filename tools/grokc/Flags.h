@@ -8,7 +8,7 @@ namespace grok {
 
 struct Flags {
   compiler::CompileOptions compile;
-  std::string list;                   // "presets", "targets" or empty
+  std::string list;                   // "presets", "targets", "machines" or empty
   std::vector<std::string> mlirFlags; // --mlir-..., for MLIR's own parser
 };
 

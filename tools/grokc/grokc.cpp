@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grokc: a Grok-1 model in, an artifact out.
+#include "compiler/machines/MachineFile.h"
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "frontends/graph/Config.h"
 #include "runtime/tokenizer/Tokenizer.h"
@@ -32,6 +33,9 @@ static int list(const std::string &what) {
     for (const CpuLevel &level : cpuLevels())
       std::printf("cpu-%s\n", level.name.c_str());
   }
+  if (what == "machines")
+    for (const machines::KnownMachine &machine : machines::knownMachines())
+      std::printf("%-10s  %s\n", machine.name.c_str(), machine.description.c_str());
   return 0;
 }
 

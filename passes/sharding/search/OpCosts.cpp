@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/sharding/search/OpCosts.h"
+
+#include <algorithm>
+
+namespace grok::search {
+
+static constexpr double floatBytes = 4; // norms, router, gates
+static constexpr double indexBytes = 4; // token and expert ids
+
+/// Of a rank's columns, a norm's scale counts once.
+static double normFlops(double elements) { return 4 * elements; }
+
+LocalShape::LocalShape(const ModelShape &model, const Sharding &sharding)
+    : model(model), queryColumns(double(model.queryHeads / sharding.tp * model.headSize)),
+      keyColumns(double(std::max<int64_t>(1, model.keyValueHeads / sharding.tp) * model.headSize)),
+      hidden(double(model.hidden / sharding.tp)), experts(double(model.experts / sharding.ep)),
+      tokens(double((model.vocabulary + sharding.tp - 1) / sharding.tp)) {}
+
+/// Row groups of a matrix of which a rank has `rows` of `allRows` rows.
+static double groupsOf(double rows, double allRows, int64_t groups) {
+  return std::max(1.0, rows * double(groups) / allRows);
+}
+
+double OpCosts::expertBytes() const {
+  const auto width = double(local.model.width);
+  const double groups = groupsOf(local.hidden, double(local.model.hidden), local.model.rowGroups);
+  return 2 * format.experts.bytes(width, local.hidden, 1) +
+         format.experts.bytes(local.hidden, width, groups);
+}
+
+double OpCosts::cacheRowBytes() const {
+  const double heads = local.keyColumns / double(local.model.headSize);
+  const double scale = workload.cacheElementBits == 8 ? floatBytes : 0;
+  return 2 * heads * (double(local.model.headSize) * double(workload.cacheElementBits) / 8 + scale);
+}
+
+double OpCosts::tableBytes() const {
+  return format.table.bytes(double(local.model.width), local.tokens, 1);
+}
+
+std::vector<OpCost> OpCosts::embed(const Step &step) const {
+  const double rows = double(step.rows), elements = rows * double(local.model.width);
+  return {{.op = "grok.embed",
+           .weightBytes = tableBytes() / local.tokens * rows,
+           .activationBytes = rows * indexBytes + activations(elements),
+           .flops = elements}};
+}
+
+OpCost OpCosts::firstNorm(const Step &step) const {
+  const auto width = double(local.model.width);
+  return {.op = "grok.fused_qkv",
+          .weightBytes = width * floatBytes,
+          .flops = normFlops(double(step.rows) * width)};
+}
+
+OpCost OpCosts::qkv(const Step &step) const {
+  const auto width = double(local.model.width), rows = double(step.rows);
+  const double columns = local.queryColumns + local.keyColumns;
+  return {.op = "grok.fused_qkv",
+          .weightBytes = format.attention.bytes(width, local.queryColumns, 1) +
+                         2 * format.attention.bytes(width, local.keyColumns, 1),
+          .activationBytes = activations(rows * width) + rows * indexBytes +
+                             activations(rows * local.queryColumns),
+          .cacheBytes = rows * cacheRowBytes(),
+          .flops = 2 * rows * width * (columns + local.keyColumns) + 3 * rows * columns};
+}
+
+OpCost OpCosts::attention(const Step &step) const {
+  const double pairs = double(step.rows) * double(step.context);
+  const double heads = local.queryColumns / double(local.model.headSize);
+  return {.op = "grok.flash_attention",
+          .activationBytes = 2 * activations(double(step.rows) * local.queryColumns),
+          .cacheBytes = step.cacheReads * double(step.context) * cacheRowBytes(),
+          .flops = pairs * (4 * local.queryColumns + 8 * heads)};
+}
+
+std::vector<OpCost> OpCosts::layer(const Step &step) const {
+  const auto width = double(local.model.width), rows = double(step.rows);
+  const auto selected = double(local.model.selectedExperts), all = double(local.model.experts);
+  const double elements = rows * width, routed = rows * selected;
+  const double outputGroups =
+      groupsOf(local.queryColumns, double(local.model.queryHeads * local.model.headSize),
+               local.model.rowGroups);
+  const double downGroups =
+      groupsOf(local.hidden, double(local.model.hidden), local.model.rowGroups);
+  const OpCost norm = {.op = "grok.fused_residual_norm",
+                       .weightBytes = 2 * width * floatBytes,
+                       .activationBytes = 4 * activations(elements),
+                       .flops = 2 * normFlops(elements) + elements};
+  return {
+      qkv(step),
+      attention(step),
+      {.op = "grok.linear",
+       .weightBytes = format.attention.bytes(local.queryColumns, width, outputGroups),
+       .activationBytes = activations(rows * local.queryColumns + elements),
+       .flops = 2 * elements * local.queryColumns},
+      norm,
+      {.op = "grok.route",
+       .weightBytes = width * all * floatBytes,
+       .activationBytes = activations(elements) + routed * (floatBytes + indexBytes),
+       .flops = 2 * elements * all},
+      {.op = "grok.fused_gate_up",
+       .weightBytes = step.distinctExperts * 2 * format.experts.bytes(width, local.hidden, 1),
+       .activationBytes = activations(elements + step.pairs * local.hidden) + routed * indexBytes,
+       .flops = step.pairs * local.hidden * (4 * width + 9)},
+      {.op = "grok.fused_down_combine",
+       .weightBytes = step.distinctExperts * format.experts.bytes(local.hidden, width, downGroups),
+       .activationBytes =
+           activations(step.pairs * local.hidden + elements) + routed * (floatBytes + indexBytes),
+       .flops = 2 * step.pairs * width * (local.hidden + 1)},
+      norm};
+}
+
+std::vector<OpCost> OpCosts::head(const Step &step) const {
+  const auto width = double(local.model.width), rows = double(step.logitRows);
+  const double logits = rows * local.tokens;
+  return {
+      {.op = "grok.logit_rows", .activationBytes = activations((double(step.rows) + rows) * width)},
+      {.op = "grok.unembed",
+       .weightBytes = tableBytes(),
+       .activationBytes = activations(rows * width + logits),
+       .flops = 2 * logits * width + logits}};
+}
+
+double OpCosts::layerWeightBytes() const {
+  double bytes = local.experts * expertBytes();
+  // The ops of a step that reads no expert.
+  for (const OpCost &cost : layer({.rows = 0, .distinctExperts = 0, .pairs = 0}))
+    bytes += cost.weightBytes;
+  return bytes;
+}
+
+} // namespace grok::search

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/sharding/search/Sharding.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace grok::search {
+
+namespace {
+struct Axis {
+  const char *name;
+  int64_t Sharding::*size;
+};
+} // namespace
+
+static constexpr std::array<Axis, 4> axes = {
+    {{"tp", &Sharding::tp}, {"ep", &Sharding::ep}, {"pp", &Sharding::pp}, {"dp", &Sharding::dp}}};
+/// Beyond any machine; products of four stay far from overflow.
+static constexpr int64_t mostOfAxis = 1 << 14;
+
+std::string Sharding::text() const {
+  std::string text;
+  for (const Axis &axis : axes)
+    if (this->*axis.size > 1)
+      text += (text.empty() ? "" : ".") + std::string(axis.name) + std::to_string(this->*axis.size);
+  return text.empty() ? "tp1" : text;
+}
+
+Result<Sharding> parseSharding(const std::string &text) {
+  Sharding sharding;
+  std::array<bool, axes.size()> isSeen = {};
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('.', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const auto *axis =
+        std::ranges::find_if(axes, [&](const Axis &next) { return part.starts_with(next.name); });
+    int64_t size = 0;
+    const char *last = part.data() + part.size();
+    if (axis == axes.end() || std::from_chars(part.data() + 2, last, size).ptr != last ||
+        size < 1 || size > mostOfAxis)
+      return fail("'", part, "' in sharding '", text, "', give dot-joined tpN, epN, ppN, dpN");
+    bool &seen = isSeen[static_cast<size_t>(axis - axes.begin())];
+    if (seen)
+      return fail("sharding '", text, "' has ", axis->name, " twice");
+    seen = true;
+    sharding.*axis->size = size;
+    begin = end + 1;
+  }
+  return sharding;
+}
+
+Result<void> checkSharding(const ModelShape &model, const Sharding &sharding) {
+  const auto refuse = [&](int64_t size, const char *axis, const char *rule, int64_t number,
+                          const char *what) {
+    return fail(sharding.text(), " cannot be made: ", axis, size, ' ', rule, ' ', number, ' ', what,
+                " of ", model.name);
+  };
+  const int64_t tp = sharding.tp, kvHeads = model.keyValueHeads;
+  if (model.queryHeads % tp != 0)
+    return refuse(tp, "tp", "does not divide the", model.queryHeads, "query heads");
+  if (kvHeads % tp != 0 && tp % kvHeads != 0)
+    return refuse(tp, "tp", "neither divides nor is a multiple of the", kvHeads, "key/value heads");
+  if (model.hidden % tp != 0)
+    return refuse(tp, "tp", "does not divide the", model.hidden, "hidden units of an expert");
+  if (model.experts % sharding.ep != 0)
+    return refuse(sharding.ep, "ep", "does not divide the", model.experts, "experts");
+  if (sharding.pp > model.layers)
+    return refuse(sharding.pp, "pp", "is more than the", model.layers, "layers");
+  return {};
+}
+
+int64_t nodesSpanned(const Sharding &sharding, int64_t size, const Machine &machine) {
+  const int64_t perNode = machine.devicesPerNode;
+  int64_t most = 1;
+  // Where groups begin relative to nodes repeats after perNode groups.
+  const int64_t groups = std::min(sharding.ranks() / size, perNode);
+  for (int64_t group = 0; group < groups; ++group)
+    most = std::max(most, ((group + 1) * size - 1) / perNode - group * size / perNode + 1);
+  return most;
+}
+
+int64_t hopsAcross(const Sharding &sharding, const Machine &machine) {
+  const int64_t stage = sharding.tp * sharding.ep, replica = stage * sharding.pp;
+  int64_t most = 0;
+  for (int64_t d = 0; d < std::min(sharding.dp, machine.devicesPerNode); ++d) {
+    int64_t across = 0;
+    for (int64_t p = 0; p + 1 < sharding.pp; ++p) {
+      const int64_t first = d * replica + p * stage;
+      bool leaves = false;
+      for (int64_t r = first; r < first + stage; ++r)
+        leaves |= r / machine.devicesPerNode != (r + stage) / machine.devicesPerNode;
+      across += leaves ? 1 : 0;
+    }
+    most = std::max(most, across);
+  }
+  return most;
+}
+
+} // namespace grok::search

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "passes/sharding/search/StageTimes.h"
+
+#include "passes/sharding/search/ExpertCoverage.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace grok::search {
+
+/// Kernels of a layer that do not end in a collective's own kernel: projections,
+/// attention, output, route, gate and up, down.
+static constexpr double launchesOfLayer = 6;
+/// Residual and norms run inside the collective before them, if there is one.
+static constexpr double normsOfLayer = 2;
+static constexpr double launchesOfHead = 2;
+/// Positions of a cache page, grokc's default.
+static constexpr int64_t pageTokens = 32;
+
+static Term termOf(std::string_view op) {
+  if (op == "grok.embed" || op == "grok.unembed" || op == "grok.logit_rows")
+    return Term::table;
+  if (op == "grok.fused_residual_norm")
+    return Term::norms;
+  if (op == "grok.route" || op == "grok.fused_gate_up" || op == "grok.fused_down_combine")
+    return Term::experts;
+  return Term::attention;
+}
+
+namespace {
+/// Adds up the time of ops and collectives on one rank.
+class Clock {
+public:
+  Clock(const CostModel &costs, const Sharding &sharding, const WeightFormat &format)
+      : machine(costs.machine), sharding(sharding) {
+    const int64_t onNode = std::min(sharding.ranks(), machine.devicesPerNode);
+    bandwidth = machine.rankBandwidth(onNode);
+    peak = machine.rankPeak(format.name, onNode);
+  }
+
+  void addOps(Times &times, const std::vector<OpCost> &ops) const {
+    for (const OpCost &op : ops) {
+      const double reading = op.bytes() / bandwidth, computing = op.flops / peak;
+      times[termOf(op.op)] += std::max(reading, computing);
+      (reading >= computing ? times.reading : times.computing) += std::max(reading, computing);
+    }
+  }
+  void addReduce(Times &times, int64_t ranks, double bytes) const {
+    times[Term::collectives] +=
+        machine.allReduceSeconds(ranks, nodesSpanned(sharding, ranks, machine), bytes);
+  }
+  void addLaunches(Times &times, double count) const {
+    times[Term::launches] += count * machine.launchSeconds;
+  }
+
+private:
+  const Machine &machine;
+  const Sharding &sharding;
+  double bandwidth, peak;
+};
+} // namespace
+
+static Times timeHops(const CostModel &costs, const Sharding &sharding, double bytes) {
+  const auto across = double(hopsAcross(sharding, costs.machine));
+  Times hops;
+  hops[Term::hops] = across * costs.machine.across.secondsFor(bytes) +
+                     (double(sharding.pp - 1) - across) * costs.machine.inside.secondsFor(bytes);
+  return hops;
+}
+
+StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const WeightFormat &format,
+                      const Step &given) {
+  const ModelShape &model = costs.model;
+  const LocalShape local(model, sharding);
+  const OpCosts ops(local, format, costs.workload);
+  const Clock clock(costs, sharding, format);
+  Step step = given;
+  step.distinctExperts = costs.mostDistinctExperts(step.rows, sharding.ep);
+  step.pairs = expectedMostPairs(model.experts, model.selectedExperts, step.rows, sharding.ep);
+  const double message = double(step.rows * model.width * costs.workload.activationBytes);
+  const int64_t group = sharding.tp * sharding.ep;
+
+  StageTimes times;
+  clock.addOps(times.first, ops.embed(step));
+  clock.addOps(times.first, {ops.firstNorm(step)});
+  clock.addLaunches(times.first, 1);
+  clock.addReduce(times.first, sharding.tp, message);
+  clock.addOps(times.layer, ops.layer(step));
+  clock.addLaunches(times.layer, launchesOfLayer + (sharding.tp == 1 ? 1 : 0) +
+                                     (group == 1 ? normsOfLayer - 1 : 0));
+  clock.addReduce(times.layer, sharding.tp, message);
+  clock.addReduce(times.layer, group, message);
+  clock.addOps(times.last, ops.head(step));
+  clock.addLaunches(times.last, launchesOfHead);
+  const double logits = local.tokens * double(step.logitRows * costs.workload.activationBytes);
+  times.last[Term::collectives] += costs.machine.allGatherSeconds(
+      sharding.tp, nodesSpanned(sharding, sharding.tp, costs.machine), logits);
+  times.hops = timeHops(costs, sharding, message);
+  return times;
+}
+
+double StageTimes::stage(const std::vector<int64_t> &layers, size_t index) const {
+  return double(layers[index]) * layer.total() + (index == 0 ? first.total() : 0) +
+         (index + 1 == layers.size() ? last.total() : 0);
+}
+
+double StageTimes::longest(const std::vector<int64_t> &layers) const {
+  double most = 0;
+  for (size_t i = 0; i < layers.size(); ++i)
+    most = std::max(most, stage(layers, i));
+  // A stage sends each micro-batch on before it begins the next one.
+  return most + (layers.size() > 1 ? hops.total() / double(layers.size() - 1) : 0);
+}
+
+Times StageTimes::through(int64_t layers) const {
+  Times all = first;
+  all.add(layer, double(layers));
+  all.add(last);
+  all.add(hops);
+  return all;
+}
+
+StageMemory measureStages(const CostModel &costs, const Sharding &sharding,
+                          const WeightFormat &format) {
+  const Workload &workload = costs.workload;
+  const LocalShape local(costs.model, sharding);
+  const OpCosts ops(local, format, workload);
+  const auto width = double(costs.model.width), rows = double(workload.stepRows);
+  const int64_t sequences = (workload.batch + sharding.dp - 1) / sharding.dp;
+  const int64_t positions = (workload.context + pageTokens - 1) / pageTokens * pageTokens;
+
+  StageMemory memory;
+  memory.weightsOfLayer = ops.layerWeightBytes();
+  memory.cacheOfLayer = double(sequences * positions) * ops.cacheRowBytes();
+  memory.weightsOfFirst = ops.tableBytes() + 4 * width; // with the first norm
+  // One table serves both ends where they are on the same rank.
+  memory.weightsOfLast = sharding.pp > 1 ? ops.tableBytes() : 0;
+  const double gathered = sharding.tp > 1 ? double(costs.model.vocabulary) : 0;
+  const double ofExperts = 3 * width + double(costs.model.selectedExperts) * (local.hidden + width);
+  memory.arena = rows * double(workload.activationBytes) *
+                 std::max(ofExperts, 2 * width + local.tokens + gathered);
+  memory.communicator = sharding.ranks() > 1 ? costs.machine.communicatorBytes : 0;
+  return memory;
+}
+
+namespace {
+/// What one stage would be with some layers.
+struct StageSizes {
+  double ofLayer, besides;
+  double with(int64_t layers) const { return double(layers) * ofLayer + besides; }
+};
+} // namespace
+
+std::vector<int64_t> dealLayers(int64_t layers, int64_t stages, const StageTimes &times,
+                                const StageMemory &memory, double available) {
+  std::vector<StageSizes> seconds(size_t(stages), {times.layer.total(), 0});
+  seconds.front().besides += times.first.total();
+  seconds.back().besides += times.last.total();
+  std::vector<StageSizes> bytes(size_t(stages), {memory.weightsOfLayer + memory.cacheOfLayer,
+                                                 memory.arena + memory.communicator});
+  bytes.front().besides += memory.weightsOfFirst;
+  bytes.back().besides += memory.weightsOfLast;
+
+  // Layers are alike, so giving each to the stage that is then the shortest
+  // leaves the least longest stage (an exchange argument); first stages first.
+  std::vector<int64_t> dealt(size_t(stages), 0);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    size_t best = dealt.size();
+    double shortest = std::numeric_limits<double>::infinity();
+    for (size_t i = 0; i < dealt.size(); ++i) {
+      if (bytes[i].with(dealt[i] + 1) > available)
+        continue;
+      // Nothing before every stage has a layer.
+      const double after = dealt[i] == 0 ? -1 : seconds[i].with(dealt[i] + 1);
+      if (after < shortest) {
+        shortest = after;
+        best = i;
+      }
+    }
+    if (best == dealt.size())
+      return {};
+    ++dealt[best];
+  }
+  return dealt;
+}
+
+Memory fullestStage(const StageMemory &memory, const std::vector<int64_t> &layers) {
+  Memory fullest;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const bool isFirst = i == 0, isLast = i + 1 == layers.size();
+    const Memory here = {.weights = double(layers[i]) * memory.weightsOfLayer +
+                                    (isFirst ? memory.weightsOfFirst : 0) +
+                                    (isLast ? memory.weightsOfLast : 0),
+                         .cache = double(layers[i]) * memory.cacheOfLayer,
+                         .arena = memory.arena,
+                         .communicator = memory.communicator};
+    if (here.total() > fullest.total())
+      fullest = here;
+  }
+  return fullest;
+}
+
+} // namespace grok::search

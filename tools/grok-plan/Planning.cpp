@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "tools/grok-plan/Planning.h"
+
+#include "compiler/machines/MachineFile.h"
+#include "compiler/planning/Fit.h"
+#include "tools/commandline/Terminal.h"
+#include "tools/grok-plan/PlanningOptions.h"
+#include "tools/grok-plan/Table.h"
+
+namespace grok::tools {
+using runtime::fail;
+using runtime::Result;
+
+static std::string showFit(const std::vector<planning::FitRow> &rows) {
+  Table table(
+      {"devices", "weights", "fits", "sharding", "GB a rank", "tokens/s", "roof", "bound by"},
+      {4, 5, 6});
+  std::string reasons;
+  for (const planning::FitRow &row : rows) {
+    table.add({row.devices, row.weights, row.fits ? "yes" : "no", row.sharding,
+               planning::formatNumber("%.1f", row.bytesPerRank / 1e9),
+               row.fits ? planning::formatNumber("%.1f", row.tokensPerSecond) : "-",
+               planning::formatNumber("%.1f", row.roofTokensPerSecond), row.boundBy});
+    reasons += row.devices + ", " + row.weights + ": " + row.why + "\n";
+  }
+  return table.print(0) + "\n" + reasons;
+}
+
+static Result<void> fit(const PlanningOptions &options) {
+  const auto model = modelOf(options);
+  const auto workload = workloadOf(options);
+  auto limits = limitsOf(options);
+  if (!model || !workload || !limits)
+    return fail(!model ? model.error() : !workload ? workload.error() : limits.error());
+  limits->top = 1;
+  std::vector<planning::FitRow> rows;
+  for (const std::string &name : options.devices) {
+    const auto machine = machines::findMachine(name);
+    if (!machine)
+      return fail("--devices, ", machine.error());
+    // One row for each format that was named.
+    const std::vector<search::WeightFormat> formats = limits->formats;
+    for (size_t i = 0; i < std::max<size_t>(1, formats.size()); ++i) {
+      search::Limits one = *limits;
+      if (!formats.empty())
+        one.formats = {formats[i]};
+      const auto row = planning::fitOn(*model, *machine, *workload, one);
+      if (!row)
+        return fail(row.error());
+      rows.push_back(*row);
+    }
+  }
+  return writeOut(options.json ? planning::toJson(rows).dump(2) + '\n' : showFit(rows));
+}
+
+static constexpr const char *fitFooter = R"(
+Answers from the model's sizes alone: no weights are read. `tokens/s` is what
+the cost model predicts for all sequences of the batch together while they
+decode; `roof` is what memory bandwidth alone would allow on all devices. GB are
+10^9 bytes and of the fullest rank: weights, key/value cache of the whole
+context, activations, buffers of collectives. docs/sharding.md says how.)";
+
+std::vector<Command> declarePlanning(CommandLine &commandLine) {
+  const auto options = std::make_shared<PlanningOptions>();
+  CLI::App &app = commandLine.app();
+  CLI::App *fitting = app.add_subcommand(
+      "fit", "Say whether a model fits machines, how fast it would be there, and why");
+  declareWorkload(*fitting, *options);
+  fitting->footer(fitFooter);
+  for (const char *later : {"diff", "search", "check"})
+    commandLine.addSubcommandOfLaterVersion(later);
+  return {{"fit", [options] { return fit(*options); }}};
+}
+
+} // namespace grok::tools

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Options that fit and search share.
+#pragma once
+
+#include "passes/sharding/search/Search.h"
+#include "tools/commandline/CommandLine.h"
+
+namespace grok::tools {
+
+struct PlanningOptions {
+  std::string model;
+  std::vector<std::string> devices;
+  std::vector<std::string> weights = {"auto"};
+  std::string kv = "bf16";
+  std::string goal = "latency";
+  std::string sharding = "auto";
+  std::string memoryBudget;
+  search::Workload workload;
+  bool json = false;
+};
+
+/// MODEL, --devices, --weights, --kv, --goal, --sharding, --json and the sizes
+/// of the workload.
+void declareWorkload(CLI::App &command, PlanningOptions &options);
+
+/// What they ask for.
+runtime::Result<search::ModelShape> modelOf(const PlanningOptions &options);
+runtime::Result<search::Workload> workloadOf(const PlanningOptions &options);
+runtime::Result<search::Limits> limitsOf(const PlanningOptions &options);
+
+} // namespace grok::tools
