@@ -12,9 +12,10 @@ using namespace grok::compiler;
 
 static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
   static constexpr KernelOp all[] = {
-      KernelOp::embed,  KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
-      KernelOp::linear, KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
-      KernelOp::gateUp, KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize};
+      KernelOp::embed,     KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
+      KernelOp::linear,    KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
+      KernelOp::gateUp,    KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize,
+      KernelOp::mapExperts};
   for (KernelOp op : all)
     if (kernel.getOp() == nameOf(op))
       return op;
@@ -58,6 +59,8 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
                                                {"ffn", &spec.ffn},
                                                {"experts", &spec.experts},
                                                {"selected", &spec.selected},
+                                               {"accumulate", &spec.accumulate},
+                                               {"separate", &spec.separate},
                                                {"layers", &spec.layers},
                                                {"page_tokens", &spec.pageTokens},
                                                {"max_context", &spec.maxContext},

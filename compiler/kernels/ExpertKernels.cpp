@@ -99,19 +99,22 @@ void emitDownCombine(KernelBuilder &kernel) {
   Value result = product->newResult();
   Value y = kernel.operand(0), gates = kernel.operand(4), output = kernel.operand(5);
   PairGroups groups(kernel, kernel.operand(3));
+  Value outputRows = spec.separate ? kernel.mul(kernel.rows, spec.selected) : kernel.rows;
   kernel.forTiles([&](Value tile) {
     Value firstPanel = kernel.mul(tile, width);
     Value count = panelsFrom(kernel, firstPanel, panels, width);
+    // Rows of the output: those of the step, or pairs of the groups.
     auto outputAt = [&](Value row, Value panel) {
       Value to = kernel.rowAddress(output, row, rowBytes(spec.emb));
       return kernel.rowAddress(to, kernel.add(firstPanel, panel), rowBytes(1));
     };
     auto forOutputs = [&](llvm::function_ref<void(Value)> body) {
-      kernel.loop(kernel.index(0), kernel.rows, 1, [&](Value row) {
+      kernel.loop(kernel.index(0), outputRows, 1, [&](Value row) {
         kernel.loop(kernel.index(0), count, 1, [&](Value panel) { body(outputAt(row, panel)); });
       });
     };
-    forOutputs([&](Value address) { kernel.store(kernel.splat(0.0f), address); });
+    if (!spec.accumulate)
+      forOutputs([&](Value address) { kernel.store(kernel.splat(0.0f), address); });
     // Active experts ascend, so every row adds its experts in ascending order.
     kernel.loop(kernel.index(0), groups.activeCount(), 1, [&](Value active) {
       Value start = groups.firstPosition(active);
@@ -126,6 +129,8 @@ void emitDownCombine(KernelBuilder &kernel) {
         product->emit(matrix, firstPanel, count, rows, input, result);
         product->forResults(result, rows, count, [&](Value row, Value panel, Value down) {
           Value pair = groups.pair(kernel.add(position, row));
+          if (spec.separate)
+            return kernel.store(down, outputAt(pair, panel));
           Value gate = kernel.load(kernel.f32, kernel.rowAddress(gates, pair, 4));
           gate = kernel.broadcast(roundActivation(kernel, spec.numerics, gate));
           Value to = outputAt(groups.rowOfPair(pair), panel);
@@ -133,7 +138,7 @@ void emitDownCombine(KernelBuilder &kernel) {
         });
       });
     });
-    if (spec.numerics == Numerics::bf16)
+    if (spec.numerics == Numerics::bf16 && !spec.separate)
       forOutputs([&](Value address) {
         kernel.store(roundToBf16(kernel, kernel.load(kernel.floats, address)), address);
       });

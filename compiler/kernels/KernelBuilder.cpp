@@ -22,7 +22,7 @@ KernelBuilder::KernelBuilder(ModuleOp module, StringRef symbol, const KernelSpec
   begin = entryBlock->getArgument(2);
   end = entryBlock->getArgument(3);
   scratchBase = entryBlock->getArgument(4);
-  for (int64_t i = 0; i < operandCount(spec.op); ++i)
+  for (int64_t i = 0; i < operandCount(spec); ++i)
     operands.push_back(load(pointer, offset(buffers, 8 * i)));
   // In the order and at the offsets of GrokStepInfo. Loaded here because no
   // optimiser could move them over the stores of the body; unused ones vanish.

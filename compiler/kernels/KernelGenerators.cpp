@@ -19,6 +19,8 @@ static void emitBody(KernelBuilder &kernel) {
     return emitResidualNorm(kernel);
   case KernelOp::route:
     return emitRoute(kernel);
+  case KernelOp::mapExperts:
+    return emitMapExperts(kernel);
   case KernelOp::group:
     return emitGroup(kernel);
   case KernelOp::gateUp:

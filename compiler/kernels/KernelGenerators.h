@@ -21,6 +21,7 @@ void emitAttention(KernelBuilder &kernel);
 void emitLinear(KernelBuilder &kernel);
 void emitUnembed(KernelBuilder &kernel);
 void emitRoute(KernelBuilder &kernel);
+void emitMapExperts(KernelBuilder &kernel);
 void emitGroup(KernelBuilder &kernel);
 void emitGateUp(KernelBuilder &kernel);
 void emitDownCombine(KernelBuilder &kernel);

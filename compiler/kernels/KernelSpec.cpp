@@ -15,7 +15,7 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 12> opTable = {{{"embed", 3},
+static constexpr std::array<OpRow, 13> opTable = {{{"embed", 3},
                                                    {"rms_norm", 3},
                                                    {"qkv", 10},
                                                    {"attention", 3},
@@ -26,11 +26,16 @@ static constexpr std::array<OpRow, 12> opTable = {{{"embed", 3},
                                                    {"gate_up", 7},
                                                    {"down_combine", 6},
                                                    {"unembed", 4},
-                                                   {"quantize", 2}}};
+                                                   {"quantize", 2},
+                                                   {"map_experts", 3}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
-int64_t operandCount(KernelOp op) { return opTable[static_cast<size_t>(op)].operands; }
+int64_t operandCount(const KernelSpec &spec) {
+  // The number of pairs, which is that of the tiles, stands in the groups.
+  const bool readsGroups = spec.op == KernelOp::quantize && spec.selected;
+  return opTable[static_cast<size_t>(spec.op)].operands + readsGroups;
+}
 
 std::optional<KernelOp> kernelOpNamed(const std::string &name) {
   for (size_t i = 0; i < opTable.size(); ++i)
@@ -186,6 +191,10 @@ std::string canonicalText(const KernelSpec &spec) {
   case KernelOp::gateUp:
   case KernelOp::downCombine:
     addExpertFields(writer, spec);
+    if (spec.accumulate)
+      writer.add("accumulate", spec.accumulate);
+    if (spec.separate)
+      writer.add("separate", spec.separate);
     writer.addWeight(spec.weight);
     writer.addForm(spec);
     break;
@@ -200,6 +209,12 @@ std::string canonicalText(const KernelSpec &spec) {
   case KernelOp::quantize:
     writer.add("in", spec.in);
     writer.add("unit", spec.weight.unit);
+    if (spec.selected)
+      writer.add("selected", spec.selected);
+    break;
+  case KernelOp::mapExperts:
+    writer.add("experts", spec.experts);
+    writer.add("selected", spec.selected);
     break;
   }
   return writer.text;
@@ -300,7 +315,6 @@ public:
   void routing() {
     dimension("experts", spec.experts, 256);
     dimension("selected", spec.selected, 256);
-    require(spec.selected <= spec.experts, "selected exceeds experts");
   }
 
   const KernelSpec &spec;
@@ -325,6 +339,8 @@ static void checkMatmul(Checker &check, const KernelSpec &spec) {
     check.dimension("ffn", spec.ffn);
     check.routing();
     check.contraction(spec.op == KernelOp::gateUp ? spec.emb : spec.ffn);
+    check.require(!spec.accumulate || spec.separate || spec.numerics != Numerics::bf16,
+                  "bf16 numerics rounds whole sums only: no accumulate");
   }
 }
 
@@ -354,6 +370,7 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   case KernelOp::route:
     check.dimension("emb", spec.emb);
     check.routing();
+    check.require(spec.selected <= spec.experts, "selected exceeds experts");
     break;
   case KernelOp::group:
     check.dimension("ffn", spec.ffn);
@@ -369,6 +386,9 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   case KernelOp::quantize:
     check.contraction(spec.in);
     check.require(spec.weight.unit % 4 == 0, "unit is no multiple of 4");
+    break;
+  case KernelOp::mapExperts:
+    check.routing();
     break;
   }
   return check.problem;

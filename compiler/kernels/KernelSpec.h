@@ -22,7 +22,8 @@ enum class KernelOp {
   gateUp,
   downCombine,
   unembed,
-  quantize
+  quantize,
+  mapExperts
 };
 
 /// What a page of the key/value cache holds; i8 has a float32 scale per
@@ -75,9 +76,12 @@ struct KernelSpec {
   int64_t in = 0, out = 0; // linear: K and N; quantize: K
   int64_t vocab = 0;       // V
   int64_t qHeads = 0, kvHeads = 0, headDim = 0;
-  int64_t ffn = 0; // F
-  int64_t experts = 0, selected = 0;
-  int64_t layers = 0; // for the page stride
+  int64_t ffn = 0;        // F
+  int64_t experts = 0;    // that the op has the weights of; route, mapExperts: all
+  int64_t selected = 0;   // choices of a row; quantize: set if rows are pairs of a `group`
+  int64_t accumulate = 0; // downCombine: 1 = add to the output
+  int64_t separate = 0;   // downCombine: 1 = [row][choice][E], neither weighted nor summed
+  int64_t layers = 0;     // for the page stride
   int64_t pageTokens = 0;
   int64_t maxContext = 0; // rows of the rope table
   int64_t keySlice = 256; // attention: positions per slice
@@ -102,8 +106,8 @@ std::optional<CacheElement> cacheElementNamed(std::string_view name);
 int64_t bytesOf(CacheElement element);
 const char *nameOf(WeightFormat::Element element);
 
-/// Launch operands of the op, in the order of the kernel ABI.
-int64_t operandCount(KernelOp op);
+/// Launch operands of the kernel, in the order of its ABI.
+int64_t operandCount(const KernelSpec &spec);
 
 /// Inputs of the op's matrix product, or of what `quantize` makes rows for.
 int64_t contractionOf(const KernelSpec &spec);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// route: the router's softmax and its top experts per row. group: rows sorted
-// by expert, so that each expert's weights are read once.
+// route: the router's softmax and its top experts per row. map_experts: their
+// places among the local experts. group: rows sorted by expert, so that each
+// expert's weights are read once.
 #include "compiler/kernels/GroupsLayout.h"
 #include "compiler/kernels/KernelGenerators.h"
 #include "compiler/kernels/VectorMath.h"
@@ -99,6 +100,18 @@ void emitRoute(KernelBuilder &kernel) {
   });
 }
 
+void emitMapExperts(KernelBuilder &kernel) {
+  const int64_t selected = kernel.spec.selected;
+  kernel.forTiles([&](Value row) {
+    Value experts = kernel.rowAddress(kernel.operand(0), row, selected * 4);
+    Value places = kernel.rowAddress(kernel.operand(2), row, selected * 4);
+    kernel.loop(kernel.index(0), kernel.index(selected), 1, [&](Value choice) {
+      Value slot = kernel.rowAddress(kernel.operand(1), kernel.entry(experts, choice), 4);
+      kernel.store(kernel.load(kernel.i32, slot), kernel.rowAddress(places, choice, 4));
+    });
+  });
+}
+
 void emitGroup(KernelBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
   const GroupsLayout layout(spec.experts);
@@ -126,6 +139,7 @@ void emitGroup(KernelBuilder &kernel) {
     Values totals = kernel.loop(zero, kernel.index(spec.experts), 1, {zero, zero}, addExpert);
     put(layout.offsets, totals[0], totals[1]);
     put(layout.activeCount, zero, totals[0]);
+    put(layout.pairCount, zero, totals[1]);
     const int64_t blocks = (panelsOf(spec.ffn) + spec.tilePanels - 1) / spec.tilePanels;
     put(layout.tileCount, zero, kernel.mul(totals[0], blocks));
   });

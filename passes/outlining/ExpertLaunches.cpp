@@ -39,7 +39,7 @@ LogicalResult StepOutliner::outline(RouteOp op) {
 }
 
 /// The rows of each expert, from which the expert matmuls take their tiles:
-/// active experts, tiles of gate_up, ids, offsets, pairs (row, choice).
+/// active experts, tiles of gate_up, pairs, ids, offsets, pairs (row, choice).
 FailureOr<Value> StepOutliner::groupRows(Operation *op, Value experts, const ExpertShape &shape) {
   Value &groups = groupings[{experts, shape.ffn}];
   if (groups)
@@ -48,7 +48,7 @@ FailureOr<Value> StepOutliner::groupRows(Operation *op, Value experts, const Exp
   if (failed(chosenExperts))
     return failure();
   int64_t pairs = bucket.getMaxRows() * shape.selected;
-  auto type = RankedTensorType::get({3 + 2 * shape.experts + pairs},
+  auto type = RankedTensorType::get({4 + 2 * shape.experts + pairs},
                                     IntegerType::get(op->getContext(), 32));
   groups = bucket.addBuffer(op->getLoc(), shape.layer, "groups", type);
   KernelParams params = makeParams();

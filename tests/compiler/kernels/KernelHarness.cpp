@@ -56,16 +56,19 @@ GrokStepInfo Step::info() const {
 // ---- kernels
 
 LoadedImage::LoadedImage(const std::vector<uint8_t> &image) {
-  int file = memfd_create("kernels", MFD_CLOEXEC);
+  // Open as long as it is loaded: dlopen takes one path to be one library.
+  file = memfd_create("kernels", MFD_CLOEXEC);
   if (write(file, image.data(), image.size()) != static_cast<ssize_t>(image.size()))
     throw std::runtime_error("cannot write the shared object");
   library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
-  close(file);
   if (!library)
     throw std::runtime_error(dlerror());
 }
 
-LoadedImage::~LoadedImage() { dlclose(library); }
+LoadedImage::~LoadedImage() {
+  dlclose(library);
+  close(file);
+}
 
 GrokKernel LoadedImage::find(const std::string &symbol) const {
   void *address = dlsym(library, symbol.c_str());

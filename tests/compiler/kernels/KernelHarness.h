@@ -23,6 +23,7 @@ public:
   explicit Buffer(size_t bytes);
   static Buffer ofWords(int64_t count) { return Buffer(count * 4); }
   Buffer(Buffer &&) = default;
+  Buffer &operator=(Buffer &&) = default;
 
   void *data() const { return memory.get() + guardBytes; }
   size_t size() const { return bytes; }
@@ -62,6 +63,7 @@ public:
   GrokKernel find(const std::string &symbol) const;
 
 private:
+  int file;
   void *library;
 };
 

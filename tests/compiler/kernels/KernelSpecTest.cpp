@@ -73,6 +73,28 @@ TEST(KernelSpecTest, textNamesWhatTheOpUses) {
             "slices=2 form=gemv");
 }
 
+// Kernels of equal text are made once, so what changes the code must show.
+TEST(KernelSpecTest, textTellsFormsOfDownCombineApart) {
+  KernelSpec plain;
+  plain.op = KernelOp::downCombine;
+  KernelSpec adding = plain, apart = plain;
+  adding.accumulate = 1;
+  apart.separate = 1;
+  EXPECT_NE(canonicalText(plain), canonicalText(adding));
+  EXPECT_NE(canonicalText(plain), canonicalText(apart));
+  EXPECT_NE(canonicalText(adding), canonicalText(apart));
+}
+
+TEST(KernelSpecTest, quantizeOfPairsTakesTheGroups) {
+  KernelSpec spec;
+  spec.op = KernelOp::quantize;
+  EXPECT_EQ(operandCount(spec), 2);
+  std::string ofRows = canonicalText(spec);
+  spec.selected = 2;
+  EXPECT_EQ(operandCount(spec), 3);
+  EXPECT_NE(canonicalText(spec), ofRows);
+}
+
 TEST(KernelSpecTest, textIgnoresWhatTheOpDoesNotUse) {
   KernelSpec a = linearSpec(), b = linearSpec();
   b.vocab = 1000;

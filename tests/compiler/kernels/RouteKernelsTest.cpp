@@ -100,9 +100,45 @@ TEST_P(RouteKernels, groupSortsPairsByExpertThenRow) {
   };
   EXPECT_EQ(words[layout.activeCount], 3);
   EXPECT_EQ(words[layout.tileCount], 3 * 6); // 22 panels of 344 columns, 4 a tile
+  EXPECT_EQ(words[layout.pairCount], 10);
   EXPECT_EQ(part(layout.ids, 3), (std::vector<int32_t>{1, 3, 6}));
   EXPECT_EQ(part(layout.offsets, 4), (std::vector<int32_t>{0, 3, 6, 10}));
   EXPECT_EQ(part(layout.pairs, 10), (std::vector<int32_t>{1, 2, 8, 3, 4, 7, 0, 5, 6, 9}));
+}
+
+TEST_P(RouteKernels, groupLeavesOutPairsOfExpertsElsewhere) {
+  KernelSpec spec = specOf(KernelOp::group, 32, 1, 2); // fewer experts than choices
+  GroupsLayout layout(1);
+  Buffer experts = Buffer::ofWords(8), groups = Buffer::ofWords(layout.length(4, 2));
+  LoadedKernels kernels({{"group", spec}}, GetParam());
+  const int32_t *words = groups.words();
+  std::fill_n(experts.words(), 8, -1);
+  kernels.run("group", {experts.data(), groups.data()}, Step::ofRows(4), 0, 1);
+  for (int64_t count : {layout.activeCount, layout.tileCount, layout.pairCount, layout.offsets})
+    EXPECT_EQ(words[count], 0);
+  experts.words()[3] = experts.words()[6] = 0;
+  kernels.run("group", {experts.data(), groups.data()}, Step::ofRows(4), 0, 1);
+  EXPECT_EQ(words[layout.activeCount], 1);
+  EXPECT_EQ(words[layout.tileCount], 6);
+  EXPECT_EQ(words[layout.pairCount], 2);
+  EXPECT_EQ(words[layout.offsets + 1], 2);
+  EXPECT_EQ(words[layout.pairs], 3);
+  EXPECT_EQ(words[layout.pairs + 1], 6);
+  EXPECT_TRUE(groups.isGuardIntact());
+}
+
+TEST_P(RouteKernels, mapExpertsGivesPlacesOrNone) {
+  KernelSpec spec = specOf(KernelOp::mapExperts, 32, 4, 2);
+  Buffer experts = Buffer::ofWords(6), slots = Buffer::ofWords(4), places = Buffer::ofWords(6);
+  const int32_t chosen[] = {0, 1, 2, 3, 3, 0}, slotOf[] = {-1, 0, -1, 1};
+  std::copy(std::begin(chosen), std::end(chosen), experts.words());
+  std::copy(std::begin(slotOf), std::end(slotOf), slots.words());
+  LoadedKernels({{"map", spec}}, GetParam())
+      .run("map", {experts.data(), slots.data(), places.data()}, Step::ofRows(3), 1, 3);
+  EXPECT_TRUE(places.isGuardIntact());
+  // Row 0 is no tile of this run.
+  EXPECT_EQ(std::vector<int32_t>(places.words(), places.words() + 6),
+            (std::vector<int32_t>{0, 0, -1, 1, 1, -1}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, RouteKernels, ::testing::ValuesIn(hostLevels()),

@@ -69,8 +69,8 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK: %[[GATES:.*]] = plan.buffer "layer0.gates" : <tensor<?x2xf32>>
 // CHECK: %[[EXPERTS:.*]] = plan.buffer "layer0.experts" : <tensor<?x2xi32>>
 // CHECK: plan.launch @[[ROUTE]] "layer0.route"(%[[X2]], %router_w, %[[GATES]], %[[EXPERTS]]) tiles <per_row = 1, max = 1> uses [<read, rows>, <read, whole>, <write, rows>, <write, rows>]
-// 3 + 2 * 8 experts + 1 row * 2 choices.
-// CHECK: %[[GROUPS:.*]] = plan.buffer "layer0.groups" : <tensor<21xi32>>
+// 4 + 2 * 8 experts + 1 row * 2 choices.
+// CHECK: %[[GROUPS:.*]] = plan.buffer "layer0.groups" : <tensor<22xi32>>
 // CHECK: plan.launch @[[GROUP]] "layer0.group"(%[[EXPERTS]], %[[GROUPS]]) tiles <constant = 1, max = 1> uses [<read, whole>, <write, whole>]
 // CHECK: %[[Y:.*]] = plan.buffer "layer0.gate_up" : <tensor<?x2x256xf32>>
 // Two experts can be active for one row: 2 * 16 panels / 4.
@@ -86,7 +86,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK: plan.launch @[[EMBED]] "embed"{{.*}} tiles <per_row = 1, max = 512>
 // CHECK: plan.launch @qkv_1 "layer0.qkv"
 // CHECK: plan.launch @[[ATTENTION]] "layer0.attention"{{.*}} tiles <per_row = 2, max = 1024>
-// CHECK: plan.buffer "layer0.groups" : <tensor<1043xi32>>
+// CHECK: plan.buffer "layer0.groups" : <tensor<1044xi32>>
 // CHECK: plan.launch @gate_up_1 {{.*}} tiles <operand = 5, element = 1, max = 32>
 func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !cache) -> (tensor<?x512xf32>, !cache) {
   %table = grok.weight "language_model/in_out_embed/embeddings" : !table
