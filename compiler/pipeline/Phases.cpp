@@ -6,6 +6,7 @@
 #include "passes/memory/Passes.h"
 #include "passes/outlining/Passes.h"
 #include "passes/quantization/Passes.h"
+#include "passes/sharding/Passes.h"
 
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
@@ -81,6 +82,7 @@ void compiler::registerPipelines() {
   registerFusionPasses();
   registerOutliningPasses();
   registerMemoryPasses();
+  registerShardingPasses();
   PassPipelineRegistration<ToPlanOptions>(
       "grok-to-plan", "Quantize, fuse, outline kernels and assign memory",
       [](OpPassManager &passes, const ToPlanOptions &chosen) {

@@ -2,6 +2,8 @@
 // Registration of the grok dialect, its types and attributes.
 #include "dialects/grok/GrokDialect.h"
 
+#include "dialects/grok/Factors.h"
+
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Shard/IR/ShardDialect.h"
+#include "mlir/Dialect/Shard/Interfaces/ShardingInterface.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
@@ -22,6 +24,9 @@ struct Cost {
   int64_t cacheBytes = 0;      // keys and values read and written
   int64_t flops = 0;           // a multiply-add counts as two
 };
+
+/// The `shard.grid` of one stage's ranks. Axis 0 is ep; the others make up tp.
+inline constexpr llvm::StringLiteral ranksGrid = "ranks";
 
 /// Whether `type` can hold a weight: a static ranked tensor, of f32 or bf16
 /// values without encoding or of i8 codes under a FormatAttr.

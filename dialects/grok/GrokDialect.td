@@ -30,6 +30,7 @@ def Grok_Dialect : Dialect {
     `grok.sharding`, and `grok.reproducible` if its sums must not depend on how
     many ranks there are.
   }];
+  let dependentDialects = ["::mlir::shard::ShardDialect"];
   let hasOperationAttrVerify = 1;
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;

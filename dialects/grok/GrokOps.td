@@ -7,13 +7,45 @@
 
 include "dialects/grok/GrokDialect.td"
 include "dialects/grok/GrokInterfaces.td"
+include "mlir/Dialect/Shard/Interfaces/ShardingInterface.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 include "mlir/IR/OpAsmInterface.td"
 
+/// How an op is split over ranks follows from its entry in Factors.cpp.
 class Grok_Op<string mnemonic, list<Trait> traits = []>
     : Op<Grok_Dialect, mnemonic,
-         traits # [Pure, DeclareOpInterfaceMethods<Grok_CostInterface>]>;
+         traits # [Pure, DeclareOpInterfaceMethods<Grok_CostInterface>,
+                   ShardingInterface]> {
+  let extraClassDeclaration = [{
+    ::llvm::SmallVector<::mlir::utils::IteratorType> getLoopIteratorTypes();
+    ::llvm::SmallVector<::mlir::shard::ReductionKind> getReductionLoopIteratorKinds();
+    ::llvm::SmallVector<::mlir::AffineMap> getIndexingMaps();
+    ::mlir::LogicalResult partition(::llvm::ArrayRef<::mlir::Value> operands,
+                                    ::llvm::ArrayRef<::mlir::shard::Sharding> operandShardings,
+                                    ::llvm::ArrayRef<::mlir::shard::Sharding> resultShardings,
+                                    ::mlir::IRMapping &mapping,
+                                    ::mlir::SymbolTableCollection &symbols,
+                                    ::mlir::OpBuilder &builder);
+  }];
+  let extraClassDefinition = [{
+    ::llvm::SmallVector<::mlir::utils::IteratorType> $cppClass::getLoopIteratorTypes() {
+      return loopsOf(*this);
+    }
+    ::llvm::SmallVector<::mlir::shard::ReductionKind> $cppClass::getReductionLoopIteratorKinds() {
+      return reductionsOf(*this);
+    }
+    ::llvm::SmallVector<::mlir::AffineMap> $cppClass::getIndexingMaps() { return mapsOf(*this); }
+    ::mlir::LogicalResult $cppClass::partition(
+        ::llvm::ArrayRef<::mlir::Value> operands,
+        ::llvm::ArrayRef<::mlir::shard::Sharding> operandShardings,
+        ::llvm::ArrayRef<::mlir::shard::Sharding> resultShardings, ::mlir::IRMapping &mapping,
+        ::mlir::SymbolTableCollection &symbols, ::mlir::OpBuilder &builder) {
+      return partitionOp(*this, operands, operandShardings, resultShardings, mapping, symbols,
+                         builder);
+    }
+  }];
+}
 
 /// Activations: float32, or bfloat16 in the literal mode.
 def Grok_Activation : RankedTensorOf<[F32, BF16]>;

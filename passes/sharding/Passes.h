@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The shard phase: one model becomes the local programs of its ranks.
+#pragma once
+
+#include "dialects/grok/GrokDialect.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Shard/IR/ShardOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+#include "mlir/Pass/PassManager.h"
+
+namespace grok {
+
+#define GEN_PASS_DECL
+#include "passes/sharding/Passes.h.inc"
+
+/// The whole phase for a sharding like "tp4.pp2" (`grok-shard`). With "" the
+/// module must carry `grok.sharding`; a module of one rank stays as it is but
+/// for that attribute.
+void buildShardingPipeline(mlir::OpPassManager &pipeline, llvm::StringRef sharding);
+
+/// Registers every pass of this folder and the pipeline `grok-shard`.
+void registerShardingPasses();
+
+} // namespace grok
