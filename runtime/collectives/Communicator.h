@@ -84,6 +84,8 @@ public:
   void setDeadline(std::chrono::milliseconds deadline) { rules.deadline = deadline; }
   /// Outside of steps (loading, idling) no deadline counts. True at first.
   void setInStep(bool inStep) { rules.activity.inStep.store(inStep, std::memory_order_relaxed); }
+  /// Did an operation fail for want of a peer, not for what it was asked?
+  bool peerFailed() const { return rules.peerFailed.load(); }
   const Activity &activity() const { return rules.activity; }
 
 protected:

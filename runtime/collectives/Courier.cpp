@@ -130,7 +130,8 @@ Result<void> Courier::wait(std::vector<Started> operations, const char *collecti
 }
 
 tl::unexpected<std::string> Courier::named(int peer, const char *collective,
-                                           const std::string &error) const {
+                                           const std::string &error) {
+  rules.peerFailed = true;
   return fail(rules.nameOf(peer), " ", error, ", in ", collective, " of \"",
               rules.activity.operation.load(std::memory_order_relaxed), "\"");
 }

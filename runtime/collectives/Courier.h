@@ -57,8 +57,7 @@ private:
   Result<void> testAll(std::vector<Started> &operations, const char *collective);
   Result<void> retire();
   void keepMoving();
-  tl::unexpected<std::string> named(int peer, const char *collective,
-                                    const std::string &error) const;
+  tl::unexpected<std::string> named(int peer, const char *collective, const std::string &error);
 
   std::unique_ptr<Transport> transport;
   WaitRules &rules;

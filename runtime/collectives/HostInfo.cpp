@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/collectives/HostInfo.h"
+#include <fstream>
 #include <sched.h>
 #include <unistd.h>
 
@@ -13,6 +14,12 @@ std::string hostName() {
   if (gethostname(name, sizeof(name) - 1) != 0)
     return "unknown";
   return name;
+}
+
+std::string bootId() {
+  std::string id;
+  std::getline(std::ifstream("/proc/sys/kernel/random/boot_id"), id);
+  return id;
 }
 
 std::chrono::microseconds spinTimeFor(int ranksOnHost) {

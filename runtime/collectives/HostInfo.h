@@ -10,6 +10,9 @@ namespace grok::runtime {
 /// This machine's name, for messages.
 std::string hostName();
 
+/// Different on every host and after every start of its kernel; "" if unknown.
+std::string bootId();
+
 /// How long a rank spins before it parks: not at all where the ranks of the host
 /// outnumber its processors, since a spinning rank would keep the one it waits
 /// for from running.

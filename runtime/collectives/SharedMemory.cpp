@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/collectives/SharedMemory.h"
+#include "runtime/collectives/HostInfo.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <fstream>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -12,9 +12,9 @@ namespace grok::runtime {
 
 static constexpr size_t nonceBytes = 4096; // a page, so that the rest is aligned
 
-static std::array<char, 40> readBootId() {
+static std::array<char, 40> thisBoot() {
   std::array<char, 40> id = {};
-  std::ifstream("/proc/sys/kernel/random/boot_id").read(id.data(), id.size() - 1);
+  bootId().copy(id.data(), id.size() - 1);
   return id;
 }
 
@@ -43,7 +43,7 @@ Result<SharedMemory> SharedMemory::create(size_t bytes) {
   SharedMemory made;
   made.descriptor = owned(memfd_create("grok-window", MFD_CLOEXEC));
   made.offered = {
-      readBootId(), static_cast<uint64_t>(getpid()), *made.descriptor, bytes + nonceBytes, {}};
+      thisBoot(), static_cast<uint64_t>(getpid()), *made.descriptor, bytes + nonceBytes, {}};
   if (*made.descriptor < 0 ||
       ftruncate(*made.descriptor, static_cast<off_t>(made.offered.bytes)) != 0 ||
       getrandom(made.offered.nonce.data(), sizeof(made.offered.nonce), 0) < 0)
@@ -59,7 +59,7 @@ Result<SharedMemory> SharedMemory::create(size_t bytes) {
 Result<SharedMemory> SharedMemory::map(const SharedMemoryOffer &offer) {
   if (offer.descriptor < 0 || offer.bytes <= nonceBytes)
     return fail("no shared memory is offered");
-  if (offer.bootId != readBootId())
+  if (offer.bootId != thisBoot())
     return fail("the memory is another host's");
   // The number may mean another process in our container: the nonce tells.
   const std::string path =

@@ -51,14 +51,17 @@ bool Wait::spin() {
 }
 
 Result<void> Wait::check() {
-  if (rules.abort->raised())
+  if (rules.abort->raised()) {
+    rules.peerFailed = true;
     return fail(rules.abort->reason());
+  }
   if (kind == Kind::idle || !rules.activity.inStep.load(std::memory_order_relaxed)) {
     countedFrom = Clock::now();
     return {};
   }
   if (Clock::now() - countedFrom < rules.deadline)
     return {};
+  rules.peerFailed = true;
   return fail(rules.nameOf(peer), " did not answer within ",
               static_cast<double>(rules.deadline.count()) / 1000, " s: ", rules.nameOf(rules.rank),
               " waits in ", collective, " of \"",

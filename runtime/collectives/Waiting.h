@@ -41,6 +41,7 @@ struct WaitRules {
   std::chrono::milliseconds deadline{8000};
   std::chrono::microseconds spin{100}; // 0 where the ranks outnumber the processors
   std::shared_ptr<AbortFlag> abort = std::make_shared<AbortFlag>();
+  std::atomic<bool> peerFailed = false; // a wait ended by an error
   Activity activity;
 
   /// "rank 2 (host x)"
