@@ -22,15 +22,22 @@ static double choose(int64_t n, int64_t k) {
 /// Probability of each number of distinct experts after `rows` rows: a chain of
 /// rows, each of which adds new ones by the hypergeometric distribution.
 static std::vector<double> distinctDistribution(int64_t experts, int64_t selected, int64_t rows) {
-  std::vector<double> now(static_cast<size_t>(experts) + 1, 0.0);
+  const auto size = static_cast<size_t>(experts) + 1;
+  const auto most = static_cast<size_t>(selected) + 1;
+  std::vector<double> chance(size * most, 0.0); // [seen, fresh]
+  for (size_t seen = 0; seen < size; ++seen)
+    for (size_t fresh = 0; fresh < most && seen + fresh < size; ++fresh)
+      chance[seen * most + fresh] = choose(experts - int64_t(seen), int64_t(fresh)) *
+                                    choose(int64_t(seen), selected - int64_t(fresh)) /
+                                    choose(experts, selected);
+  std::vector<double> now(size, 0.0);
   now[0] = 1;
   constexpr double certain = 1 - 1e-14;
   for (int64_t row = 0; row < rows && now.back() < certain; ++row) {
-    std::vector<double> next(now.size(), 0.0);
-    for (int64_t seen = 0; seen <= experts; ++seen)
-      for (int64_t fresh = 0; fresh <= std::min(selected, experts - seen); ++fresh)
-        next[size_t(seen + fresh)] += now[size_t(seen)] * choose(experts - seen, fresh) *
-                                      choose(seen, selected - fresh) / choose(experts, selected);
+    std::vector<double> next(size, 0.0);
+    for (size_t seen = 0; seen < size; ++seen)
+      for (size_t fresh = 0; fresh < most && seen + fresh < size; ++fresh)
+        next[seen + fresh] += now[seen] * chance[seen * most + fresh];
     now = std::move(next);
   }
   return now;

@@ -40,7 +40,7 @@ struct Machine {
   double memoryBytes = 0;              // of a device; of the node if its cores are shared
   double reservedBytes = 0;            // of it, for the driver
   double communicatorBytes = 0;        // of it, if there is more than one rank
-  double budgetBytes = 0;       // a rank may take no more; 0 = what is there
+  double budgetBytes = 0;              // a rank may take no more; 0 = what is there
   double bandwidth = 0;                // bytes per second
   double nodeBandwidth = 0;            // of all cores together, if they are shared
   double bandwidthShare = 1;           // of it that kernels reach

@@ -3,7 +3,7 @@
 
 #include <array>
 #include <cmath>
-#include <cstdio>
+#include <iomanip>
 
 namespace grok::search {
 
@@ -76,10 +76,10 @@ WeightFormat mixFormats(const WeightFormat &low, const WeightFormat &high, doubl
   };
   mix.experts.bits = average(bitsOf(low.experts), bitsOf(high.experts));
   mix.experts.multiplierRows = 0;
-  char name[32];
-  std::snprintf(name, sizeof name, "%s+%s(%.2f)", low.name.c_str(), high.name.c_str(),
-                mix.experts.bits);
-  mix.name = name;
+  std::ostringstream name;
+  name << low.name << '+' << high.name << '(' << std::fixed << std::setprecision(2)
+       << mix.experts.bits << ')';
+  mix.name = name.str();
   return mix;
 }
 

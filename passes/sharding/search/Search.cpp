@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Search.h"
 
-#include "passes/sharding/search/Bounds.h"
+#include "passes/sharding/search/Families.h"
 
 #include <algorithm>
 #include <limits>
@@ -18,12 +18,6 @@ bool ranksBefore(const Plan &left, const Plan &right) {
 }
 
 namespace {
-struct Family {
-  Sharding sharding;
-  const WeightFormat *format = nullptr;
-  double bound = 0, leastBytes = 0;
-};
-
 class Search {
 public:
   Search(const ModelShape &model, Machine given, const Workload &workload, const Limits &limits)
@@ -35,7 +29,6 @@ public:
   Result<RankedPlans> run(const std::vector<WeightFormat> &formats);
 
 private:
-  std::vector<Family> listFamilies(const std::vector<WeightFormat> &formats) const;
   Result<void> explainEmpty() const;
   void evaluateFamily(const Family &family);
   void keep(Plan plan);
@@ -48,30 +41,6 @@ private:
   RankedPlans ranked;
 };
 } // namespace
-
-static bool isWanted(int64_t given, int64_t size) { return given == 0 || given == size; }
-
-std::vector<Family> Search::listFamilies(const std::vector<WeightFormat> &formats) const {
-  const ModelShape &model = costs.model;
-  const int64_t devices = machine.devices();
-  std::vector<Family> families;
-  for (int64_t tp = 1; tp <= std::min(devices, model.queryHeads); ++tp)
-    for (int64_t ep = 1; isWanted(limits.tp, tp) && ep <= std::min(devices / tp, model.experts);
-         ++ep)
-      for (int64_t pp = 1;
-           isWanted(limits.ep, ep) && pp <= std::min(devices / (tp * ep), model.layers); ++pp) {
-        const Sharding sharding{tp, ep, pp, /*dp=*/1, {}};
-        if (!isWanted(limits.pp, pp) || !checkSharding(model, sharding))
-          continue;
-        for (const WeightFormat &format : formats)
-          families.push_back({sharding, &format, boundObjective(costs, sharding, format),
-                              boundMemory(costs, sharding, format)});
-      }
-  std::ranges::sort(families, {}, [](const Family &family) {
-    return std::tuple(family.bound, family.sharding.text(), family.format->name);
-  });
-  return families;
-}
 
 double Search::worstKept() const {
   return ranked.plans.size() < limits.top ? std::numeric_limits<double>::infinity()
@@ -92,20 +61,8 @@ void Search::keep(Plan plan) {
 }
 
 void Search::evaluateFamily(const Family &family) {
-  const int64_t batch = costs.workload.batch;
-  int64_t before = 0;
-  for (int64_t dp = 1; dp <= machine.devices() / family.sharding.ranks(); ++dp) {
-    const int64_t sequences = (batch + dp - 1) / dp;
-    // More replicas help only if some replica then has fewer sequences.
-    const bool isUseful = limits.dp ? dp == limits.dp : dp == 1 || sequences < before;
-    before = sequences;
-    if (!isUseful)
-      continue;
-    Sharding sharding = family.sharding;
-    sharding.dp = dp;
-    for (int64_t count : microBatchChoices(sharding.pp, sequences))
-      keep(costs.evaluate(sharding, *family.format, count));
-  }
+  for (Plan &plan : plansOf(family, costs, limits))
+    keep(std::move(plan));
 }
 
 void Search::prune(const Family &family, const char *rule) {
@@ -133,13 +90,11 @@ Result<RankedPlans> Search::run(const std::vector<WeightFormat> &formats) {
     return tl::unexpected(possible.error());
   ranked = {};
   const Family *smallest = nullptr;
-  const std::vector<Family> families = listFamilies(formats);
+  const std::vector<Family> families = listFamilies(costs, limits, formats);
   for (const Family &family : families) {
-    const double available =
-        machine.rankMemory(std::min(family.sharding.ranks(), machine.devicesPerNode));
     if (!smallest || family.leastBytes < smallest->leastBytes)
       smallest = &family;
-    if (family.leastBytes > available)
+    if (family.leastBytes > availableFor(family, machine))
       prune(family, "memory");
     else if (family.bound > worstKept())
       prune(family, "time");

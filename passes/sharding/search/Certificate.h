@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What proves a choice, and how far the machine's numbers may be wrong before
+// another one is better.
+#pragma once
+
+#include "passes/sharding/search/MachineNumbers.h"
+#include "passes/sharding/search/Search.h"
+
+namespace grok::search {
+
+/// One end of the interval in which a choice stands.
+struct Flip {
+  double value = 0;     // of the number
+  std::string sharding; // that is better beyond it
+  std::string weights;
+};
+
+/// A number and the interval around its value in which the choice stands while
+/// all other numbers stay. No flip: none within the factor of mostFactor.
+struct Interval {
+  std::string number;
+  double value = 0;
+  std::string source;
+  std::optional<Flip> below, above;
+};
+
+/// Numbers are tried down to 1/mostFactor and up to mostFactor times their value.
+inline constexpr double mostFactor = 16;
+/// A flip is found to this part of its value.
+inline constexpr double flipTolerance = 1e-4;
+
+struct Certificate {
+  RankedPlans ranked;
+  std::vector<Interval> intervals; // empty if no plan fits
+  /// Plans that a model error of +-10 % could put before the choice.
+  int64_t inseparable = 0;
+};
+
+/// Searches, then finds the intervals. All times are monotone in every number,
+/// so that between two tried values no plan can pass unseen: a rival is only
+/// passed over where the choice at its worst end is not slower than every rival
+/// at its best end.
+Result<Certificate> certify(const ModelShape &model, const Machine &machine,
+                            const Workload &workload, const Limits &limits);
+
+} // namespace grok::search
