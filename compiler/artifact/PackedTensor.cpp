@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 using namespace grok;
 using namespace grok::compiler;
@@ -64,6 +65,24 @@ uint64_t PackedTensor::contentBytes() const {
   return bytes;
 }
 
+void PackedTensor::placeOnRank(int64_t tensorRank, int64_t tensorRanks, int64_t expertRank,
+                               int64_t expertRanks) {
+  begin.assign(stored.size(), 0);
+  for (const Slice &slice : cuts) {
+    const int64_t number = slice.overExperts ? expertRank * slice.parts / expertRanks
+                                             : tensorRank * slice.parts / tensorRanks;
+    begin[slice.dim] = number * part[slice.dim];
+  }
+  if (stored.size() == 3 && part[0] != stored[0]) {
+    if (experts.empty()) {
+      experts.resize(part[0]);
+      std::iota(experts.begin(), experts.end(), 0);
+    }
+    for (int64_t &expert : experts)
+      expert += begin[0];
+  }
+}
+
 static bool readNumber(std::string_view text, int64_t &number) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc() && end == text.data() + text.size() && number > 0;
@@ -72,8 +91,11 @@ static bool readNumber(std::string_view text, int64_t &number) {
 bool compiler::readPacking(std::string_view text, PackedTensor &tensor) {
   using Packing = PackedTensor::Packing;
   tensor.packingText = text;
-  if (text == "scales16" || text == "vector16" || text == "rope") {
+  if (text == "scales16" || text == "vector16" || text == "rope" || text == "first16" ||
+      text == "slots") {
     tensor.packing = text == "rope"       ? Packing::rope
+                     : text == "first16"  ? Packing::first16
+                     : text == "slots"    ? Packing::slots
                      : text == "scales16" ? Packing::scales16
                                           : Packing::vector16;
     return true;
@@ -227,6 +249,13 @@ static void makeRope(const PackedTensor &tensor, std::byte *out) {
   }
 }
 
+static void makeSlots(const PackedTensor &tensor, std::byte *out) {
+  std::vector<int32_t> slots(tensor.shape[0], -1);
+  for (size_t place = 0; place < tensor.experts.size(); ++place)
+    slots[tensor.experts[place]] = static_cast<int32_t>(place);
+  std::memcpy(out, slots.data(), slots.size() * sizeof(int32_t));
+}
+
 void compiler::packChunk(const PackedTensor &tensor, std::span<const std::byte> source,
                          const PackedChunk &chunk, std::span<std::byte> out, int threads) {
   const int64_t scaleBytes = tensor.inputs() * tensor.outputs() * checkpoint::sizeOf(tensor.dtype);
@@ -248,5 +277,12 @@ void compiler::packChunk(const PackedTensor &tensor, std::span<const std::byte> 
     return;
   case PackedTensor::Packing::rope:
     return makeRope(tensor, out.data());
+  case PackedTensor::Packing::slots:
+    return makeSlots(tensor, out.data());
+  case PackedTensor::Packing::first16: {
+    const std::vector<int32_t> first(lanes, static_cast<int32_t>(tensor.begin[0]));
+    std::memcpy(out.data(), first.data(), out.size());
+    return;
+  }
   }
 }

@@ -20,7 +20,15 @@ struct PackedTensor {
     codes16,  // int4 or int3 matrix: [expert][16-column panel][panel's bytes]
     scales16, // scales: [expert][row group][columns, panels padded to 16]
     vector16, // vector padded to a multiple of 16
-    rope      // made here: [position][cos, sin][half head]
+    rope,     // made here: [position][cos, sin][half head]
+    first16,  // made here: 16 times the first row of the rank's part, int32
+    slots     // made here: of each expert its place among `experts` or -1, int32
+  };
+  /// Dimension `dim` of the stored tensor is cut into `parts` equal parts; the
+  /// ranks of an axis share them out.
+  struct Slice {
+    int64_t dim, parts;
+    bool overExperts; // the axis is ep, else tp
   };
 
   std::string name;
@@ -28,8 +36,9 @@ struct PackedTensor {
   Packing packing = Packing::vector16;
   std::string packingText; // "panel16.k4", "panel16.i4.g32"
   checkpoint::DType dtype = checkpoint::DType::f32;
+  bool isIndices = false;       // int32, made here; dtype then only gives the size
   std::vector<int64_t> shape;   // packed, panel padding included
-  std::vector<int64_t> logical; // as in the checkpoint
+  std::vector<int64_t> logical; // as in the checkpoint, or of the rank's part
   /// Which of the checkpoint's experts, in packed order; empty = all of them.
   std::vector<int64_t> experts;
   int64_t kPack = 1;
@@ -39,6 +48,12 @@ struct PackedTensor {
   bool transposed = false;    // stored [N, K] in the checkpoint
   int64_t rowGroups = 1, unit = 0, slices = 1;
   double ropeBase = 0; // rope only
+  // Of a tensor that several ranks share. For scales these describe the matrix.
+  std::vector<Slice> cuts;
+  std::vector<int64_t> stored; // shape in the checkpoint; empty = the rank has all of it
+  std::vector<int64_t> part;   // shape of the rank's part
+  std::vector<int64_t> begin;  // where it starts; may end behind `stored`: zeros
+  int64_t storedGroups = 1;    // row groups of `stored`
 
   uint64_t offset = 0; // in the weight file
   uint64_t bytes = 0;  // a multiple of 64
@@ -53,10 +68,16 @@ struct PackedTensor {
   /// Column of the logical matrix that stands in `lane` of `panel`, or -1.
   int64_t columnAt(int64_t panel, int64_t lane) const;
   uint64_t contentBytes() const; // without the final padding
+
+  /// Chooses the part of rank number `tensorRank` of `tensorRanks` on tp, and of
+  /// the same on ep.
+  void placeOnRank(int64_t tensorRank, int64_t tensorRanks, int64_t expertRank,
+                   int64_t expertRanks);
 };
 
 /// Sets packing, kPack, bits and multiplierRows from "panel16.k4",
-/// "panel16.i4.g32", "scales16", "vector16" or "rope"; false for other texts.
+/// "panel16.i4.g32", "scales16", "vector16", "rope", "first16" or "slots"; false
+/// for other texts.
 bool readPacking(std::string_view text, PackedTensor &tensor);
 
 /// A run of a packed tensor that is made at once: panels [firstPanel, lastPanel)

@@ -2,6 +2,7 @@
 // Kernel specifications and packed tensors out of a plan module.
 #include "compiler/artifact/PlanReading.h"
 
+#include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -88,6 +89,27 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
   return spec;
 }
 
+/// Which part of the stored tensor a rank packs.
+static LogicalResult readPart(plan::TensorOp op, PackedTensor &tensor) {
+  DictionaryAttr part = op.getPartAttr();
+  if (!part)
+    return success();
+  auto slices = part.getAs<ArrayAttr>("slices");
+  auto stored = part.getAs<TypeAttr>("stored");
+  auto shape = part.getAs<DenseI64ArrayAttr>("shape");
+  auto type = stored ? dyn_cast<RankedTensorType>(stored.getValue()) : RankedTensorType();
+  if (!slices || !type || !shape || type.getRank() != shape.size())
+    return op.emitOpError("expects slices, stored type and shape in its part");
+  tensor.stored = type.getShape();
+  tensor.part = shape.asArrayRef();
+  if (auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding()))
+    if (!format.getAlongLast())
+      tensor.storedGroups = type.getDimSize(type.getRank() - 2) / format.getGroupRows();
+  for (auto slice : slices.getAsRange<SliceAttr>())
+    tensor.cuts.push_back({slice.getDim(), slice.getParts(), slice.getAxis() == "ep"});
+  return success();
+}
+
 static FailureOr<PackedTensor> readTensor(plan::TensorOp op) {
   PackedTensor tensor;
   tensor.name = op.getSymName().str();
@@ -96,9 +118,10 @@ static FailureOr<PackedTensor> readTensor(plan::TensorOp op) {
     return op.emitOpError("has an unknown packing '") << op.getPacking() << "'";
   auto type = cast<RankedTensorType>(op.getType());
   Type element = type.getElementType();
-  tensor.dtype = element.isF32()    ? checkpoint::DType::f32
-                 : element.isBF16() ? checkpoint::DType::bf16
-                                    : checkpoint::DType::i8;
+  tensor.isIndices = element.isInteger(32);
+  tensor.dtype = element.isF32() || tensor.isIndices ? checkpoint::DType::f32
+                 : element.isBF16()                  ? checkpoint::DType::bf16
+                                                     : checkpoint::DType::i8;
   tensor.shape = type.getShape();
   tensor.logical = op.getLogical();
   tensor.columnGroup = op.getColumnGroup();
@@ -106,8 +129,12 @@ static FailureOr<PackedTensor> readTensor(plan::TensorOp op) {
   tensor.rowGroups = op.getRowGroups();
   tensor.unit = op.getUnit();
   tensor.slices = op.getSlices();
+  if (auto experts = op.getExperts())
+    tensor.experts = *experts;
   if (auto base = op.getRopeBaseAttr())
     tensor.ropeBase = base.getValueAsDouble();
+  if (failed(readPart(op, tensor)))
+    return failure();
   return tensor;
 }
 

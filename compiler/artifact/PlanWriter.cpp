@@ -2,6 +2,7 @@
 // plan dialect -> FlatBuffers, op by op.
 #include "compiler/artifact/PlanWriter.h"
 
+#include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
 #include "runtime/plan/plan_generated.h"
 #include "llvm/ADT/DenseMap.h"
@@ -13,7 +14,7 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::compiler;
 
-static constexpr uint32_t planFormatVersion = 1;
+static constexpr uint32_t planFormatVersion = 2;
 
 template <typename Container> static std::vector<uint8_t> toBytes(const Container &bytes) {
   auto *data = reinterpret_cast<const uint8_t *>(bytes.data());
@@ -29,12 +30,16 @@ public:
 
 private:
   std::unique_ptr<plan::ModelT> model();
-  std::unique_ptr<plan::LayoutT> layout(plan::LayoutOp op);
+  std::unique_ptr<plan::LayoutT> layout(StringRef name, const RankWeights &rank);
+  std::unique_ptr<plan::ProgramT> program(plan::ProgramOp op);
   std::unique_ptr<plan::BucketT> bucket(plan::BucketOp op);
   std::unique_ptr<plan::BufferT> buffer(Operation *op, int64_t maxRows);
+  std::unique_ptr<plan::LaunchT> collective(plan::CollectiveOp op,
+                                            const llvm::DenseMap<Value, int> &buffers);
   std::unique_ptr<plan::LaunchT> launch(plan::LaunchOp op,
                                         const llvm::DenseMap<Value, int> &buffers);
   void addKernels();
+  void addRanks();
   void addPage();
   void addCode();
   int64_t number(StringRef dictionary, StringRef name);
@@ -42,7 +47,8 @@ private:
   ModuleOp module;
   const PlanInputs &inputs;
   plan::PlanT result;
-  llvm::StringMap<int> kernelIndex, tensorIndex;
+  llvm::StringMap<int> kernelIndex, tensorIndex; // tensors of the program being built
+  const RankWeights *weights = nullptr;          // of one of the program's ranks
 };
 } // namespace
 
@@ -93,19 +99,19 @@ static plan::DType dtypeOf(Type element) {
   return element.isBF16() ? plan::DType::bf16 : plan::DType::f32;
 }
 
-std::unique_ptr<plan::LayoutT> PlanBuilder::layout(plan::LayoutOp op) {
+std::unique_ptr<plan::LayoutT> PlanBuilder::layout(StringRef name, const RankWeights &rank) {
   auto layout = std::make_unique<plan::LayoutT>();
-  layout->name = op.getSymName().str();
-  const bool hasFile = !inputs.weightFile.name.empty();
-  layout->file = inputs.weightFile.name;
-  layout->file_bytes = inputs.weightFile.bytes;
-  layout->header_bytes = inputs.weightFile.headerBytes;
+  layout->name = name.str();
+  const bool hasFile = !rank.file.name.empty();
+  layout->file = rank.file.name;
+  layout->file_bytes = rank.file.bytes;
+  layout->header_bytes = rank.file.headerBytes;
   if (hasFile)
-    layout->header_sha256 = toBytes(inputs.weightFile.headerSha256);
-  for (const PackedTensor &tensor : inputs.tensors) {
+    layout->header_sha256 = toBytes(rank.file.headerSha256);
+  for (const PackedTensor &tensor : rank.tensors) {
     auto entry = std::make_unique<plan::WeightTensorT>();
     entry->name = tensor.name;
-    entry->dtype = dtypeOf(tensor.dtype);
+    entry->dtype = tensor.isIndices ? plan::DType::i32 : dtypeOf(tensor.dtype);
     entry->shape = tensor.shape;
     entry->offset = tensor.offset;
     entry->bytes = tensor.bytes;
@@ -116,7 +122,6 @@ std::unique_ptr<plan::LayoutT> PlanBuilder::layout(plan::LayoutOp op) {
     entry->row_groups = static_cast<int32_t>(tensor.rowGroups);
     entry->k_unit = static_cast<int32_t>(tensor.unit);
     entry->k_slices = static_cast<int32_t>(tensor.slices);
-    tensorIndex[tensor.name] = static_cast<int>(layout->tensors.size());
     layout->tensors.push_back(std::move(entry));
   }
   return layout;
@@ -154,7 +159,7 @@ std::unique_ptr<plan::BufferT> PlanBuilder::buffer(Operation *op, int64_t maxRow
         buffer->kind = plan::BufferKind::weight;
         buffer->name = weight.getTensor().getLeafReference().str();
         buffer->tensor = tensorIndex.lookup(buffer->name);
-        buffer->bytes = inputs.tensors[buffer->tensor].bytes;
+        buffer->bytes = weights->tensors[buffer->tensor].bytes;
       })
       .Case([&](plan::KVOp kv) {
         buffer->kind = plan::BufferKind::kv;
@@ -193,6 +198,30 @@ std::unique_ptr<plan::LaunchT> PlanBuilder::launch(plan::LaunchOp op,
   return launch;
 }
 
+std::unique_ptr<plan::LaunchT> PlanBuilder::collective(plan::CollectiveOp op,
+                                                       const llvm::DenseMap<Value, int> &buffers) {
+  auto launch = std::make_unique<plan::LaunchT>();
+  launch->kernel = -1;
+  launch->name = op.getName().str();
+  launch->layer = static_cast<int32_t>(op.getLayer().value_or(-1));
+  launch->collective = llvm::StringSwitch<plan::Collective>(op.getKind())
+                           .Case("all_gather", plan::Collective::all_gather)
+                           .Case("all_reduce", plan::Collective::all_reduce)
+                           .Case("send", plan::Collective::send)
+                           .Default(plan::Collective::receive);
+  for (auto axis : op.getOver().getAsRange<StringAttr>())
+    launch->over |= axis == "tp" ? plan::Axis::tp : axis == "ep" ? plan::Axis::ep : plan::Axis::pp;
+  for (Value value : op->getOperands()) {
+    auto operand = std::make_unique<plan::OperandT>();
+    operand->buffer = buffers.lookup(value);
+    operand->access =
+        value == op.getSource() ? plan::OperandAccess::read : plan::OperandAccess::write;
+    operand->range = plan::OperandRange::whole;
+    launch->operands.push_back(std::move(operand));
+  }
+  return launch;
+}
+
 std::unique_ptr<plan::BucketT> PlanBuilder::bucket(plan::BucketOp op) {
   auto bucket = std::make_unique<plan::BucketT>();
   bucket->max_rows = static_cast<int32_t>(op.getMaxRows());
@@ -201,6 +230,8 @@ std::unique_ptr<plan::BucketT> PlanBuilder::bucket(plan::BucketOp op) {
   for (Operation &inner : op.getBody().front()) {
     if (auto launchOp = dyn_cast<plan::LaunchOp>(inner)) {
       bucket->launches.push_back(launch(launchOp, buffers));
+    } else if (auto collectiveOp = dyn_cast<plan::CollectiveOp>(inner)) {
+      bucket->launches.push_back(collective(collectiveOp, buffers));
     } else if (inner.getNumResults() == 1) {
       buffers[inner.getResult(0)] = static_cast<int>(bucket->buffers.size());
       bucket->buffers.push_back(buffer(&inner, static_cast<int64_t>(op.getMaxRows())));
@@ -239,6 +270,42 @@ void PlanBuilder::addCode() {
   }
 }
 
+std::unique_ptr<plan::ProgramT> PlanBuilder::program(plan::ProgramOp op) {
+  auto program = std::make_unique<plan::ProgramT>();
+  program->name = op.getSymName().str();
+  program->stage = static_cast<int32_t>(op.getStage());
+  program->layers = static_cast<int32_t>(op.getLayers());
+  weights = &*llvm::find_if(inputs.ranks,
+                            [&](const RankWeights &rank) { return rank.stage == program->stage; });
+  tensorIndex.clear();
+  for (const PackedTensor &tensor : weights->tensors)
+    tensorIndex[tensor.name] = static_cast<int>(tensorIndex.size());
+  for (auto bucketOp : op.getBody().getOps<plan::BucketOp>())
+    program->buckets.push_back(bucket(bucketOp));
+  return program;
+}
+
+/// Programs stand in the order of their stages, layouts in that of the ranks of a
+/// replica; replicas share them.
+void PlanBuilder::addRanks() {
+  auto sharding = std::make_unique<plan::ShardingT>();
+  if (auto attr = module->getAttrOfType<ShardingAttr>("grok.sharding")) {
+    sharding->tp = static_cast<int32_t>(attr.getTp());
+    sharding->ep = static_cast<int32_t>(attr.getEp());
+    sharding->pp = static_cast<int32_t>(attr.getPp());
+    sharding->dp = static_cast<int32_t>(attr.getDp());
+  }
+  sharding->reproducible = module->hasAttr("grok.reproducible");
+  for (int32_t replica = 0; replica < sharding->dp; ++replica)
+    for (const auto &[index, weightsOfRank] : llvm::enumerate(inputs.ranks)) {
+      auto rank = std::make_unique<plan::RankT>();
+      rank->program = weightsOfRank.stage;
+      rank->layout = static_cast<int32_t>(index);
+      result.ranks.push_back(std::move(rank));
+    }
+  result.sharding = std::move(sharding);
+}
+
 plan::PlanT PlanBuilder::build() {
   auto moduleNumber = [&](StringRef name) {
     return static_cast<int32_t>(module->getAttrOfType<IntegerAttr>(name).getInt());
@@ -251,26 +318,21 @@ plan::PlanT PlanBuilder::build() {
   result.max_step_rows = moduleNumber("plan.max_step_rows");
   result.tokenizer = toBytes(inputs.tokenizer);
   addPage();
-  for (auto op : module.getOps<plan::LayoutOp>())
-    result.layouts.push_back(layout(op));
+  for (const RankWeights &rank : inputs.ranks)
+    result.layouts.push_back(layout("cpu", rank));
   addKernels();
-  for (auto op : module.getOps<plan::ProgramOp>()) {
-    auto program = std::make_unique<plan::ProgramT>();
-    program->name = op.getSymName().str();
-    for (auto bucketOp : op.getBody().getOps<plan::BucketOp>())
-      program->buckets.push_back(bucket(bucketOp));
-    result.programs.push_back(std::move(program));
-  }
-  result.ranks.push_back(std::make_unique<plan::RankT>());
+  for (auto op : module.getOps<plan::ProgramOp>())
+    result.programs.push_back(program(op));
+  addRanks();
   addCode();
   return std::move(result);
 }
 
 FailureOr<std::vector<std::byte>> compiler::writePlan(ModuleOp module, const PlanInputs &inputs) {
   WalkResult held = module.walk([](Operation *op) -> WalkResult {
-    if (isa<plan::CopyOp, plan::CollectiveOp>(op))
+    if (isa<plan::CopyOp>(op))
       return op->emitOpError("cannot be written: plans of format version ")
-             << planFormatVersion << " hold launches only";
+             << planFormatVersion << " hold launches and collectives only";
     return WalkResult::advance();
   });
   if (held.wasInterrupted())

@@ -20,8 +20,7 @@ struct PlanCode {
 struct PlanInputs {
   std::string weights;                         // "int8", "f32", ... for people
   std::vector<std::byte> tokenizer;            // empty if there is none
-  WeightFile weightFile;                       // name empty: plan without weights
-  std::vector<PackedTensor> tensors;           // of the layout, placed
+  std::vector<RankWeights> ranks;              // of one replica, placed; no file name: no weights
   std::map<std::string, uint64_t> scratch;     // bytes per kernel symbol
   std::map<std::string, std::string> specText; // canonical text per kernel symbol
   std::vector<PlanCode> code;

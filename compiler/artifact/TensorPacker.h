@@ -9,15 +9,26 @@ namespace grok::compiler {
 
 template <typename T> using Result = checkpoint::Result<T>;
 
+/// The matrix encoded last: ranks that hold parts of it share the work, and get
+/// the same codes whatever their number.
+struct EncodedCache {
+  std::string tensor;
+  int64_t expert = -1;
+  quantization::MatrixFormat format;
+  std::optional<quantization::EncodedMatrix> matrix;
+};
+
 /// What packs tensors from.
 struct PackingSource {
   const checkpoint::Checkpoint &checkpoint;
   const quantization::MatrixEncoder *encoder; // null if no matrix needs one
   int threads;
+  std::shared_ptr<EncodedCache> encoded = std::make_shared<EncodedCache>();
 };
 
 /// Makes the bytes of one packed tensor, chunk by chunk in file order. Holds at
-/// most one expert's encoded matrix, and lets go of source pages behind itself.
+/// most one expert's encoded matrix and its part of it, and lets go of source
+/// pages behind itself.
 class TensorPacker {
 public:
   /// `all` are the tensors of the file: scales of a matrix that is stored as
@@ -33,9 +44,13 @@ private:
   TensorPacker(const PackedTensor &tensor, const PackingSource &source)
       : tensor(&tensor), source(source) {}
 
+  Result<void> openScales(std::span<const PackedTensor> all);
   Result<void> makeScales(const quantization::MatrixFormat &format);
+  void cutOwnScales();
+  Result<void> encode(int64_t expert);
   Result<void> packRows(const PackedChunk &chunk, std::span<std::byte> out);
   Result<void> packEncoded(const PackedChunk &chunk, std::span<std::byte> out);
+  void packStored(const PackedChunk &chunk, std::span<std::byte> out);
   void releaseRead(const PackedChunk &chunk);
 
   const PackedTensor *tensor;
@@ -45,8 +60,10 @@ private:
   std::span<const std::byte> bytes;             // stored, or scales made here
   std::vector<uint16_t> scales;
   bool encodes = false;
-  std::optional<quantization::EncodedMatrix> matrix; // of `expert`
-  int64_t expert = -1;
+  // Of a rank's part:
+  int64_t cutExpert = -1;
+  std::vector<std::byte> cutBytes; // stored values of that expert, or all scales
+  quantization::EncodedMatrix cutCodes;
 };
 
 } // namespace grok::compiler

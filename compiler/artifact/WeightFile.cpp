@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <map>
+
 using namespace grok;
 using namespace grok::compiler;
 using runtime::Sha256;
@@ -46,7 +48,7 @@ static std::string headerText(const std::vector<PackedTensor> &tensors, uint64_t
     metadata["sha256:" + tensor.name] = runtime::hex(tensor.sha256);
   for (const PackedTensor &tensor : tensors)
     header[tensor.name] = {
-        {"dtype", safetensorsName(tensor.dtype)},
+        {"dtype", tensor.isIndices ? "I32" : safetensorsName(tensor.dtype)},
         {"shape", storedShape(tensor)},
         {"data_offsets",
          {tensor.offset - headerBytes, tensor.offset - headerBytes + tensor.bytes}}};
@@ -79,34 +81,86 @@ WeightFile compiler::placeTensors(std::string name, std::vector<PackedTensor> &t
   return {std::move(name), end, headerBytes, {}};
 }
 
-static Result<void> writeTensor(OutputFile &out, PackedTensor &tensor,
-                                std::span<const PackedTensor> all, const PackingSource &source,
-                                const std::function<void(uint64_t)> &progress) {
-  auto packer = TensorPacker::open(tensor, all, source);
+namespace {
+
+/// One tensor on its way into one file, chunk by chunk.
+class TensorWriter {
+public:
+  static Result<TensorWriter> open(OutputFile &out, RankWeights &rank, size_t index,
+                                   const PackingSource &source);
+  const std::vector<PackedChunk> &chunks() const { return all; }
+  /// To be called with the chunks in order.
+  Result<void> write(const PackedChunk &chunk);
+  Result<void> finish();
+  uint64_t written() const { return offset - tensor->offset; }
+
+private:
+  TensorWriter(OutputFile &out, PackedTensor &tensor, TensorPacker packer)
+      : out(&out), tensor(&tensor), packer(std::move(packer)), all(chunksOf(tensor, maxChunkBytes)),
+        offset(tensor.offset) {}
+  Result<void> put(std::span<const std::byte> part);
+
+  OutputFile *out;
+  PackedTensor *tensor;
+  TensorPacker packer;
+  std::vector<PackedChunk> all;
+  std::unique_ptr<Sha256> hash = std::make_unique<Sha256>();
+  uint64_t offset;
+  std::vector<std::byte> packed;
+};
+
+/// The files of one stage's ranks.
+class StageWriter {
+public:
+  StageWriter(const std::string &directory, std::span<RankWeights *const> ranks,
+              const PackingSource &source, WorkJournal &journal)
+      : directory(directory), ranks(ranks), source(source), journal(journal) {}
+  /// `progress` gets the tensor and the bytes written since the last call.
+  using Progress = std::function<void(std::string_view, uint64_t)>;
+  Result<void> write(const Progress &progress);
+
+private:
+  Result<void> writeTensor(size_t index, const Progress &progress);
+  Result<void> writeChunks(std::vector<TensorWriter> &writers, const std::string &name,
+                           const Progress &progress);
+  Result<void> finish();
+
+  const std::string &directory;
+  std::span<RankWeights *const> ranks;
+  const PackingSource &source;
+  WorkJournal &journal;
+  std::vector<OutputFile> files;
+};
+
+} // namespace
+
+Result<TensorWriter> TensorWriter::open(OutputFile &out, RankWeights &rank, size_t index,
+                                        const PackingSource &source) {
+  PackedTensor &tensor = rank.tensors[index];
+  auto packer = TensorPacker::open(tensor, rank.tensors, source);
   if (!packer)
     return tl::unexpected(packer.error());
-  Sha256 hash;
-  uint64_t offset = tensor.offset;
-  auto put = [&](std::span<const std::byte> part) {
-    hash.add(part);
-    auto written = out.writeAt(offset, part);
-    offset += part.size();
-    return written;
-  };
-  std::vector<std::byte> packed;
-  for (const PackedChunk &chunk : chunksOf(tensor, maxChunkBytes)) {
-    progress(offset - tensor.offset);
-    packed.resize(chunk.bytes);
-    if (auto made = packer->pack(chunk, packed); !made)
-      return made;
-    if (auto written = put(packed); !written)
-      return written;
-  }
-  std::vector<std::byte> padding(tensor.offset + tensor.bytes - offset);
-  if (auto written = put(padding); !written)
-    return written;
-  tensor.sha256 = hash.finish();
-  return packer->checkUnchanged();
+  return TensorWriter(out, tensor, std::move(*packer));
+}
+
+Result<void> TensorWriter::put(std::span<const std::byte> part) {
+  hash->add(part);
+  auto done = out->writeAt(offset, part);
+  offset += part.size();
+  return done;
+}
+
+Result<void> TensorWriter::write(const PackedChunk &chunk) {
+  packed.resize(chunk.bytes);
+  return packer.pack(chunk, packed).and_then([&] { return put(packed); });
+}
+
+Result<void> TensorWriter::finish() {
+  const std::vector<std::byte> padding(tensor->offset + tensor->bytes - offset);
+  if (auto done = put(padding); !done)
+    return done;
+  tensor->sha256 = hash->finish();
+  return packer.checkUnchanged();
 }
 
 /// Whether the file still holds what was finished under `digest`.
@@ -123,50 +177,109 @@ static bool isIntact(const OutputFile &out, const PackedTensor &tensor,
   return hash.finish() == digest;
 }
 
-static Result<void> writeTensors(OutputFile &out, WorkJournal &journal, WeightFile &file,
-                                 std::vector<PackedTensor> &tensors, const PackingSource &source,
-                                 const PackProgress &progress) {
-  uint64_t done = 0, total = file.bytes - file.headerBytes;
-  for (PackedTensor &tensor : tensors) {
-    auto report = [&](uint64_t written) {
-      if (progress)
-        progress(tensor.name, done + written, total);
-    };
-    report(0);
-    auto digest = journal.find(tensor.name);
-    if (digest && isIntact(out, tensor, *digest)) {
-      tensor.sha256 = *digest;
-      ++file.reusedTensors;
-    } else {
-      auto written = writeTensor(out, tensor, tensors, source, report).and_then([&] {
-        return journal.add(tensor.name, tensor.sha256);
-      });
-      if (!written)
-        return written;
-    }
-    done += tensor.bytes;
-    file.finishedBytes = done;
+/// Experts in the order of their numbers, so that one encoded matrix serves all
+/// ranks that hold a part of it.
+Result<void> StageWriter::writeChunks(std::vector<TensorWriter> &writers, const std::string &name,
+                                      const Progress &progress) {
+  std::vector<size_t> next(writers.size());
+  while (true) {
+    std::optional<size_t> first;
+    for (size_t i = 0; i < writers.size(); ++i)
+      if (next[i] < writers[i].chunks().size() &&
+          (!first ||
+           writers[i].chunks()[next[i]].expert < writers[*first].chunks()[next[*first]].expert))
+        first = i;
+    if (!first)
+      return {};
+    TensorWriter &writer = writers[*first];
+    const PackedChunk &chunk = writer.chunks()[next[*first]++];
+    progress(name, 0);
+    if (auto done = writer.write(chunk); !done)
+      return done;
+    progress(name, chunk.bytes);
   }
-  if (progress)
-    progress("", done, total);
+}
+
+Result<void> StageWriter::writeTensor(size_t index, const Progress &progress) {
+  std::vector<TensorWriter> writers;
+  std::vector<std::pair<RankWeights *, size_t>> made; // and place of its writer
+  const std::string &name = ranks.front()->tensors[index].name;
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    RankWeights &rank = *ranks[i];
+    PackedTensor &tensor = rank.tensors[index];
+    auto digest = journal.find(rank.file.name + ":" + tensor.name);
+    if (digest && isIntact(files[i], tensor, *digest)) {
+      tensor.sha256 = *digest;
+      ++rank.file.reusedTensors;
+      rank.file.finishedBytes += tensor.bytes;
+      progress(name, tensor.bytes);
+      continue;
+    }
+    auto writer = TensorWriter::open(files[i], rank, index, source);
+    if (!writer)
+      return tl::unexpected(writer.error());
+    made.emplace_back(&rank, writers.size());
+    writers.push_back(std::move(*writer));
+  }
+  if (auto done = writeChunks(writers, name, progress); !done)
+    return done;
+  for (auto [rank, place] : made) {
+    PackedTensor &tensor = rank->tensors[index];
+    const uint64_t content = writers[place].written();
+    auto done = writers[place].finish().and_then(
+        [&] { return journal.add(rank->file.name + ":" + tensor.name, tensor.sha256); });
+    if (!done)
+      return done;
+    rank->file.finishedBytes += tensor.bytes;
+    progress(name, tensor.bytes - content);
+  }
   return {};
 }
 
-Result<void> compiler::writeWeightFile(const std::string &directory, WeightFile &file,
-                                       std::vector<PackedTensor> &tensors,
-                                       const PackingSource &source, const PackProgress &progress) {
-  auto out = OutputFile::resume(directory + "/" + file.name, file.bytes);
-  if (!out)
-    return tl::unexpected(out.error());
+Result<void> StageWriter::finish() {
+  for (size_t i = 0; i < ranks.size(); ++i) {
+    WeightFile &file = ranks[i]->file;
+    const std::string header = headerText(ranks[i]->tensors, file.headerBytes);
+    const auto bytes = std::as_bytes(std::span(header));
+    file.headerSha256 = runtime::sha256(bytes);
+    if (auto done = files[i].writeAt(0, bytes).and_then([&] { return files[i].close(); }); !done)
+      return done;
+  }
+  return {};
+}
+
+Result<void> StageWriter::write(const Progress &progress) {
+  for (RankWeights *rank : ranks) {
+    auto file = OutputFile::resume(directory + "/" + rank->file.name, rank->file.bytes);
+    if (!file)
+      return tl::unexpected(file.error());
+    files.push_back(std::move(*file));
+  }
+  for (size_t index = 0; index < ranks.front()->tensors.size(); ++index)
+    if (auto done = writeTensor(index, progress); !done)
+      return done;
+  return finish();
+}
+
+Result<void> compiler::writeWeightFiles(const std::string &directory, std::span<RankWeights> ranks,
+                                        const PackingSource &source, const PackProgress &progress) {
   auto journal = WorkJournal::open(directory);
   if (!journal)
     return tl::unexpected(journal.error());
-  if (auto written = writeTensors(*out, *journal, file, tensors, source, progress); !written)
-    return written;
-  std::string header = headerText(tensors, file.headerBytes);
-  auto bytes = std::as_bytes(std::span(header));
-  file.headerSha256 = runtime::sha256(bytes);
-  return out->writeAt(0, bytes).and_then([&] { return out->close(); }).and_then([&] {
-    return journal->finish();
-  });
+  uint64_t done = 0, total = 0;
+  std::map<int, std::vector<RankWeights *>> stages;
+  for (RankWeights &rank : ranks) {
+    total += rank.file.bytes - rank.file.headerBytes;
+    stages[rank.stage].push_back(&rank);
+  }
+  auto report = [&](std::string_view tensor, uint64_t bytes) {
+    done += bytes;
+    if (progress)
+      progress(tensor, done, total);
+  };
+  for (const auto &[stage, members] : stages)
+    if (auto written = StageWriter(directory, members, source, *journal).write(report); !written)
+      return written;
+  report("", 0);
+  return journal->finish();
 }

@@ -25,12 +25,21 @@ struct WeightFile {
 /// Gives every tensor its offset; returns the file's sizes. Order is kept.
 WeightFile placeTensors(std::string name, std::vector<PackedTensor> &tensors);
 
-/// Packs all tensors from `source` into `directory`/file.name and fills their
-/// digests and the header's. Holds at most one expert of the source, its encoded
-/// matrix and a packed chunk of 64 MiB in memory. What was finished stays in
-/// `directory` on failure, and is looked for there first (see OutputFolder).
-Result<void> writeWeightFile(const std::string &directory, WeightFile &file,
-                             std::vector<PackedTensor> &tensors, const PackingSource &source,
-                             const PackProgress &progress);
+/// The weight file of one rank and what it holds. Ranks of one stage hold the same
+/// tensors in the same order, each its part.
+struct RankWeights {
+  int stage = 0;
+  WeightFile file;
+  std::vector<PackedTensor> tensors;
+};
+
+/// Packs all tensors from `source` into `directory` in one pass over it, all
+/// ranks of a stage side by side, and fills their digests and those of the headers.
+/// Holds at most one expert of the source, its encoded matrix and for each rank
+/// its part of that and a packed chunk of 64 MiB in memory. What was finished
+/// stays in `directory` on failure, and is looked for there first (see
+/// OutputFolder).
+Result<void> writeWeightFiles(const std::string &directory, std::span<RankWeights> ranks,
+                              const PackingSource &source, const PackProgress &progress);
 
 } // namespace grok::compiler

@@ -29,7 +29,7 @@ static void describe(std::ostream &out, const PackedTensor &tensor) {
       << checkpoint::nameOf(tensor.dtype) << listOf(tensor.shape) << listOf(tensor.logical)
       << listOf(tensor.experts) << tensor.columnGroup << ' ' << tensor.transposed << ' '
       << tensor.rowGroups << ' ' << std::hexfloat << tensor.ropeBase << ' ' << tensor.offset << ' '
-      << tensor.bytes << '\n';
+      << tensor.bytes << listOf(tensor.begin) << listOf(tensor.part) << '\n';
 }
 
 static void describeFiles(std::ostream &out, const checkpoint::TensorList &tensors) {

@@ -62,7 +62,9 @@ private:
   Result<std::string> writeArtifact();
   Result<void> writeModule(const std::string &path);
   PackingSource packingSource() const { return {*source.weights, encoder, options.threads}; }
-  Result<void> writeWeights(const std::string &folder, PlanInputs &inputs);
+  Result<std::vector<RankWeights>> placeRanks();
+  Result<void> writeWeights(const std::string &folder);
+  Result<void> writePlanFile(const std::string &folder);
   Result<void> verifyArtifact();
   Result<void> checkOptions();
   tl::unexpected<std::string> diagnosed(StringRef what);
@@ -328,57 +330,94 @@ Result<std::string> Compilation::makeKernels() {
          std::to_string(code->objectsFromCache + code->objectsCompiled) + " objects from the cache";
 }
 
-Result<void> Compilation::writeWeights(const std::string &folder, PlanInputs &inputs) {
+/// The ranks of one replica, each with its part of the tensors of its stage.
+Result<std::vector<RankWeights>> Compilation::placeRanks() {
+  auto sharding = (*module)->getAttrOfType<ShardingAttr>("grok.sharding");
+  const int64_t tp = sharding ? sharding.getTp() : 1, ep = sharding ? sharding.getEp() : 1;
+  std::vector<std::vector<PackedTensor>> stages;
+  for (auto layout : module->getOps<plan::LayoutOp>()) {
+    FailureOr<std::vector<PackedTensor>> tensors = readLayout(layout);
+    if (failed(tensors))
+      return diagnosed("phase artifact");
+    stages.push_back(std::move(*tensors));
+  }
+  std::vector<RankWeights> ranks;
+  const size_t count = stages.size() * tp * ep;
+  for (size_t number = 0; number < count; ++number) {
+    RankWeights rank;
+    rank.stage = static_cast<int>(number / (tp * ep));
+    rank.tensors = stages[rank.stage];
+    for (PackedTensor &tensor : rank.tensors)
+      tensor.placeOnRank(number % tp, tp, number / tp % ep, ep);
+    char name[64];
+    std::snprintf(name, sizeof name, "model-cpu-%05zu-of-%05zu.weights.safetensors", number, count);
+    rank.file = placeTensors(name, rank.tensors);
+    ranks.push_back(std::move(rank));
+  }
+  return ranks;
+}
+
+Result<void> Compilation::writeWeights(const std::string &folder) {
   if (!source.weights) {
-    inputs.weightFile.name.clear();
+    for (RankWeights &rank : plan.ranks)
+      rank.file.name.clear();
     return {};
   }
-  auto written =
-      writeWeightFile(folder, inputs.weightFile, inputs.tensors, packingSource(), hooks.packing);
-  report.weightBytes = inputs.weightFile.bytes;
+  auto written = writeWeightFiles(folder, plan.ranks, packingSource(), hooks.packing);
+  for (const RankWeights &rank : plan.ranks)
+    report.weightBytes += rank.file.bytes;
   return written;
+}
+
+Result<void> Compilation::writePlanFile(const std::string &folder) {
+  FailureOr<std::vector<std::byte>> bytes = writePlan(*module, plan);
+  if (failed(bytes))
+    return diagnosed("phase artifact");
+  report.planBytes = bytes->size();
+  auto file = OutputFile::create(folder + "/model.plan", bytes->size());
+  if (!file)
+    return tl::unexpected(file.error());
+  return file->writeAt(0, *bytes).and_then([&] { return file->close(); });
 }
 
 Result<std::string> Compilation::writeArtifact() {
   plan.weights =
       report.quantization ? report.quantization->selection.weights : weightsText(source.tensors);
   plan.tokenizer = std::move(source.tokenizer);
-  auto layout = *module->getOps<plan::LayoutOp>().begin();
-  FailureOr<std::vector<PackedTensor>> tensors = readLayout(layout);
-  if (failed(tensors))
-    return diagnosed("phase artifact");
-  plan.tensors = std::move(*tensors);
-  std::string name = "model-" + layout.getSymName().str() + "-00000-of-00001.weights.safetensors";
-  plan.weightFile = placeTensors(std::move(name), plan.tensors);
+  auto ranks = placeRanks();
+  if (!ranks)
+    return tl::unexpected(ranks.error());
+  plan.ranks = std::move(*ranks);
   std::string identity; // of work that an identical run can go on with
   if (source.weights)
-    identity =
-        identityOf(plan.tensors, packingSource(), options.model + "\t" + options.weightsFrom);
+    for (const RankWeights &rank : plan.ranks)
+      identity +=
+          identityOf(rank.tensors, packingSource(), options.model + "\t" + options.weightsFrom);
   auto folder = OutputFolder::create(options.output, identity);
   if (!folder)
     return tl::unexpected(folder.error());
-  if (auto written = writeWeights(folder->path(), plan); !written) {
-    if (plan.weightFile.finishedBytes >= bytesWorthKeeping)
-      folder->keep();
-    return tl::unexpected(written.error());
+  auto written = writeWeights(folder->path());
+  uint64_t finished = 0;
+  int64_t tensors = 0, reused = 0;
+  for (const RankWeights &rank : plan.ranks) {
+    finished += rank.file.finishedBytes;
+    tensors += std::ssize(rank.tensors);
+    reused += rank.file.reusedTensors;
   }
-  FailureOr<std::vector<std::byte>> bytes = writePlan(*module, plan);
-  if (failed(bytes))
-    return diagnosed("phase artifact");
-  report.planBytes = bytes->size();
-  auto file = OutputFile::create(folder->path() + "/model.plan", bytes->size());
-  if (!file)
-    return tl::unexpected(file.error());
-  if (auto written = file->writeAt(0, *bytes).and_then([&] { return file->close(); }); !written)
-    return tl::unexpected(written.error());
-  if (auto committed = folder->commit(); !committed)
+  if (!written && finished >= bytesWorthKeeping)
+    folder->keep();
+  auto committed = written.and_then([&] { return writePlanFile(folder->path()); }).and_then([&] {
+    return folder->commit();
+  });
+  if (!committed)
     return tl::unexpected(committed.error());
   if (!report.weightBytes)
     return "plan without weights";
-  std::string detail = "packed " + std::to_string(plan.tensors.size()) + " tensors";
-  if (plan.weightFile.reusedTensors)
-    detail += ", " + std::to_string(plan.weightFile.reusedTensors) +
-              " of them in an interrupted run before";
+  std::string detail = "packed " + std::to_string(tensors) + " tensors";
+  if (plan.ranks.size() > 1)
+    detail += " for " + std::to_string(plan.ranks.size()) + " ranks";
+  if (reused)
+    detail += ", " + std::to_string(reused) + " of them in an interrupted run before";
   return detail;
 }
 

@@ -57,9 +57,9 @@ static bool startsEmpty(Value buffer) { return isa<BufferOp, LogitsOp>(buffer.ge
 static Access accessOf(Operation *op, unsigned index) {
   if (auto launch = dyn_cast<LaunchOp>(op))
     return launch.getUse(index).getAccess();
-  if (isa<CopyOp>(op))
-    return index == 0 ? Access::read : Access::write;
-  return Access::read_write;
+  if (auto collective = dyn_cast<CollectiveOp>(op))
+    return op->getOperand(index) == collective.getSource() ? Access::read : Access::write;
+  return index == 0 ? Access::read : Access::write; // a copy
 }
 
 LogicalResult BucketVerifier::verifyNames() {
@@ -72,6 +72,8 @@ LogicalResult BucketVerifier::verifyNames() {
       other = buffers.try_emplace(buffer.getName(), &op).first->second;
     else if (auto launch = dyn_cast<LaunchOp>(op))
       other = launches.try_emplace(launch.getName(), &op).first->second;
+    else if (auto collective = dyn_cast<CollectiveOp>(op))
+      other = launches.try_emplace(collective.getName(), &op).first->second;
     if (!other || other == &op)
       continue;
     auto diagnostic = op.emitOpError("has a name that is taken");

@@ -58,10 +58,23 @@ def Plan_TensorOp : Plan_Op<"tensor", [Symbol, HasParent<"LayoutOp">]> {
     | `scales16` | `[G, N]` or `[X, G, N]` | `[X?, G, panels * 16]` |
     | `vector16` | `[N]` | `[N padded to 16]` |
     | `rope` | `[positions, 2, D/2]` | the same: a row of cosines, a row of sines |
+    | `first16` | `[rows of a part]` | `[16]`, int32 |
+
+    | `slots` | `[X]` | `[X]`, int32 |
 
     A panel is 16 columns; every `column_group` columns (0: all of them) are
     padded to 16 together. `row_groups`, `unit` and `slices` fix the order of
     sums. `rope_base` belongs to `rope`.
+
+    `part` says which part of the checkpoint's matrix a rank holds: its `slices`
+    (`#grok.slice`), the `stored` type and the part's `shape`; `logical` is then
+    that of the part. Scales have the part of their matrix.
+    `experts` are the numbers of the experts that the tensor holds, ascending, if
+    it does not hold all: the extent X of its type is theirs, `logical` is that of
+    all. `slots`, made by the compiler, gives each of all X experts its place among
+    `experts`, or -1.
+    `first16` is made by the compiler: the number of the first row of the rank's
+    part along dimension 0, in each element.
 
     ```mlir
     plan.tensor @"transformer/decoder_layer_0/router/w" source "transformer/decoder_layer_0/router/w" packing "panel16.k1"
@@ -74,7 +87,8 @@ def Plan_TensorOp : Plan_Op<"tensor", [Symbol, HasParent<"LayoutOp">]> {
                        DefaultValuedAttr<I64Attr, "0">:$unit,
                        DefaultValuedAttr<I64Attr, "1">:$slices,
                        DefaultValuedAttr<I64Attr, "0">:$column_group,
-                       UnitAttr:$transposed, OptionalAttr<F64Attr>:$rope_base);
+                       UnitAttr:$transposed, OptionalAttr<F64Attr>:$rope_base,
+                       OptionalAttr<DictionaryAttr>:$part, OptionalAttr<DenseI64ArrayAttr>:$experts);
   let assemblyFormat = "$sym_name `source` $source `packing` $packing `logical` $logical attr-dict `:` $type";
   let hasVerifier = 1;
   let extraClassDeclaration = [{
@@ -88,10 +102,11 @@ def Plan_ProgramOp : Plan_Op<"program", [Symbol, NoTerminator, SingleBlock, NoRe
   let summary = "The step of one rank kind, in buckets of row counts";
   let description = [{
     A step of `n` rows runs the first bucket with `max_rows >= n`; buckets stand
-    in ascending order.
+    in ascending order. Ranks of pipeline stage `stage` run it; its pages hold
+    `layers` layers.
 
     ```mlir
-    plan.program @main {
+    plan.program @main attributes {layers = 2 : i64} {
       plan.bucket rows 1 {
       }
       plan.bucket rows 512 {
@@ -99,7 +114,8 @@ def Plan_ProgramOp : Plan_Op<"program", [Symbol, NoTerminator, SingleBlock, NoRe
     }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name);
+  let arguments = (ins SymbolNameAttr:$sym_name, DefaultValuedAttr<I64Attr, "0">:$stage,
+                       DefaultValuedAttr<I64Attr, "0">:$layers);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
   let hasRegionVerifier = 1;
@@ -236,18 +252,32 @@ def Plan_CopyOp : Plan_Op<"copy", [HasParent<"BucketOp">, AllTypesMatch<["source
   let hasVerifier = 1;
 }
 
-def Plan_CollectiveOp : Plan_Op<"collective", [HasParent<"BucketOp">]> {
-  let summary = "A collective over a group of ranks, in place";
+def Plan_CollectiveOp : Plan_Op<"collective", [HasParent<"BucketOp">, AttrSizedOperandSegments]> {
+  let summary = "Moves rows between ranks; ends before the next launch starts";
   let description = [{
-    `kind` is `all_reduce`, `all_gather`, `reduce_scatter` or `all_to_all`; `group`
-    lists the ranks. The runtime of this version has one rank and refuses it.
+    Done by every rank of a group at once. `over` names the axes of the plan's
+    sharding along which the ranks of a group differ; members stand in the order
+    of their ranks.
+
+    | kind | operands | after it |
+    |---|---|---|
+    | `all_gather` | source `[?, n]`, target `[?, R * n]` | a target row is the source rows of all R members, one after the other |
+    | `all_reduce` | source `[?, n]`, target of equal type, float32 | the sum over the members, as a balanced tree in their order: equal bits on all |
+    | `send` | source | the source has gone to the rank at the same place of the next stage (`over` is `["pp"]`) |
+    | `receive` | target | the target holds what the rank of the stage before sent |
+
+    Rows are those of the target: token rows, or logit rows.
 
     ```mlir
-    plan.collective "all_reduce" %a group [0, 1] : !plan.buffer<tensor<?x96xf32>>
+    plan.collective "all_gather" "layer0.attention_parts" over ["tp"] 
+        reads %a : !plan.buffer<tensor<?x96xf32>> writes %parts : !plan.buffer<tensor<?x2x96xf32>> {layer = 0 : i64}
     ```
   }];
-  let arguments = (ins StrAttr:$kind, Plan_BufferType:$buffer, DenseI64ArrayAttr:$group);
-  let assemblyFormat = "$kind $buffer `group` $group attr-dict `:` type($buffer)";
+  let arguments = (ins StrAttr:$kind, StrAttr:$name, StrArrayAttr:$over, Optional<Plan_BufferType>:$source,
+                       Optional<Plan_BufferType>:$target, OptionalAttr<I64Attr>:$layer);
+  let assemblyFormat = [{
+    $kind $name `over` $over (`reads` $source^ `:` type($source))? (`writes` $target^ `:` type($target))? attr-dict
+  }];
   let hasVerifier = 1;
 }
 

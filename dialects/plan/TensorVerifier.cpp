@@ -57,6 +57,27 @@ static LogicalResult verifySumOrder(TensorOp op, int64_t inputs, int64_t packedI
   return success();
 }
 
+/// The extents that packing does not change: of the experts, if there are any.
+static SmallVector<int64_t> expertExtents(TensorOp op) {
+  SmallVector<int64_t> extents;
+  if (op.getLogical().size() == 3)
+    extents.push_back(op.getExperts() ? int64_t(op.getExperts()->size()) : op.getLogical().front());
+  return extents;
+}
+
+/// Some of the tensor's experts, each once.
+static LogicalResult verifyExperts(TensorOp op) {
+  if (!op.getExperts())
+    return success();
+  ArrayRef<int64_t> experts = *op.getExperts();
+  bool areOf = op.getLogical().size() == 3 || op.getPacking() == "slots";
+  if (!areOf || experts.empty() || experts.front() < 0 ||
+      experts.back() >= op.getLogical().front() ||
+      !llvm::is_sorted(experts, std::less_equal<int64_t>()))
+    return op.emitOpError("expects experts to be some of those of its logical shape, ascending");
+  return success();
+}
+
 /// Inputs that `packing` keeps together, or 0 if it is not "panel16.k1|2|4".
 static int64_t packedInputsOf(StringRef packing) {
   return llvm::StringSwitch<int64_t>(packing)
@@ -107,7 +128,7 @@ static LogicalResult verifyNarrowPanels(TensorOp op, int64_t bits, int64_t group
            << group << " rows, got " << inputs / op.getRowGroups() << " rows";
   if (!cast<RankedTensorType>(op.getType()).getElementType().isInteger(8))
     return op.emitOpError("expects bytes (i8) for packing '") << op.getPacking() << "'";
-  SmallVector<int64_t> shape(op.getLogical().drop_back(2));
+  SmallVector<int64_t> shape = expertExtents(op);
   llvm::append_values(shape, countPanels(columns, columnGroupOf(op, columns)),
                       panelColumns * (inputs * bits / 8 + inputs / group));
   return expectShape(op, shape);
@@ -118,7 +139,6 @@ static LogicalResult verifyPanels(TensorOp op) {
   if (failed(extents))
     return failure();
   auto [inputs, columns] = *extents;
-  ArrayRef<int64_t> logical = op.getLogical();
   int64_t packed = packedInputsOf(op.getPacking());
   unsigned bits = cast<RankedTensorType>(op.getType()).getElementTypeBitWidth();
   if (packed != 1 && packed * bits != 32)
@@ -126,7 +146,7 @@ static LogicalResult verifyPanels(TensorOp op) {
            << 32 / bits << " for its elements";
   if (failed(verifyColumnGroup(op, columns)) || failed(verifySumOrder(op, inputs, packed)))
     return failure();
-  SmallVector<int64_t> shape(logical.drop_back(2));
+  SmallVector<int64_t> shape = expertExtents(op);
   llvm::append_values(shape, countPanels(columns, columnGroupOf(op, columns)), inputs / packed,
                       panelColumns, packed);
   return expectShape(op, shape);
@@ -140,8 +160,9 @@ static LogicalResult verifyScales(TensorOp op) {
   int64_t columns = logical.back();
   if (failed(verifyColumnGroup(op, columns)))
     return failure();
-  SmallVector<int64_t> shape(logical.drop_back());
-  shape.push_back(countPanels(columns, columnGroupOf(op, columns)) * panelColumns);
+  SmallVector<int64_t> shape = expertExtents(op);
+  llvm::append_values(shape, logical[logical.size() - 2],
+                      countPanels(columns, columnGroupOf(op, columns)) * panelColumns);
   return expectShape(op, shape);
 }
 
@@ -158,6 +179,8 @@ LogicalResult TensorOp::verify() {
     return emitOpError("expects logical sizes of 1..") << dimensionLimit;
   if (getRopeBase().has_value() != (getPacking() == "rope"))
     return emitOpError("expects rope_base exactly with packing 'rope'");
+  if (failed(verifyExperts(*this)))
+    return failure();
   if (packedInputsOf(getPacking()) != 0)
     return verifyPanels(*this);
   if (auto codes = narrowCodesOf(getPacking()))
@@ -168,7 +191,13 @@ LogicalResult TensorOp::verify() {
     return expectShape(*this, {int64_t(llvm::alignTo(logical[0], panelColumns))});
   if (getPacking() == "rope" && logical.size() == 3)
     return expectShape(*this, logical);
-  return emitOpError("has packing '") << getPacking() << "' with " << logical.size()
-                                      << " logical sizes; expects panel16.k1|k2|k4, "
-                                         "panel16.i4|i3.g32|g64, scales16, vector16 or rope";
+  if (getPacking() == "first16" && logical.size() == 1 && type.getElementType().isInteger(32))
+    return expectShape(*this, {panelColumns});
+  if (getPacking() == "slots" && getExperts() && logical.size() == 1 &&
+      type.getElementType().isInteger(32))
+    return expectShape(*this, logical);
+  return emitOpError("has packing '")
+         << getPacking() << "' with " << logical.size()
+         << " logical sizes; expects panel16.k1|k2|k4, "
+            "panel16.i4|i3.g32|g64, scales16, vector16, rope, first16 or slots";
 }

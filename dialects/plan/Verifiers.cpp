@@ -134,17 +134,49 @@ LogicalResult CopyOp::verify() {
   return success();
 }
 
-LogicalResult CollectiveOp::verify() {
-  if (!llvm::is_contained({"all_reduce", "all_gather", "reduce_scatter", "all_to_all"}, getKind()))
-    return emitOpError("expects kind all_reduce, all_gather, reduce_scatter or all_to_all, got '")
-           << getKind() << "'";
-  llvm::DenseSet<int64_t> ranks;
-  for (int64_t rank : getGroup())
-    if (rank < 0 || !ranks.insert(rank).second)
-      return emitOpError("expects each rank of the group once, none negative; got ") << rank;
-  if (ranks.size() < 2)
-    return emitOpError("expects a group of at least two ranks");
-  if (!getBuffer().getDefiningOp<BufferOp>())
-    return emitOpError("expects a buffer of the arena");
+/// Elements of one row, padding included.
+static int64_t elementsOfRow(Value rows) {
+  return ShapedType::getNumElements(
+      cast<BufferType>(rows.getType()).getTensor().getShape().drop_front());
+}
+
+static Type elementOf(Value rows) {
+  return cast<BufferType>(rows.getType()).getTensor().getElementType();
+}
+
+static LogicalResult verifyReduction(CollectiveOp op) {
+  Value source = op.getSource(), target = op.getTarget();
+  if (op.getKind() == "all_reduce") {
+    if (source.getType() != target.getType() || !elementOf(source).isF32())
+      return op.emitOpError("expects two buffers of one type with float32 rows");
+    return success();
+  }
+  if (elementOf(source) != elementOf(target) || elementsOfRow(target) < 2 * elementsOfRow(source))
+    return op.emitOpError("expects target rows of at least two source rows, of one element type");
   return success();
+}
+
+LogicalResult CollectiveOp::verify() {
+  bool sends = getKind() == "send", receives = getKind() == "receive";
+  bool reduces = getKind() == "all_reduce" || getKind() == "all_gather";
+  if (!sends && !receives && !reduces)
+    return emitOpError("expects kind all_gather, all_reduce, send or receive, got '")
+           << getKind() << "'";
+  if (bool(getSource()) == receives || bool(getTarget()) == sends)
+    return emitOpError("expects ") << (reduces    ? "a source and a target"
+                                       : receives ? "a target, and no source"
+                                                  : "a source, and no target");
+  for (Value operand : getOperands())
+    if (!cast<BufferType>(operand.getType()).isPerRow())
+      return emitOpError("expects buffers of rows");
+  llvm::DenseSet<Attribute> axes;
+  for (auto axis : getOver().getAsRange<StringAttr>()) {
+    bool isKnown = reduces ? axis == "tp" || axis == "ep" : axis == "pp";
+    if (!isKnown || !axes.insert(axis).second)
+      return emitOpError("expects to go over ")
+             << (reduces ? "tp, ep or both" : "pp") << ", got " << getOver();
+  }
+  if (axes.empty())
+    return emitOpError("expects an axis to go over");
+  return reduces ? verifyReduction(*this) : success();
 }

@@ -39,8 +39,10 @@ Result<void> Executor::allocate(const plan::Program &program) {
   for (const plan::Bucket *bucket : *program.buckets()) {
     arenaBytes = std::max(arenaBytes, bucket->arena_bytes());
     for (const plan::Buffer *buffer : *bucket->buffers())
-      if (buffer->kind() == plan::BufferKind::logits)
+      if (buffer->kind() == plan::BufferKind::logits) {
         logitBytes = std::max(logitBytes, buffer->bytes());
+        logitColumns = static_cast<int64_t>(elementsOf(buffer->row_shape()));
+      }
   }
   auto arenaMemory = device->allocate(arenaBytes, "activations");
   if (!arenaMemory)
@@ -71,7 +73,6 @@ std::byte *Executor::addressOf(const ExecutorParts &parts, const plan::Buffer &b
 
 Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
                                          const plan::Launch &launch, Bucket &resolved) const {
-  const auto &kernel = *parts.plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()));
   Launch result;
   result.kernel = static_cast<uint32_t>(launch.kernel());
   result.firstAddress = static_cast<uint32_t>(resolved.addresses.size());
@@ -84,6 +85,12 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
       resolved.views.push_back(viewOf(buffer, address));
   }
   result.numViews = static_cast<uint32_t>(resolved.views.size()) - result.firstView;
+  result.timing = {.name = textOf(launch.name()),
+                   .op = opOf(parts.plan, launch),
+                   .layer = launch.layer(),
+                   .bucketRows = bucket.max_rows()};
+  if (launch.collective() != plan::Collective::none)
+    return resolveCollective(bucket, launch, result);
   result.tiles = *launch.tiles();
   if (result.tiles.buffer() >= 0) {
     const auto &counter = *bucket.buffers()->Get(static_cast<uint32_t>(result.tiles.buffer()));
@@ -91,14 +98,24 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
         reinterpret_cast<const int32_t *>(addressOf(parts, counter)) + result.tiles.element();
   }
   LaunchProducts products = productsOf(parts.plan, parts.layout, bucket, launch);
-  result.timing = {.name = textOf(launch.name()),
-                   .op = textOf(kernel.op()),
-                   .layer = launch.layer(),
-                   .bucketRows = bucket.max_rows(),
-                   .weightBytes = weightBytesOf(parts.plan, parts.layout, bucket, launch),
-                   .multiplyAdds = products.multiplyAdds,
-                   .onIntegers = products.onIntegers};
+  result.timing.weightBytes = weightBytesOf(parts.plan, parts.layout, bucket, launch);
+  result.timing.multiplyAdds = products.multiplyAdds;
+  result.timing.onIntegers = products.onIntegers;
   return result;
+}
+
+Executor::Launch Executor::resolveCollective(const plan::Bucket &bucket, const plan::Launch &launch,
+                                             Launch resolved) const {
+  const auto &first =
+      *bucket.buffers()->Get(static_cast<uint32_t>(launch.operands()->Get(0)->buffer()));
+  resolved.collective = launch.collective();
+  resolved.over = launch.over();
+  resolved.operation = launch.name() ? launch.name()->c_str() : "";
+  resolved.rowBytes = elementsOf(first.row_shape()) * sizeOf(first.dtype());
+  for (const plan::Operand *operand : *launch.operands())
+    resolved.ofLogits |= bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()))->kind() ==
+                         plan::BufferKind::logits;
+  return resolved;
 }
 
 Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucket &bucket) const {
@@ -112,6 +129,7 @@ Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucke
 
 Result<Executor> Executor::create(const ExecutorParts &parts) {
   Executor executor(parts.device);
+  executor.links = parts.links;
   if (auto allocated = executor.allocate(parts.program); !allocated)
     return fail(allocated.error());
   for (const plan::Bucket *bucket : *parts.program.buckets())
@@ -142,17 +160,63 @@ void Executor::observe(Bucket &bucket, const Launch &launch, const GrokStepInfo 
   observer({launch.timing.name, launch.timing.op, launch.timing.layer, tiles, &step, written});
 }
 
+Result<int64_t> Executor::runKernel(Bucket &bucket, const Launch &launch,
+                                    const GrokStepInfo &step) {
+  auto tiles = countTiles(launch, step);
+  if (tiles)
+    device->launch(launch.kernel, bucket.addresses.data() + launch.firstAddress, step, *tiles);
+  return tiles;
+}
+
+/// Gives the number of rows that went over.
+Result<int64_t> Executor::runCollective(const Bucket &bucket, const Launch &launch,
+                                        const GrokStepInfo &step) {
+  // Addresses are untyped as kernels want them; the plan's check has shown which
+  // operand is written.
+  auto address = [&](uint32_t operand) {
+    return const_cast<void *>(bucket.addresses[launch.firstAddress + operand]);
+  };
+  Communicator &communicator = links->communicator();
+  communicator.setOperation(launch.operation);
+  const int64_t rows = launch.ofLogits ? step.logitRows : step.rows;
+  if (rows == 0)
+    return rows;
+  Result<void> done;
+  switch (launch.collective) {
+  case plan::Collective::none:
+    break;
+  case plan::Collective::all_gather:
+    done = links->group(launch.over).allGatherRows(address(0), address(1), rows, launch.rowBytes);
+    break;
+  case plan::Collective::all_reduce:
+    done =
+        links->group(launch.over)
+            .allReduceRows(static_cast<const float *>(address(0)), static_cast<float *>(address(1)),
+                           rows, static_cast<int64_t>(launch.rowBytes / sizeof(float)));
+    break;
+  case plan::Collective::send:
+    done =
+        communicator.send(links->next(), address(0), static_cast<size_t>(rows) * launch.rowBytes);
+    break;
+  case plan::Collective::receive:
+    done = communicator.receive(links->previous(), address(0),
+                                static_cast<size_t>(rows) * launch.rowBytes);
+    break;
+  }
+  return done.map([&] { return rows; });
+}
+
 Result<void> Executor::run(const GrokStepInfo &step) {
   auto bucket = std::find_if(buckets.begin(), buckets.end(),
                              [&](const Bucket &each) { return each.maxRows >= step.rows; });
   if (bucket == buckets.end())
     return fail("a step of ", step.rows, " rows, the plan takes at most ", buckets.back().maxRows);
   for (Launch &launch : bucket->launches) {
-    auto tiles = countTiles(launch, step);
+    auto start = profiling ? Clock::now() : Clock::time_point();
+    auto tiles = launch.collective == plan::Collective::none ? runKernel(*bucket, launch, step)
+                                                             : runCollective(*bucket, launch, step);
     if (!tiles)
       return fail(tiles.error());
-    auto start = profiling ? Clock::now() : Clock::time_point();
-    device->launch(launch.kernel, bucket->addresses.data() + launch.firstAddress, step, *tiles);
     if (profiling) {
       launch.timing.seconds += std::chrono::duration<double>(Clock::now() - start).count();
       ++launch.timing.calls;

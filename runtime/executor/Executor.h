@@ -4,6 +4,7 @@
 
 #include "runtime/device/Device.h"
 #include "runtime/executor/LaunchView.h"
+#include "runtime/executor/RankLinks.h"
 #include "runtime/plan/plan_generated.h"
 #include "runtime/weights/WeightFile.h"
 #include <vector>
@@ -17,7 +18,8 @@ struct ExecutorParts {
   const plan::Layout &layout;
   const WeightFile &weights;
   Device &device;
-  std::byte *pages; // base of the key/value page pool
+  std::byte *pages;                 // base of the key/value page pool
+  const RankLinks *links = nullptr; // of a plan for several ranks
 };
 
 /// Owns the activations and logits of one session. All addresses are resolved
@@ -29,7 +31,10 @@ public:
   /// Runs the smallest bucket that takes step.rows rows (1..max step rows).
   Result<void> run(const GrokStepInfo &step);
 
+  /// Null in a stage that is not the last.
   const float *logits() const { return reinterpret_cast<const float *>(logitMemory.data()); }
+  /// Floats from one row of logits to the next.
+  int64_t logitStride() const { return logitColumns; }
 
   void setObserver(LaunchObserver newObserver) { observer = std::move(newObserver); }
   /// Starts from zero when switched on.
@@ -44,6 +49,11 @@ private:
     uint32_t numViews = 0;
     plan::TileCount tiles;
     const int32_t *tileCounter = nullptr; // for counts made by kernels
+    plan::Collective collective = plan::Collective::none;
+    const char *operation = nullptr; // name of the collective
+    plan::Axis over = plan::Axis::NONE;
+    uint64_t rowBytes = 0; // of what a collective reads, or receives
+    bool ofLogits = false; // a collective's rows are logit rows
     LaunchTiming timing;
   };
   struct Bucket {
@@ -59,12 +69,19 @@ private:
   Bucket resolve(const ExecutorParts &parts, const plan::Bucket &bucket) const;
   Launch resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
                        const plan::Launch &launch, Bucket &resolved) const;
+  Launch resolveCollective(const plan::Bucket &bucket, const plan::Launch &launch,
+                           Launch resolved) const;
+  Result<int64_t> runKernel(Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
+  Result<int64_t> runCollective(const Bucket &bucket, const Launch &launch,
+                                const GrokStepInfo &step);
   Result<int64_t> countTiles(const Launch &launch, const GrokStepInfo &step) const;
   void observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step, int64_t tiles);
 
   Device *device;
+  const RankLinks *links = nullptr;
   Memory arena;
-  Memory logitMemory; // [logit rows, vocabulary rounded up to 16]
+  Memory logitMemory; // [logit rows, logitColumns]
+  int64_t logitColumns = 0;
   std::vector<Bucket> buckets;
   LaunchObserver observer;
   bool profiling = false;

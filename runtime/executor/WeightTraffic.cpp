@@ -21,8 +21,7 @@ static uint64_t touchedBytes(const plan::Plan &plan, std::string_view op,
 
 uint64_t weightBytesOf(const plan::Plan &plan, const plan::Layout &layout,
                        const plan::Bucket &bucket, const plan::Launch &launch) {
-  std::string_view op =
-      plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()))->op()->string_view();
+  std::string_view op = opOf(plan, launch);
   uint64_t bytes = 0;
   std::set<int32_t> seen; // float weights stand in for their own scales
   for (const plan::Operand *operand : *launch.operands()) {
@@ -36,8 +35,7 @@ uint64_t weightBytesOf(const plan::Plan &plan, const plan::Layout &layout,
 
 LaunchProducts productsOf(const plan::Plan &plan, const plan::Layout &layout,
                           const plan::Bucket &bucket, const plan::Launch &launch) {
-  std::string_view op =
-      plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()))->op()->string_view();
+  std::string_view op = opOf(plan, launch);
   const plan::Model &model = *plan.model();
   LaunchProducts products;
   for (const plan::Operand *operand : *launch.operands()) {
@@ -49,8 +47,10 @@ LaunchProducts productsOf(const plan::Plan &plan, const plan::Layout &layout,
     if (!textOf(tensor.packing()).starts_with("panel16"))
       continue;
     uint64_t elements = elementsOf(tensor.logical_shape());
-    if (op == "gate_up" || op == "down_combine")
-      elements = elements / static_cast<uint64_t>(model.num_experts()) *
+    if (op == "gate_up" || op == "down_combine") // the tensor may hold some of the experts
+      elements = elements / static_cast<uint64_t>(tensor.logical_shape()->Get(0)) *
+                 static_cast<uint64_t>(tensor.shape()->Get(0)) /
+                 static_cast<uint64_t>(model.num_experts()) *
                  static_cast<uint64_t>(model.num_selected_experts());
     products.multiplyAdds += elements;
     products.onIntegers |= tensor.dtype() == plan::DType::i8 && textOf(plan.numerics()) == "fast";

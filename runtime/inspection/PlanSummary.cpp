@@ -96,10 +96,12 @@ static std::string describeTiles(const plan::TileCount &tiles, const plan::Bucke
 
 static LaunchSummary describe(const plan::Plan &plan, const plan::Bucket &bucket,
                               const plan::Launch &launch) {
-  const plan::Kernel &kernel = *plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()));
+  const bool isKernel = launch.collective() == plan::Collective::none;
   LaunchSummary summary;
   summary.name = inLayer(textOf(launch.name()), launch.layer());
-  summary.kernel = textOf(kernel.symbol());
+  summary.kernel =
+      isKernel ? textOf(plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()))->symbol())
+               : opOf(plan, launch);
   if (launch.tiles())
     summary.tiles = describeTiles(*launch.tiles(), bucket, launch.layer());
   const auto addName = [](std::string &list, const std::string &name) {
@@ -143,7 +145,8 @@ std::vector<int64_t> countLaunches(const plan::Plan &plan) {
   for (const plan::Program *program : *plan.programs())
     for (const plan::Bucket *bucket : *program->buckets())
       for (const plan::Launch *launch : *bucket->launches())
-        ++counts[static_cast<size_t>(launch->kernel())];
+        if (launch->collective() == plan::Collective::none)
+          ++counts[static_cast<size_t>(launch->kernel())];
   return counts;
 }
 

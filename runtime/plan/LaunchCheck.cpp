@@ -13,8 +13,8 @@ namespace {
 /// Walks the launches of one bucket and remembers what is written so far.
 class LaunchChecker {
 public:
-  LaunchChecker(const plan::Plan &plan, const plan::Bucket &bucket)
-      : plan(plan), buffers(*bucket.buffers()), maxRows(bucket.max_rows()),
+  LaunchChecker(const plan::Plan &plan, const plan::Program &program, const plan::Bucket &bucket)
+      : plan(plan), program(program), buffers(*bucket.buffers()), maxRows(bucket.max_rows()),
         written(buffers.size(), false) {}
 
   Result<void> check(const plan::Launch &launch, const std::string &where);
@@ -23,12 +23,15 @@ public:
 private:
   Result<void> checkOperands(const plan::Launch &launch, const std::string &where);
   Result<void> checkOperand(const plan::Operand &operand, const std::string &where);
+  Result<void> checkKernel(const plan::Launch &launch, const std::string &where) const;
+  Result<void> checkCollective(const plan::Launch &launch, const std::string &where) const;
   Result<void> checkTiles(const plan::Launch &launch, const std::string &where) const;
   Result<void> checkCounted(const plan::TileCount &tiles, const std::string &where) const;
   Result<void> checkComputed(const plan::TileCount &tiles, const std::string &where) const;
   void recordWrites(const plan::Launch &launch);
 
   const plan::Plan &plan;
+  const plan::Program &program;
   const flatbuffers::Vector<flatbuffers::Offset<plan::Buffer>> &buffers;
   int64_t maxRows;
   std::vector<bool> written;
@@ -129,34 +132,92 @@ void LaunchChecker::recordWrites(const plan::Launch &launch) {
   }
 }
 
-Result<void> LaunchChecker::check(const plan::Launch &launch, const std::string &where) {
+Result<void> LaunchChecker::checkKernel(const plan::Launch &launch,
+                                        const std::string &where) const {
   if (launch.kernel() < 0 || static_cast<uint32_t>(launch.kernel()) >= plan.kernels()->size())
     return fail(where, ": kernel ", launch.kernel(), " of ", plan.kernels()->size());
-  if (launch.layer() < -1 || launch.layer() >= plan.model()->num_layers())
-    return fail(where, ": layer ", launch.layer(), " of ", plan.model()->num_layers());
   const plan::Kernel &kernel = *plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()));
   if (launch.operands()->size() != static_cast<uint32_t>(kernel.num_buffers()))
     return fail(where, ": ", launch.operands()->size(), " operands, kernel '",
                 textOf(kernel.symbol()), "' takes ", kernel.num_buffers());
-  return checkOperands(launch, where).and_then([&] { return checkTiles(launch, where); }).map([&] {
-    recordWrites(launch);
-  });
-}
-
-static Result<void> checkOneLogits(const plan::Bucket &bucket, const std::string &where) {
-  int count = 0;
-  for (const plan::Buffer *buffer : *bucket.buffers())
-    count += buffer->kind() == plan::BufferKind::logits;
-  if (count != 1)
-    return fail(where, ": ", count, " logits buffers, expected one");
   return {};
 }
 
-Result<void> checkLaunches(const plan::Plan &plan, const plan::Bucket &bucket,
-                           const std::string &where) {
-  if (auto checked = checkOneLogits(bucket, where); !checked)
+static uint64_t ranksOver(const plan::Sharding &sharding, plan::Axis axes) {
+  uint64_t ranks = 1;
+  if ((axes & plan::Axis::tp) != plan::Axis::NONE)
+    ranks *= static_cast<uint64_t>(sharding.tp());
+  if ((axes & plan::Axis::ep) != plan::Axis::NONE)
+    ranks *= static_cast<uint64_t>(sharding.ep());
+  return ranks;
+}
+
+// Operands are checked before; here that they fit each other and the ranks.
+Result<void> LaunchChecker::checkCollective(const plan::Launch &launch,
+                                            const std::string &where) const {
+  using Kind = plan::Collective;
+  const Kind kind = launch.collective();
+  const bool isHandOver = kind == Kind::send || kind == Kind::receive;
+  if (kind < Kind::MIN || kind > Kind::MAX || launch.kernel() != -1 || launch.tiles())
+    return fail(where, ": unknown collective, or one with a kernel or tiles");
+  const auto &operands = *launch.operands();
+  if (operands.size() != (isHandOver ? 1 : 2))
+    return fail(where, ": ", operands.size(), " operands");
+  auto access = [&](uint32_t i) { return operands.Get(i)->access(); };
+  auto buffer = [&](uint32_t i) -> const plan::Buffer & {
+    return *buffers.Get(static_cast<uint32_t>(operands.Get(i)->buffer()));
+  };
+  for (uint32_t i = 0; i < operands.size(); ++i)
+    if (!buffer(i).per_row() || buffer(i).kind() == plan::BufferKind::kv)
+      return fail(where, ": operand ", i, " has no rows");
+  if (isHandOver) {
+    const int32_t neighbour = program.stage() + (kind == Kind::send ? 1 : -1);
+    const auto wanted = kind == Kind::send ? plan::OperandAccess::read : plan::OperandAccess::write;
+    return launch.over() == plan::Axis::pp && access(0) == wanted && neighbour >= 0 &&
+                   neighbour < plan.sharding()->pp()
+               ? Result<void>()
+               : fail(where, ": sends or receives where there is no stage");
+  }
+  const uint64_t parts = kind == Kind::all_gather ? ranksOver(*plan.sharding(), launch.over()) : 1;
+  if (ranksOver(*plan.sharding(), launch.over()) < 2 ||
+      (launch.over() & plan::Axis::pp) != plan::Axis::NONE ||
+      access(0) != plan::OperandAccess::read || access(1) != plan::OperandAccess::write ||
+      buffer(0).dtype() != buffer(1).dtype() ||
+      (kind == Kind::all_reduce && buffer(0).dtype() != plan::DType::f32) ||
+      saturatingMultiply(elementsOf(buffer(0).row_shape()), parts) !=
+          elementsOf(buffer(1).row_shape()))
+    return fail(where, ": its operands do not fit each other and its group of ",
+                ranksOver(*plan.sharding(), launch.over()), " ranks");
+  return {};
+}
+
+Result<void> LaunchChecker::check(const plan::Launch &launch, const std::string &where) {
+  if (launch.layer() < -1 || launch.layer() >= plan.model()->num_layers())
+    return fail(where, ": layer ", launch.layer(), " of ", plan.model()->num_layers());
+  const bool isKernel = launch.collective() == plan::Collective::none;
+  Result<void> checked = isKernel ? checkKernel(launch, where) : Result<void>();
+  return checked.and_then([&] { return checkOperands(launch, where); })
+      .and_then(
+          [&] { return isKernel ? checkTiles(launch, where) : checkCollective(launch, where); })
+      .map([&] { recordWrites(launch); });
+}
+
+static Result<void> checkLogitsCount(const plan::Bucket &bucket, int expected,
+                                     const std::string &where) {
+  int count = 0;
+  for (const plan::Buffer *buffer : *bucket.buffers())
+    count += buffer->kind() == plan::BufferKind::logits;
+  if (count != expected)
+    return fail(where, ": ", count, " logits buffers, expected ", expected);
+  return {};
+}
+
+Result<void> checkLaunches(const plan::Plan &plan, const plan::Program &program,
+                           const plan::Bucket &bucket, const std::string &where) {
+  const bool isLast = program.stage() + 1 == plan.sharding()->pp();
+  if (auto checked = checkLogitsCount(bucket, isLast ? 1 : 0, where); !checked)
     return checked;
-  LaunchChecker checker(plan, bucket);
+  LaunchChecker checker(plan, program, bucket);
   for (uint32_t i = 0; i < bucket.launches()->size(); ++i) {
     const plan::Launch &launch = *bucket.launches()->Get(i);
     std::string entry = where + " launch " + std::to_string(i);
@@ -166,7 +227,7 @@ Result<void> checkLaunches(const plan::Plan &plan, const plan::Bucket &bucket,
     if (auto checked = checker.check(launch, entry); !checked)
       return checked;
   }
-  if (!checker.wroteLogits())
+  if (isLast && !checker.wroteLogits())
     return fail(where, ": no launch writes the logits");
   return {};
 }

@@ -62,6 +62,12 @@ std::string_view textOf(const flatbuffers::String *name) {
   return name ? name->string_view() : std::string_view();
 }
 
+std::string_view opOf(const plan::Plan &plan, const plan::Launch &launch) {
+  if (launch.collective() != plan::Collective::none)
+    return plan::EnumNameCollective(launch.collective());
+  return textOf(plan.kernels()->Get(static_cast<uint32_t>(launch.kernel()))->op());
+}
+
 bool isCleanName(const flatbuffers::String *name, bool mayBeEmpty) {
   constexpr size_t longest = 512;
   std::string_view text = textOf(name);
@@ -86,7 +92,7 @@ static constexpr int64_t maxDimension = int64_t(1) << 24;
 static constexpr int64_t maxLayers = 1 << 16;
 static constexpr int64_t maxExperts = 1 << 16;
 static constexpr int64_t maxStepRows = 1 << 16;
-static constexpr uint32_t maxRanks = 4096;
+static constexpr int32_t maxRanks = 4096;
 
 Result<void> checkModel(const plan::Plan &plan) {
   const plan::Model &model = *plan.model();
@@ -121,10 +127,34 @@ Result<void> checkModel(const plan::Plan &plan) {
   return {};
 }
 
+Result<void> checkSharding(const plan::Plan &plan) {
+  const plan::Sharding &sharding = *plan.sharding();
+  int64_t ranks = 1;
+  for (int32_t size : {sharding.tp(), sharding.ep(), sharding.pp(), sharding.dp()}) {
+    if (size < 1 || size > maxRanks)
+      return fail("sharding: an axis of ", size, " ranks, expected 1..", maxRanks);
+    ranks = std::min<int64_t>(ranks * size, maxRanks + 1);
+  }
+  if (ranks != plan.ranks()->size())
+    return fail("sharding: tp", sharding.tp(), ".ep", sharding.ep(), ".pp", sharding.pp(), ".dp",
+                sharding.dp(), " and a table of ", plan.ranks()->size(), " ranks, at most ",
+                maxRanks);
+  if (sharding.pp() > plan.model()->num_layers())
+    return fail("sharding: ", sharding.pp(), " stages for ", plan.model()->num_layers(), " layers");
+  return {};
+}
+
+// Ranks in excess of the heads share them.
+static uint64_t headsOfRank(const plan::Plan &plan) {
+  int64_t heads = plan.model()->num_kv_heads() / plan.sharding()->tp();
+  return static_cast<uint64_t>(std::max<int64_t>(heads, 1));
+}
+
 // The layout that the attention kernels assume: keys, values, int8's scales of
 // both, visibility.
-static uint64_t layerBytesOf(const plan::Model &model, uint64_t tokens, plan::DType dtype) {
-  auto heads = static_cast<uint64_t>(model.num_kv_heads());
+static uint64_t layerBytesOf(const plan::Plan &plan, uint64_t tokens, plan::DType dtype) {
+  const plan::Model &model = *plan.model();
+  uint64_t heads = headsOfRank(plan);
   auto size = static_cast<uint64_t>(model.key_size());
   uint64_t perElement = saturatingMultiply(heads * tokens, sizeOf(dtype));
   uint64_t keys = roundUp(saturatingMultiply(perElement, size), 64);
@@ -142,7 +172,7 @@ Result<void> checkPage(const plan::Plan &plan) {
   if (page.dtype() != plan::DType::f32 && page.dtype() != plan::DType::bf16 &&
       page.dtype() != plan::DType::i8)
     return fail("page: element type ", nameOf(page.dtype()), ", expected f32, bf16 or i8");
-  uint64_t layerBytes = layerBytesOf(*plan.model(), static_cast<uint64_t>(tokens), page.dtype());
+  uint64_t layerBytes = layerBytesOf(plan, static_cast<uint64_t>(tokens), page.dtype());
   if (page.layer_bytes() != layerBytes)
     return fail("page: layer_bytes is ", page.layer_bytes(), ", the model's heads need ",
                 layerBytes);
@@ -175,8 +205,9 @@ static Result<void> checkWeightBuffers(const plan::Program &program, const plan:
 }
 
 Result<void> checkRanks(const plan::Plan &plan) {
-  if (plan.ranks()->size() == 0 || plan.ranks()->size() > maxRanks)
-    return fail("rank table has ", plan.ranks()->size(), " entries, expected 1..", maxRanks);
+  auto stages = static_cast<uint32_t>(plan.sharding()->pp());
+  uint32_t ranksOfStage =
+      plan.ranks()->size() / stages / static_cast<uint32_t>(plan.sharding()->dp());
   for (uint32_t i = 0; i < plan.ranks()->size(); ++i) {
     const plan::Rank &rank = *plan.ranks()->Get(i);
     std::string where = "rank " + std::to_string(i);
@@ -184,6 +215,10 @@ Result<void> checkRanks(const plan::Plan &plan) {
       return fail(where, ": program ", rank.program(), " of ", plan.programs()->size());
     if (rank.layout() < 0 || static_cast<uint32_t>(rank.layout()) >= plan.layouts()->size())
       return fail(where, ": layout ", rank.layout(), " of ", plan.layouts()->size());
+    auto stage = static_cast<int32_t>(i / ranksOfStage % stages);
+    int32_t found = plan.programs()->Get(static_cast<uint32_t>(rank.program()))->stage();
+    if (found != stage)
+      return fail(where, ": belongs to stage ", stage, ", its program to stage ", found);
     auto checked =
         checkWeightBuffers(*plan.programs()->Get(static_cast<uint32_t>(rank.program())),
                            *plan.layouts()->Get(static_cast<uint32_t>(rank.layout())), where);
@@ -207,6 +242,7 @@ static Result<void> checkAll(const flatbuffers::Vector<flatbuffers::Offset<Item>
 Result<void> checkPlan(const plan::Plan &plan) {
   auto checkOneProgram = [&](const plan::Program &program) { return checkProgram(plan, program); };
   return checkModel(plan)
+      .and_then([&] { return checkSharding(plan); })
       .and_then([&] { return checkPage(plan); })
       .and_then([&] { return checkAll(*plan.layouts(), "layouts", checkLayout); })
       .and_then([&] { return checkKernels(plan); })

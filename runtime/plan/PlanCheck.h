@@ -16,13 +16,14 @@ Result<void> checkPlan(const plan::Plan &plan);
 
 // The parts, in the order in which checkPlan takes them.
 Result<void> checkModel(const plan::Plan &plan);
+Result<void> checkSharding(const plan::Plan &plan);
 Result<void> checkPage(const plan::Plan &plan);
 Result<void> checkLayout(const plan::Layout &layout);
 Result<void> checkKernels(const plan::Plan &plan);
 Result<void> checkCode(const plan::Plan &plan);
 Result<void> checkProgram(const plan::Plan &plan, const plan::Program &program);
-Result<void> checkLaunches(const plan::Plan &plan, const plan::Bucket &bucket,
-                           const std::string &where);
+Result<void> checkLaunches(const plan::Plan &plan, const plan::Program &program,
+                           const plan::Bucket &bucket, const std::string &where);
 Result<void> checkLifetimes(const plan::Bucket &bucket, const std::string &where);
 Result<void> checkRanks(const plan::Plan &plan);
 
@@ -30,6 +31,9 @@ Result<void> checkRanks(const plan::Plan &plan);
 bool isCleanName(const flatbuffers::String *name, bool mayBeEmpty = false);
 /// Text of an optional string.
 std::string_view textOf(const flatbuffers::String *name);
+
+/// "gate_up", "all_reduce": the kernel's op or the collective. The plan is checked.
+std::string_view opOf(const plan::Plan &plan, const plan::Launch &launch);
 
 /// Bytes of one element; 0 for a value outside the enumeration.
 uint64_t sizeOf(plan::DType dtype);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/session/Model.h"
+#include "runtime/collectives/LocalCommunicator.h"
 #include "runtime/executor/WeightTraffic.h"
 #include "runtime/plan/PlanCheck.h"
-#include "runtime/session/ModelState.h"
+#include "runtime/session/Commands.h"
 #include <algorithm>
 #include <chrono>
 
@@ -25,24 +26,67 @@ static void describeModel(const plan::Plan &plan, ModelInfo &info) {
   info.maxContext = plan.max_context();
   info.maxStepRows = plan.max_step_rows();
   info.pageTokens = plan.page()->tokens();
-  info.pageBytes = plan.page()->bytes();
+  for (const plan::Program *program : *plan.programs())
+    info.pageBytes = std::max(info.pageBytes, plan.page()->layer_bytes() *
+                                                  static_cast<uint64_t>(program->layers()));
+}
+
+static std::string textOf(const plan::Sharding &sharding) {
+  std::string text;
+  const std::pair<const char *, int32_t> axes[] = {
+      {"tp", sharding.tp()}, {"ep", sharding.ep()}, {"pp", sharding.pp()}, {"dp", sharding.dp()}};
+  for (auto [name, size] : axes)
+    if (size > 1)
+      text += (text.empty() ? "" : ".") + (name + std::to_string(size));
+  return text.empty() ? "tp1" : text;
+}
+
+/// Program and layout of a rank.
+static const plan::Program &programOf(const plan::Plan &plan, int rank) {
+  const plan::Rank &entry = *plan.ranks()->Get(static_cast<uint32_t>(rank));
+  return *plan.programs()->Get(static_cast<uint32_t>(entry.program()));
+}
+static const plan::Layout &layoutOf(const plan::Plan &plan, int rank) {
+  const plan::Rank &entry = *plan.ranks()->Get(static_cast<uint32_t>(rank));
+  return *plan.layouts()->Get(static_cast<uint32_t>(entry.layout()));
+}
+
+static void describeRanks(const ModelState &state, ModelInfo &info) {
+  const plan::Plan &plan = state.plan();
+  const plan::Sharding &sharding = state.sharding();
+  info.sharding = textOf(sharding);
+  info.ranks = static_cast<int>(plan.ranks()->size());
+  for (int rank = 0; rank < info.ranks / sharding.dp(); ++rank)
+    info.weightBytesPerToken +=
+        weightBytesPerToken(plan, layoutOf(plan, rank), programOf(plan, rank));
+  for (const auto &rank : state.ranks) {
+    info.weightBytes += rank->weights.bytes();
+    info.threads += rank->device->threads();
+  }
+  for (const plan::Program *program : *plan.programs())
+    for (const plan::Bucket *bucket : *program->buckets())
+      info.arenaBytes = std::max(info.arenaBytes, bucket->arena_bytes());
 }
 
 static ModelInfo describe(const ModelState &state) {
   ModelInfo info;
-  const plan::Plan &plan = state.document.root();
-  describeModel(plan, info);
-  info.cpuLevel = state.device->level();
-  info.threads = state.device->threads();
+  const RankState &first = *state.ranks.front();
+  describeModel(state.plan(), info);
+  describeRanks(state, info);
+  info.cpuLevel = first.device->level();
   info.planBytes = state.document.bodyBytes();
-  info.hasWeights = state.layout.file() && state.layout.file()->size() != 0;
-  info.weightBytes = state.weights.bytes();
-  info.weightBytesPerToken = weightBytesPerToken(plan, state.layout, state.program);
-  for (const plan::Bucket *bucket : *state.program.buckets()) {
+  info.hasWeights = !textOf(first.layout.file()).empty();
+  for (const plan::Bucket *bucket : *first.program.buckets())
     info.buckets.push_back(bucket->max_rows());
-    info.arenaBytes = std::max(info.arenaBytes, bucket->arena_bytes());
-  }
   return info;
+}
+
+static int64_t logitStrideOf(const plan::Plan &plan) {
+  for (const plan::Program *program : *plan.programs())
+    for (const plan::Buffer *buffer : *program->buckets()->Get(0)->buffers())
+      if (buffer->kind() == plan::BufferKind::logits)
+        return static_cast<int64_t>(elementsOf(buffer->row_shape()));
+  return 0;
 }
 
 static Result<WeightFile> openWeights(const std::string &directory, const plan::Layout &layout,
@@ -52,29 +96,110 @@ static Result<WeightFile> openWeights(const std::string &directory, const plan::
                                          : WeightFile::map(directory, layout);
 }
 
+static Result<void> loadRank(ModelState &state, const std::string &directory, int rank, int threads,
+                             const LoadOptions &options) {
+  const plan::Plan &plan = state.plan();
+  const plan::Layout &layout = layoutOf(plan, rank);
+  auto weights = openWeights(directory, layout, options);
+  if (!weights)
+    return fail(weights.error());
+  auto device = CpuDevice::create(plan, threads, options.cpuLevel);
+  if (!device)
+    return fail(directory, "/model.plan: ", device.error());
+  if (options.fullCheck)
+    if (auto checked = weights->checkAll((*device)->threadPool()); !checked)
+      return checked;
+  state.ranks.push_back(std::unique_ptr<RankState>(
+      new RankState{RankPlace::of(state.sharding(), rank), programOf(plan, rank), layout,
+                    std::move(*weights), std::move(*device), nullptr, std::nullopt}));
+  return {};
+}
+
+static Result<void> joinRanks(ModelState &state, RankState &rank, Communicator &communicator) {
+  rank.communicator = &communicator;
+  auto links = RankLinks::create(state.plan(), communicator);
+  if (!links)
+    return fail(links.error());
+  rank.links.emplace(std::move(*links));
+  communicator.setInStep(false);
+  return {};
+}
+
+/// Every rank but the first becomes a thread that follows it.
+static Result<void> startFollowers(ModelState &state) {
+  auto made = makeLocalCommunicators(static_cast<int>(state.ranks.size()));
+  if (!made)
+    return fail(made.error());
+  state.communicators = std::move(*made);
+  // Threads of one process do not get lost: only an idle wait could be too long.
+  for (const auto &communicator : state.communicators)
+    communicator->setDeadline(std::chrono::hours(24));
+  state.ranks.front()->communicator = state.communicators.front().get();
+  for (size_t i = 1; i < state.ranks.size(); ++i)
+    state.followers.emplace_back([&state, i] {
+      Communicator &communicator = *state.communicators[i];
+      // The leader hears of an error by what it waits for.
+      if (auto joined = joinRanks(state, *state.ranks[i], communicator); !joined)
+        communicator.abort(joined.error());
+      else
+        (void)followLeader(state, *state.ranks[i]);
+    });
+  return joinRanks(state, *state.ranks.front(), *state.communicators.front());
+}
+
+static Result<void> checkRankCount(const plan::Plan &plan, const std::string &path,
+                                   const LoadOptions &options) {
+  const auto ranks = static_cast<int>(plan.ranks()->size());
+  const std::string sharding = textOf(*plan.sharding());
+  if (options.ranks && options.ranks != ranks)
+    return fail(path, ": is compiled for ", ranks, " ranks (", sharding, "), not for ",
+                options.ranks, "; give --ranks ", ranks,
+                " or compile it with --devices=", options.ranks);
+  if (options.communicator && options.communicator->ranks() != ranks)
+    return fail(path, ": is compiled for ", ranks, " ranks (", sharding, "), the job has ",
+                options.communicator->ranks(), "; start ", ranks, " processes");
+  return {};
+}
+
 static Result<std::unique_ptr<ModelState>> loadState(const std::string &directory,
                                                      const LoadOptions &options) {
   std::string path = directory + "/model.plan";
   auto document = readPlan(path);
   if (!document)
     return fail(document.error());
-  const plan::Plan &plan = document->root();
-  if (plan.ranks()->size() != 1)
-    return fail(path, ": a plan for ", plan.ranks()->size(), " ranks, this version runs one");
-  const plan::Rank &rank = *plan.ranks()->Get(0);
-  const plan::Layout &layout = *plan.layouts()->Get(static_cast<uint32_t>(rank.layout()));
-  const plan::Program &program = *plan.programs()->Get(static_cast<uint32_t>(rank.program()));
-  auto weights = openWeights(directory, layout, options);
-  if (!weights)
-    return fail(weights.error());
-  auto device = CpuDevice::create(plan, options.threads, options.cpuLevel);
-  if (!device)
-    return fail(path, ": ", device.error());
-  if (options.fullCheck)
-    if (auto checked = weights->checkAll((*device)->threadPool()); !checked)
-      return fail(checked.error());
-  return std::unique_ptr<ModelState>(new ModelState{
-      std::move(*document), program, layout, std::move(*weights), std::move(*device), {}, {}});
+  auto state = std::make_unique<ModelState>(std::move(*document));
+  if (auto checked = checkRankCount(state->plan(), path, options); !checked)
+    return fail(checked.error());
+  const int all = static_cast<int>(state->plan().ranks()->size());
+  const int first = options.communicator ? options.communicator->rank() : 0;
+  const int count = options.communicator ? 1 : all;
+  const int threads = options.threads ? options.threads : Topology::detect().cores;
+  for (int rank = first; rank < first + count; ++rank)
+    if (auto loaded = loadRank(*state, directory, rank, std::max(1, threads / count), options);
+        !loaded)
+      return fail(loaded.error());
+  state->logitStride = logitStrideOf(state->plan());
+  state->info = describe(*state);
+  if (options.communicator)
+    if (auto joined = joinRanks(*state, *state->ranks.front(), *options.communicator); !joined)
+      return fail(joined.error());
+  if (count > 1)
+    if (auto started = startFollowers(*state); !started)
+      return fail(started.error());
+  return state;
+}
+
+ModelState::~ModelState() {
+  if (ranks.empty() || !ranks.front()->communicator)
+    return;
+  // Those who do not listen any more have ended already.
+  Communicator &communicator = *ranks.front()->communicator;
+  if (!ranks.front()->links)
+    communicator.abort("the leader could not join its ranks");
+  else if (communicator.rank() == 0)
+    (void)sendToAll(*this, {Command::Kind::quit, 0, 0});
+  for (std::thread &follower : followers)
+    follower.join();
 }
 
 Result<std::shared_ptr<const Model>> Model::load(const std::string &directory,
@@ -83,7 +208,6 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string &directory,
   auto state = loadState(directory, options);
   if (!state)
     return fail(state.error());
-  (*state)->info = describe(**state);
   std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   (*state)->info.loadSeconds = elapsed.count();
   return std::make_shared<const Model>(std::move(*state));
@@ -93,6 +217,13 @@ Model::Model(std::unique_ptr<ModelState> state) : contents(std::move(state)) {}
 Model::~Model() = default;
 
 const ModelInfo &Model::info() const { return contents->info; }
+
+bool Model::isLeader() const {
+  const Communicator *communicator = contents->ranks.front()->communicator;
+  return !communicator || communicator->rank() == 0;
+}
+
+Result<void> Model::follow() const { return followLeader(*contents, *contents->ranks.front()); }
 
 std::span<const std::byte> Model::tokenizer() const {
   const auto *bytes = contents->document.root().tokenizer();

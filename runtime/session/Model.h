@@ -13,8 +13,11 @@
 
 namespace grok::runtime {
 
+class Communicator;
+
 struct LoadOptions {
   /// Worker threads, the caller included; 0 = one per core of this process.
+  /// Ranks that are threads of this process share them.
   int threads = 0;
   /// Hash every weight tensor. Without it only sizes and the header's hash are
   /// checked, which finds files of another plan but not flipped weight bits.
@@ -23,6 +26,12 @@ struct LoadOptions {
   std::string cpuLevel;
   /// Run a plan that was compiled without weights on zeros (for timing only).
   bool zeroWeights = false;
+  /// Ranks that the plan must have; 0 = any number.
+  int ranks = 0;
+  /// This process's end of a job of as many ranks as the plan has, which loads
+  /// its own weights only; it outlives the model. Null: all ranks of the plan are
+  /// threads of this process.
+  Communicator *communicator = nullptr;
 };
 
 /// What the plan says about the model, and what loading it took.
@@ -43,12 +52,14 @@ struct ModelInfo {
   int64_t maxContext = 0;  // positions of one sequence
   int64_t maxStepRows = 0; // rows of one step
   int64_t pageTokens = 0;  // positions of one key/value page
-  uint64_t pageBytes = 0;
+  uint64_t pageBytes = 0;  // of the largest stage
   uint64_t planBytes = 0;
   bool hasWeights = false;          // else it was compiled without
-  uint64_t weightBytes = 0;         // of the weight file
-  uint64_t weightBytesPerToken = 0; // read by a step of one row
-  uint64_t arenaBytes = 0;          // activations of the largest bucket
+  std::string sharding = "tp1";     // "tp2.pp2"
+  int ranks = 1;                    // of the plan
+  uint64_t weightBytes = 0;         // of the weight files that this process maps
+  uint64_t weightBytesPerToken = 0; // read by a step of one row, on all ranks of a replica
+  uint64_t arenaBytes = 0;          // activations of the largest bucket, of one rank
   std::vector<int64_t> buckets;     // max rows of each, ascending
   int threads = 0;
   double loadSeconds = 0;
@@ -69,6 +80,11 @@ public:
   /// The SentencePiece model of the plan; empty if it has none. Lives as long
   /// as the model.
   std::span<const std::byte> tokenizer() const;
+  /// Whether sessions may be made here: on rank 0 of a job.
+  bool isLeader() const;
+  /// Every other rank's part in the leader's sessions, until the leader's model
+  /// is gone. An error ends the job.
+  Result<void> follow() const;
   /// For the session only.
   ModelState &state() const { return *contents; }
 

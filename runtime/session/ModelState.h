@@ -3,21 +3,44 @@
 #pragma once
 
 #include "runtime/device/cpu/CpuDevice.h"
+#include "runtime/executor/RankLinks.h"
 #include "runtime/plan/PlanReader.h"
 #include "runtime/session/Model.h"
 #include "runtime/weights/WeightFile.h"
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <thread>
 
 namespace grok::runtime {
 
-struct ModelState {
-  PlanDocument document;
-  const plan::Program &program; // of this process's rank
+/// One rank of the plan in this process.
+struct RankState {
+  RankPlace place;
+  const plan::Program &program;
   const plan::Layout &layout;
   WeightFile weights;
   std::unique_ptr<CpuDevice> device;
-  std::mutex running; // the device takes one step at a time
+  Communicator *communicator = nullptr; // null in a plan for one rank
+  std::optional<RankLinks> links;
+};
+
+/// Rank 0 is the leader: its sessions tell the others each step. The others are
+/// threads of this process, or processes of their own (see followLeader).
+struct ModelState {
+  explicit ModelState(PlanDocument document) : document(std::move(document)) {}
+  ~ModelState();
+
+  const plan::Plan &plan() const { return document.root(); }
+  const plan::Sharding &sharding() const { return *plan().sharding(); }
+
+  PlanDocument document;
+  std::vector<std::unique_ptr<Communicator>> communicators; // of ranks that are threads
+  std::vector<std::unique_ptr<RankState>> ranks;            // of this process
+  std::vector<std::thread> followers;                       // one for each but the first
+  std::mutex running;                                       // the ranks take one step at a time
+  int32_t sessionsMade = 0;
+  int64_t logitStride = 0; // floats from one row of logits to the next
   ModelInfo info;
 };
 

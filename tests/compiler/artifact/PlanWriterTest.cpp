@@ -49,8 +49,10 @@ protected:
     PlanInputs inputs;
     auto tensors = readLayout(*module->getOps<plan::LayoutOp>().begin());
     EXPECT_TRUE(succeeded(tensors));
-    inputs.tensors = *tensors;
-    placeTensors("unused", inputs.tensors);
+    RankWeights rank;
+    rank.tensors = *tensors;
+    rank.file = placeTensors("", rank.tensors);
+    inputs.ranks.push_back(rank);
     inputs.weights = "f32";
     for (auto kernel : module->getOps<plan::KernelOp>()) {
       inputs.scratch[kernel.getSymName().str()] = 640;

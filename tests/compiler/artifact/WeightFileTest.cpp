@@ -77,6 +77,17 @@ static std::string readFile(const fs::path &path) {
 
 static const PackProgress silent = [](std::string_view, uint64_t, uint64_t) {};
 
+/// One rank's file.
+static Result<void> writeWeightFile(const std::string &folder, WeightFile &file,
+                                    std::vector<PackedTensor> &tensors, const PackingSource &source,
+                                    const PackProgress &progress) {
+  RankWeights rank{0, file, tensors};
+  auto written = writeWeightFiles(folder, std::span(&rank, 1), source, progress);
+  file = rank.file;
+  tensors = rank.tensors;
+  return written;
+}
+
 TEST_F(WeightFileTest, isSafetensorsWithAlignedData) {
   std::vector<PackedTensor> tensors = {vectorTensor("a"), vectorTensor("b")};
   WeightFile file = placeTensors("w.safetensors", tensors);

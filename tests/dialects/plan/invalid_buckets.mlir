@@ -466,7 +466,7 @@ plan.program @main {
     // expected-note@+1 {{the buffer}}
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     // expected-error@+1 {{reads operand 0 before any launch has written it}}
-    plan.collective "all_reduce" %a group [0, 1] : <tensor<?x16xf32>>
+    plan.collective "send" "s" over ["pp"] reads %a : <tensor<?x16xf32>>
   }
 }
 
@@ -611,37 +611,11 @@ plan.program @main {
 
 // -----
 
-plan.kernel @k1 "a" {} operands 1
 plan.program @main {
   plan.bucket rows 8 {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
-    plan.launch @k1 "write_a" (%a) tiles <per_row = 1, max = 8> uses [<write, rows>] : !plan.buffer<tensor<?x16xf32>>
-    // expected-error@+1 {{expects kind all_reduce, all_gather, reduce_scatter or all_to_all, got 'broadcast'}}
-    plan.collective "broadcast" %a group [0, 1] : <tensor<?x16xf32>>
-  }
-}
-
-// -----
-
-plan.kernel @k1 "a" {} operands 1
-plan.program @main {
-  plan.bucket rows 8 {
-    %a = plan.buffer "a" : <tensor<?x16xf32>>
-    plan.launch @k1 "write_a" (%a) tiles <per_row = 1, max = 8> uses [<write, rows>] : !plan.buffer<tensor<?x16xf32>>
-    // expected-error@+1 {{expects each rank of the group once, none negative; got 1}}
-    plan.collective "all_reduce" %a group [1, 1] : <tensor<?x16xf32>>
-  }
-}
-
-// -----
-
-plan.kernel @k1 "a" {} operands 1
-plan.program @main {
-  plan.bucket rows 8 {
-    %a = plan.buffer "a" : <tensor<?x16xf32>>
-    plan.launch @k1 "write_a" (%a) tiles <per_row = 1, max = 8> uses [<write, rows>] : !plan.buffer<tensor<?x16xf32>>
-    // expected-error@+1 {{expects a group of at least two ranks}}
-    plan.collective "all_reduce" %a group [0] : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects kind all_gather, all_reduce, send or receive, got 'broadcast'}}
+    plan.collective "broadcast" "c" over ["tp"] writes %a : <tensor<?x16xf32>>
   }
 }
 
@@ -649,8 +623,96 @@ plan.program @main {
 
 plan.program @main {
   plan.bucket rows 8 {
-    %a = plan.logits : <tensor<?x16xf32>>
-    // expected-error@+1 {{expects a buffer of the arena}}
-    plan.collective "all_reduce" %a group [0, 1] : <tensor<?x16xf32>>
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects a source and a target}}
+    plan.collective "all_reduce" "c" over ["tp"] writes %a : <tensor<?x16xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    %b = plan.buffer "b" : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects a target, and no source}}
+    plan.collective "receive" "c" over ["pp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<16xf32>>
+    // expected-error@+1 {{expects buffers of rows}}
+    plan.collective "receive" "c" over ["pp"] writes %a : <tensor<16xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects to go over pp, got ["tp"]}}
+    plan.collective "receive" "c" over ["tp"] writes %a : <tensor<?x16xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    %b = plan.buffer "b" : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects to go over tp, ep or both, got ["tp", "tp"]}}
+    plan.collective "all_reduce" "c" over ["tp", "tp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    %b = plan.buffer "b" : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects an axis to go over}}
+    plan.collective "all_reduce" "c" over [] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    %b = plan.buffer "b" : <tensor<?x32xf32>>
+    // expected-error@+1 {{expects two buffers of one type with float32 rows}}
+    plan.collective "all_reduce" "c" over ["tp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x32xf32>>
+  }
+}
+
+// -----
+
+plan.program @main {
+  plan.bucket rows 8 {
+    %a = plan.buffer "a" : <tensor<?x16xf32>>
+    %b = plan.buffer "b" : <tensor<?x16xf32>>
+    // expected-error@+1 {{expects target rows of at least two source rows, of one element type}}
+    plan.collective "all_gather" "c" over ["tp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+  }
+}
+
+// -----
+
+plan.layout @cpu {
+  plan.tensor @t source "t" packing "vector16" logical [16] : tensor<16xf32>
+}
+plan.program @main {
+  plan.bucket rows 1 {
+    %w = plan.weight @cpu::@t : <tensor<16xf32>>
+    // expected-error@+1 {{expects buffers of rows}}
+    plan.collective "receive" "c" over ["pp"] writes %w : <tensor<16xf32>>
   }
 }

@@ -50,8 +50,17 @@ plan.program @main {
     // CHECK-NEXT: plan.launch @embed_0 "embed"(%[[TABLE]], %[[H]]) tiles <per_row = 1, max = 1> uses [<read, whole>, <write, rows>] : !plan.buffer<tensor<32x96x16x1xf32>>, !plan.buffer<tensor<?x96xf32>>
     plan.launch @embed_0 "embed" (%table, %h) tiles <per_row = 1, max = 1> uses [<read, whole>, <write, rows>]
         : !plan.buffer<tensor<32x96x16x1xf32>>, !plan.buffer<tensor<?x96xf32>>
-    // CHECK-NEXT: plan.collective "all_reduce" %[[H]] group [0, 1] : <tensor<?x96xf32>>
-    plan.collective "all_reduce" %h group [0, 1] : <tensor<?x96xf32>>
+    // CHECK-NEXT: %[[PARTS:parts]] = plan.buffer "parts"
+    %parts = plan.buffer "parts" : <tensor<?x2x96xf32>>
+    // CHECK-NEXT: plan.collective "all_gather" "embed_parts" over ["tp"] reads %[[H]] : <tensor<?x96xf32>> writes %[[PARTS]] : <tensor<?x2x96xf32>>
+    plan.collective "all_gather" "embed_parts" over ["tp"] reads %h : <tensor<?x96xf32>> writes %parts : <tensor<?x2x96xf32>>
+    %sum = plan.buffer "sum" : <tensor<?x96xf32>>
+    // CHECK: plan.collective "all_reduce" "embed_sum" over ["ep", "tp"] reads %[[H]] : <tensor<?x96xf32>> writes %[[SUM:.*]] : <tensor<?x96xf32>> {layer = 0 : i64}
+    plan.collective "all_reduce" "embed_sum" over ["ep", "tp"] reads %h : <tensor<?x96xf32>> writes %sum : <tensor<?x96xf32>> {layer = 0 : i64}
+    // CHECK-NEXT: plan.collective "send" "send" over ["pp"] reads %[[SUM]] : <tensor<?x96xf32>>
+    plan.collective "send" "send" over ["pp"] reads %sum : <tensor<?x96xf32>>
+    // CHECK-NEXT: plan.collective "receive" "receive" over ["pp"] writes %[[SUM]] : <tensor<?x96xf32>>
+    plan.collective "receive" "receive" over ["pp"] writes %sum : <tensor<?x96xf32>>
   }
   // CHECK: plan.bucket rows 512 arena 1048576 {
   plan.bucket rows 512 arena 1048576 {

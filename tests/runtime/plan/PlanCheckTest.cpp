@@ -8,6 +8,7 @@
 namespace grok::runtime {
 
 using plan::PlanT;
+using Kind = plan::Collective;
 
 struct Case {
   const char *name;
@@ -22,6 +23,42 @@ static plan::WeightTensorT &tensor(PlanT &plan) { return *plan.layouts[0]->tenso
 
 static void setTiles(PlanT &plan, size_t i, plan::TileCount tiles) {
   launch(plan, i).tiles = std::make_unique<plan::TileCount>(tiles);
+}
+
+static void addRanks(PlanT &plan, int ranks) {
+  while (std::ssize(plan.ranks) < ranks)
+    plan.ranks.push_back(std::make_unique<plan::RankT>());
+}
+
+static void splitTensors(PlanT &plan) { addRanks(plan, plan.sharding->tp = 2); }
+
+/// Inserts a collective from h to o behind the first launch.
+static plan::LaunchT &addCollective(PlanT &plan, Kind kind = Kind::all_reduce) {
+  auto collective = std::make_unique<plan::LaunchT>();
+  collective->kernel = -1;
+  collective->collective = kind;
+  collective->over = plan::Axis::tp;
+  for (auto [index, access] :
+       {std::pair(3, plan::OperandAccess::read), std::pair(4, plan::OperandAccess::write)}) {
+    auto operand = std::make_unique<plan::OperandT>();
+    operand->buffer = index;
+    operand->access = access;
+    collective->operands.push_back(std::move(operand));
+  }
+  auto &launches = bucket(plan).launches;
+  return **launches.insert(launches.begin() + 1, std::move(collective));
+}
+
+/// The first stage makes no logits.
+static PlanT &makeTwoStages(PlanT &plan) {
+  addRanks(plan, plan.sharding->pp = 2);
+  plan.programs.push_back(std::make_unique<plan::ProgramT>(*plan.programs[0]));
+  plan.programs[1]->stage = plan.ranks[1]->program = 1;
+  for (auto &each : plan.programs[0]->buckets) {
+    each->buffers.pop_back();
+    each->launches.pop_back();
+  }
+  return plan;
 }
 
 static void copyTensor(PlanT &plan, const char *name) {
@@ -149,7 +186,29 @@ static constexpr Case cases[] = {
     {"TilesElement", [](PlanT &p) { setTiles(p, 4, {0, 0, 0, 5, 4, 64}); }, "beyond its buffer"},
     {"TilesBoth", [](PlanT &p) { setTiles(p, 4, {1, 0, 0, 5, 1, 64}); }, "both read and computed"},
 
-    {"NoRanks", [](PlanT &p) { p.ranks.clear(); }, "rank table"},
+    {"NoRanks", [](PlanT &p) { p.ranks.clear(); }, "a table of 0 ranks"},
+    {"RanksMissing", [](PlanT &p) { p.sharding->dp = 2; }, "dp2 and a table of 1 ranks"},
+    {"AxisZero", [](PlanT &p) { p.sharding->tp = 0; }, "an axis of 0 ranks"},
+    {"AxesOverflow", [](PlanT &p) { p.sharding->tp = p.sharding->ep = 4000; }, "at most 4096"},
+    {"StagesWithoutLayers", [](PlanT &p) { addRanks(p, p.sharding->pp = 3); },
+     "3 stages for 2 layers"},
+    {"StageOutside", [](PlanT &p) { p.programs[0]->stage = 1; }, "stage 1 of 1"},
+    {"StageOfAnother", [](PlanT &p) { makeTwoStages(p).ranks[1]->program = 0; },
+     "rank 1: belongs to stage 1"},
+    {"LayersNone", [](PlanT &p) { p.programs[0]->layers = 0; }, "0 layers of 2"},
+    {"PageOfFewerLayers", [](PlanT &p) { p.programs[0]->layers = 1; }, "one layer of the page"},
+    {"CollectiveOfOneRank", [](PlanT &p) { addCollective(p); }, "its group of 1 ranks"},
+    {"CollectiveKernel", [](PlanT &p) { splitTensors(p), addCollective(p).kernel = 0; },
+     "one with a kernel"},
+    {"CollectiveOperands", [](PlanT &p) { splitTensors(p), addCollective(p).operands.pop_back(); },
+     "1 operands"},
+    {"CollectiveWide", [](PlanT &p) { splitTensors(p), addCollective(p, Kind::all_gather); },
+     "do not fit each other"},
+    {"CollectiveOverStages",
+     [](PlanT &p) { splitTensors(p), addCollective(p).over |= plan::Axis::pp; },
+     "do not fit each other"},
+    {"SendNowhere", [](PlanT &p) { addCollective(p, Kind::send).operands.pop_back(); },
+     "where there is no stage"},
     {"RankProgram", [](PlanT &p) { p.ranks[0]->program = 1; }, "program 1 of 1"},
     {"RankLayout", [](PlanT &p) { p.ranks[0]->layout = -1; }, "layout -1 of 1"},
 };
@@ -230,6 +289,23 @@ TEST(Saturation, NeverWraps) {
   EXPECT_EQ(saturatingAdd(UINT64_MAX, 1), UINT64_MAX);
   EXPECT_EQ(roundUp(UINT64_MAX - 3, 64), UINT64_MAX);
   EXPECT_EQ(roundUp(65, 64), 128u);
+}
+
+TEST(PlanCheckOfRanks, AcceptsStagesAndCollectives) {
+  PlanT stages = toy::makePlan();
+  makeTwoStages(stages);
+  auto &send = addCollective(stages, Kind::send);
+  send.operands.pop_back();
+  send.over = plan::Axis::pp;
+  std::vector<std::byte> body = toy::bodyOf(stages);
+  Result<void> checked = checkPlan(*flatbuffers::GetRoot<plan::Plan>(body.data()));
+  EXPECT_TRUE(checked) << checked.error();
+  PlanT split = toy::makePlan();
+  splitTensors(split);
+  addCollective(split);
+  body = toy::bodyOf(split);
+  checked = checkPlan(*flatbuffers::GetRoot<plan::Plan>(body.data()));
+  EXPECT_TRUE(checked) << checked.error();
 }
 
 } // namespace grok::runtime

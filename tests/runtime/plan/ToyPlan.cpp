@@ -198,9 +198,11 @@ plan::PlanT makePlan(int factor) {
   plan.tokenizer = {1, 2, 3};
   plan.layouts.push_back(makeLayout());
   auto program = std::make_unique<plan::ProgramT>();
+  program->layers = numLayers;
   program->buckets.push_back(makeBucket(1));
   program->buckets.push_back(makeBucket(maxStepRows));
   plan.programs.push_back(std::move(program));
+  plan.sharding = std::make_unique<plan::ShardingT>();
   plan.ranks.push_back(std::make_unique<plan::RankT>());
   plan.kernels.push_back(makeKernel("toy_embed", "embed", 2, 64));
   plan.kernels.push_back(makeKernel("toy_append", "append", 2));

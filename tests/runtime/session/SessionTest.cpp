@@ -53,11 +53,12 @@ TEST(Model, TellsWhatItIs) {
 TEST(Model, NamesWhatItCannotLoad) {
   toy::TemporaryFolder empty;
   EXPECT_THAT(Model::load(empty.path).error(), HasSubstr(empty.path + "/model.plan: cannot open"));
-  plan::PlanT plan = toy::makePlan();
-  plan.ranks.push_back(std::make_unique<plan::RankT>());
-  EXPECT_THAT(Model::load(toy::Artifact(plan).path).error(), HasSubstr("2 ranks"));
   toy::Artifact artifact;
   LoadOptions options;
+  options.ranks = 2;
+  EXPECT_THAT(Model::load(artifact.path, options).error(),
+              HasSubstr("is compiled for 1 ranks (tp1), not for 2; give --ranks 1"));
+  options.ranks = 0;
   options.cpuLevel = "future";
   EXPECT_THAT(Model::load(artifact.path, options).error(), HasSubstr("telepathy"));
 }
@@ -286,6 +287,45 @@ TEST(Model, LivesAsLongAsItsSessions) {
   std::vector<int32_t> prompt = tokensFrom(0, 4);
   auto logits = session->prefill(session->createSequence().value(), prompt);
   EXPECT_THAT(logits->row(0), isExpectedAfter(prompt));
+}
+
+// Replicas are ranks of their own: threads that follow this one.
+TEST(Session, SharesSequencesOutToReplicas) {
+  plan::PlanT plan = toy::makePlan();
+  plan.sharding->dp = 3;
+  plan.ranks.push_back(std::make_unique<plan::RankT>());
+  plan.ranks.push_back(std::make_unique<plan::RankT>());
+  toy::Artifact artifact(plan);
+  auto model = Model::load(artifact.path, withThreads(3));
+  ASSERT_TRUE(model) << model.error();
+  EXPECT_EQ((*model)->info().sharding, "dp3");
+  EXPECT_EQ((*model)->info().ranks, 3);
+  EXPECT_EQ((*model)->info().threads, 3);
+  auto session = Session::create(*model, {.sequences = 4}).value();
+  const std::vector<std::vector<int32_t>> texts = {{3, 4, 5}, {6, 1}, {7, 7, 2}, {9}};
+  std::vector<int32_t> sequences;
+  for (size_t i = 0; i < texts.size(); ++i)
+    sequences.push_back(session->createSequence().value());
+  EXPECT_THAT(sequences, testing::ElementsAre(0, 1, 2, 3));
+  std::vector<StepRow> rows;
+  for (size_t position = 0; position < 3; ++position)
+    for (size_t i = texts.size(); i-- > 0;) // as mixed as can be
+      if (position < texts[i].size())
+        rows.push_back({texts[i][position], sequences[i], position + 1 == texts[i].size()});
+  auto logits = session->step(rows);
+  ASSERT_TRUE(logits) << logits.error();
+  ASSERT_EQ(logits->rows, 4);
+  int64_t next = 0;
+  for (size_t i : {3, 1, 2, 0}) // in the order of the rows that wanted them
+    EXPECT_THAT(logits->row(next++), isExpectedAfter(texts[i]));
+  for (size_t i = 0; i < texts.size(); ++i)
+    EXPECT_EQ(session->length(sequences[i]), std::ssize(texts[i]));
+  // What is refused changes nothing on any replica.
+  const StepRow bad[] = {{3, sequences[0]}, {99, sequences[1]}};
+  EXPECT_FALSE(session->step(bad));
+  EXPECT_EQ(session->length(sequences[0]), 3);
+  ASSERT_TRUE(session->freeSequence(sequences[1]));
+  EXPECT_EQ(session->createSequence().value(), sequences[1]);
 }
 
 } // namespace grok::runtime

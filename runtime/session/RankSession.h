@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What one rank holds of a session: pages, sequences and the executor. All ranks
+// of a replica get the same calls in the same order, so their tables agree.
+#pragma once
+
+#include "runtime/executor/Executor.h"
+#include "runtime/kvcache/SequenceTable.h"
+#include "runtime/session/ModelState.h"
+#include "runtime/session/Session.h"
+
+namespace grok::runtime {
+
+class RankSession {
+public:
+  /// `pages` of key/value memory. Without `executes` it only keeps the tables of
+  /// a replica that runs elsewhere.
+  static Result<std::unique_ptr<RankSession>> create(ModelState &model, RankState &rank,
+                                                     int64_t pages, bool executes = true);
+
+  SequenceTable &table() { return sequences; }
+  const SequenceTable &table() const { return sequences; }
+  const PagePool &pool() const { return pages; }
+  Executor &executor() { return *program; }
+
+  /// What step would refuse; changes nothing.
+  Result<void> check(std::span<const StepRow> rows);
+  /// Feeds the rows. Logits stay where they are made: empty in a stage that is
+  /// not the last. On error nothing has changed.
+  Result<Logits> step(std::span<const StepRow> rows);
+  /// Lets the tables go on as step does, where another rank does the work.
+  Result<int64_t> skip(std::span<const StepRow> rows);
+
+private:
+  RankSession(ModelState &model, RankState &rank, PagePool pool);
+  Result<int64_t> place(std::span<const StepRow> rows);
+  Result<Logits> run(int64_t rows, int64_t numLogits);
+
+  ModelState &model;
+  RankState &rank;
+  PagePool pages;
+  SequenceTable sequences;
+  std::unique_ptr<Executor> program;
+  std::vector<int32_t> tokens, positions, sequenceOfRow, logitRow; // [max step rows]
+};
+
+} // namespace grok::runtime
