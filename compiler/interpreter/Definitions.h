@@ -16,7 +16,7 @@ Tensor dequantize(const Matrix &codes, Rounding rounding);
 /// Each group of `groupLength` neighbours of a row rounded to 8 bits.
 Tensor quantize(const Tensor &x, int64_t groupLength);
 
-/// Fails on a token outside the table.
+/// A row of zeros where the token is -1. Fails on a token outside the table.
 Result<Tensor> embed(const Indices &tokens, const Matrix &table, double multiplier,
                      Rounding rounding);
 
@@ -51,15 +51,20 @@ struct Routing {
 
 Routing route(const Tensor &x, const Matrix &router, int64_t selected);
 
-/// `x` is [T, in] or [T, k, in]. Fails on an expert that does not exist.
+/// `x` is [T, in] or [T, k, in]. Zeros for an expert of -1. Fails on an expert
+/// that does not exist.
 Result<Tensor> multiplyExperts(const Tensor &x, const Matrix &matrices, const Indices &experts,
                                Rounding weights, Rounding rounding);
 
 Tensor geluGate(const Tensor &gate, const Tensor &up);
 
+/// Leaves out an expert of -1.
 Tensor combine(const Tensor &x, const Tensor &gates, const Indices &experts, Rounding rounding);
 
 Tensor add(const Tensor &lhs, const Tensor &rhs, Rounding rounding);
+
+/// The first `columns` of every row.
+Tensor cutColumns(const Tensor &x, int64_t columns);
 
 Tensor logitRows(const Tensor &x, const Step &step);
 

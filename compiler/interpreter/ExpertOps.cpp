@@ -51,8 +51,11 @@ Tensor combine(const Tensor &x, const Tensor &gates, const Indices &experts, Rou
     std::sort(slots.begin(), slots.end(), [&](int64_t a, int64_t b) { return ids[a] < ids[b]; });
     for (int64_t column = 0; column < width; ++column) {
       double sum = 0;
-      for (int64_t slot : slots)
+      for (int64_t slot : slots) {
+        if (ids[slot] < 0)
+          continue; // of another rank
         sum += double(round(gates.row(row)[slot], rounding)) * x.row(row)[slot * width + column];
+      }
       result.row(row)[column] = round(static_cast<float>(sum), rounding);
     }
   }

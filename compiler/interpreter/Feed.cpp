@@ -23,8 +23,16 @@ static Result<CacheType> checkStep(mlir::func::FuncOp step) {
                         "' is not a step from (tokens, step, cache) to (logits, cache)");
 }
 
-// Rows of one sequence from position `first`, all of whose logits are wanted.
-static Step consecutive(int64_t first, int64_t count) {
+Result<void> checkTokens(llvm::ArrayRef<int32_t> tokens, mlir::Type logits) {
+  int64_t vocabulary = mlir::cast<mlir::RankedTensorType>(logits).getShape().back();
+  for (int32_t token : tokens)
+    if (token < 0 || (!mlir::ShapedType::isDynamic(vocabulary) && token >= vocabulary))
+      return tl::unexpected("token " + std::to_string(token) + " is outside the vocabulary of " +
+                            std::to_string(vocabulary));
+  return {};
+}
+
+Step consecutiveRows(int64_t first, int64_t count) {
   Step step;
   for (int64_t row = 0; row < count; ++row) {
     step.positions.push_back(first + row);
@@ -39,13 +47,15 @@ Result<Tensor> feed(mlir::func::FuncOp step, llvm::ArrayRef<int32_t> tokens, int
   Result<CacheType> type = checkStep(step);
   if (!type)
     return tl::unexpected(type.error());
+  if (auto checked = checkTokens(tokens, step.getFunctionType().getResult(0)); !checked)
+    return tl::unexpected(checked.error());
   Cache cache = Cache::empty(type->getLayers());
   Tensor logits;
   for (size_t first = 0; first < tokens.size();) {
     size_t count = std::min(tokens.size() - first, size_t(std::max<int64_t>(chunk, 1)));
     std::vector<Value> arguments;
     arguments.emplace_back(Indices{{int64_t(count)}, tokens.slice(first, count).vec()});
-    arguments.emplace_back(consecutive(int64_t(first), int64_t(count)));
+    arguments.emplace_back(consecutiveRows(int64_t(first), int64_t(count)));
     arguments.emplace_back(std::move(cache));
     auto results = interpret(step, std::move(arguments), weights, observer);
     if (!results)

@@ -6,6 +6,13 @@
 
 namespace grok::interpreter {
 
+/// All tokens are below the width of `logits`, a tensor type. To ranks that hold
+/// parts of a table, another token is just that of another rank.
+Result<void> checkTokens(llvm::ArrayRef<int32_t> tokens, mlir::Type logits);
+
+/// Rows of one sequence from position `first`, all of whose logits are wanted.
+Step consecutiveRows(int64_t first, int64_t count);
+
 /// Feeds `tokens` to `step` (the function that frontends/graph builds, at any
 /// level of fusion), `chunk` of them per step, from position 0 of an empty
 /// cache. Gives the logits after every position: [tokens, vocabulary].

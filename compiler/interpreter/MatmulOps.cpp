@@ -71,7 +71,7 @@ Tensor linear(const Tensor &x, const Matrix &matrix, Rounding weights, Rounding 
 Result<Tensor> multiplyExperts(const Tensor &x, const Matrix &matrices, const Indices &experts,
                                Rounding weights, Rounding rounding) {
   for (int32_t expert : experts.values)
-    if (expert < 0 || expert >= matrices.shape[0])
+    if (expert < -1 || expert >= matrices.shape[0])
       return tl::unexpected("expert " + std::to_string(expert) + " is outside the " +
                             std::to_string(matrices.shape[0]) + " experts");
   int64_t selected = experts.shape[1];

@@ -38,6 +38,8 @@ Result<Tensor> embed(const Indices &tokens, const Matrix &table, double multipli
   float factor = round(static_cast<float>(multiplier), rounding);
   for (int64_t row = 0; row < rows; ++row) {
     int32_t token = tokens.values[row];
+    if (token == -1)
+      continue; // another rank has its row
     if (token < 0 || token >= table.shape.front())
       return tl::unexpected("token " + std::to_string(token) + " of row " + std::to_string(row) +
                             " is outside the vocabulary of " + std::to_string(table.shape.front()));
@@ -103,6 +105,13 @@ Tensor add(const Tensor &lhs, const Tensor &rhs, Rounding rounding) {
   Tensor result(lhs.shape);
   for (size_t index = 0; index < result.values.size(); ++index)
     result.values[index] = round(lhs.values[index] + rhs.values[index], rounding);
+  return result;
+}
+
+Tensor cutColumns(const Tensor &x, int64_t columns) {
+  Tensor result({x.rows(), columns});
+  for (int64_t row = 0; row < x.rows(); ++row)
+    std::copy_n(x.row(row), columns, result.row(row));
   return result;
 }
 

@@ -3,6 +3,8 @@
 #include "passes/fusion/Passes.h"
 #include "passes/fusion/Rewriting.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 using namespace mlir;
 using namespace grok;
 
@@ -57,10 +59,37 @@ private:
   Pass::Statistic &numFused;
 };
 
+/// The residual that a pipeline stage hands on is normed by the next stage. Here
+/// its block's own scale stands in for that norm, whose result nobody reads.
+struct MergeLastResidual : OpRewritePattern<AddOp> {
+  MergeLastResidual(MLIRContext *context, Pass::Statistic &numFused)
+      : OpRewritePattern(context), numFused(numFused) {}
+
+  LogicalResult matchAndRewrite(AddOp add, PatternRewriter &rewriter) const override {
+    if (!llvm::all_of(add->getUsers(), llvm::IsaPred<func::ReturnOp>) || add->use_empty())
+      return rewriter.notifyMatchFailure(add, "is not what a function returns");
+    const OpOperand *normed = findPostNorm(add);
+    if (!normed)
+      return rewriter.notifyMatchFailure(add, "no summand is a norm without other users");
+    auto post = normed->get().getDefiningOp<RMSNormOp>();
+    Value residual = normed == &add.getRhsMutable() ? add.getLhs() : add.getRhs();
+    auto fused = FusedResidualNormOp::create(rewriter, add.getLoc(), add.getType(), add.getType(),
+                                             residual, post.getX(), post.getScale(),
+                                             post.getScale(), post.getEpsAttr());
+    rewriter.replaceOp(add, fused.getSum());
+    rewriter.eraseOp(post);
+    ++numFused;
+    return success();
+  }
+
+private:
+  Pass::Statistic &numFused;
+};
+
 struct FuseResidual : grok::impl::FuseResidualBase<FuseResidual> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<MergeResidual>(&getContext(), numFused);
+    patterns.add<MergeResidual, MergeLastResidual>(&getContext(), numFused);
     if (failed(applyFusionPatterns(getOperation(), std::move(patterns))))
       signalPassFailure();
   }

@@ -20,6 +20,9 @@ def FuseResidual : Grok_FusionPass<"grok-fuse-residual"> {
     pre-norm of every layer; after both, only layer 0 has a norm of its own.
     The post-norm must have no other user, and both norms the same eps.
 
+    A sum that the function returns, which is the residual between two pipeline
+    stages, has no next norm: the fused op's second result is then unused.
+
     Before (`tests/passes/fusion/FuseResidual.mlir`):
     ```mlir
     %p = grok.rms_norm %a, %post {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
@@ -125,7 +128,8 @@ def VerifyFused : Grok_FusionPass<"grok-verify-fused"> {
   let description = [{
     The last pass of the phase. What no kernel computes alone must be part of a
     fused op by now; the error names the op and the pass that should have taken
-    it. Run with `--debug-only=greedy-rewriter` on a debug build of MLIR, the
+    it. Where experts' outputs are completed over ranks before they are weighed
+    (`grok.reproducible`), their matmul and their sum are kernels apart. Run with `--debug-only=greedy-rewriter` on a debug build of MLIR, the
     patterns say why they did not match.
 
     ```mlir

@@ -2,6 +2,7 @@
 // The end of the fusion phase: a kernel exists for every grok op that is left.
 #include "passes/fusion/Passes.h"
 
+#include "mlir/Dialect/Shard/IR/ShardOps.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -55,10 +56,24 @@ static LogicalResult verifyAttention(AttentionOp op) {
                          "exists for bf16 alone, and grok-fuse-attention did not change it");
 }
 
+/// Whether the outputs of experts are completed over ranks before they are
+/// weighed (`grok.reproducible`): then matmul and sum are kernels of their own.
+static bool isCompletedApart(CombineOp sum) {
+  return sum.getX().getDefiningOp<shard::AllReduceOp>() != nullptr;
+}
+
+static bool isCompletedApart(ExpertMatmulOp down) {
+  return llvm::all_of(down->getUsers(), [](Operation *user) {
+    return isa<shard::AllReduceOp>(user) &&
+           llvm::all_of(user->getUsers(), llvm::IsaPred<CombineOp>);
+  });
+}
+
 /// `kernels` counts the ops that a kernel stands for.
 static LogicalResult verifyHasKernel(Operation *op, Pass::Statistic &kernels) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<EmbedOp, LinearOp, RouteOp>([&](auto) { return ++kernels, success(); })
+      .Case<EmbedOp, LinearOp, RouteOp, LocalExpertsOp, LocalTokensOp, CutColumnsOp>(
+          [&](auto) { return ++kernels, success(); })
       .Case<FusedInterface>([&](auto) { return ++kernels, success(); })
       .Case([&](AttentionOp attention) { return ++kernels, verifyAttention(attention); })
       .Case([&](UnembedOp unembed) { return ++kernels, verifyUnembed(unembed); })
@@ -69,10 +84,14 @@ static LogicalResult verifyHasKernel(Operation *op, Pass::Statistic &kernels) {
           [&](auto) { return expectFused(op, "grok.fused_qkv", "grok-fuse-attention"); })
       .Case<GeluGateOp>(
           [&](auto) { return expectFused(op, "grok.fused_gate_up", "grok-fuse-gating"); })
-      .Case<CombineOp>([&](auto) {
+      .Case([&](CombineOp sum) {
+        if (isCompletedApart(sum))
+          return ++kernels, success();
         return expectFused(op, "grok.fused_down_combine", "grok-fuse-down-combine");
       })
-      .Case<ExpertMatmulOp>([&](auto) {
+      .Case([&](ExpertMatmulOp down) {
+        if (isCompletedApart(down))
+          return ++kernels, success();
         return expectFused(op, "grok.fused_gate_up or grok.fused_down_combine",
                            "neither grok-fuse-gating nor grok-fuse-down-combine");
       })

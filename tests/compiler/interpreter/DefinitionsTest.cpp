@@ -98,7 +98,12 @@ TEST(EmbedTest, RefusesATokenOutsideTheVocabulary) {
   Matrix table = matrix({3, 1}, {1, 2, 3});
   EXPECT_EQ(embed(indices({2}, {0, 3}), table, 1, f32).error(),
             "token 3 of row 1 is outside the vocabulary of 3");
-  EXPECT_FALSE(embed(indices({1}, {-1}), table, 1, f32));
+  EXPECT_FALSE(embed(indices({1}, {-2}), table, 1, f32));
+}
+
+TEST(EmbedTest, GivesZerosForATokenOfAnotherRank) {
+  Matrix table = matrix({2, 2}, {1, 2, 3, 4});
+  EXPECT_THAT(embed(indices({2}, {-1, 1}), table, 2, f32)->values, ElementsAre(0, 0, 6, 8));
 }
 
 TEST(NormTest, DividesByTheRootMeanSquare) {
@@ -300,6 +305,13 @@ TEST(ExpertTest, RefusesAnExpertThatDoesNotExist) {
             "expert 2 is outside the 2 experts");
 }
 
+TEST(ExpertTest, GivesZerosForAnExpertOfAnotherRank) {
+  Matrix experts = matrix({2, 1, 1}, {1, 2});
+  EXPECT_THAT(
+      multiplyExperts(tensor({1, 1}, {3}), experts, indices({1, 2}, {-1, 1}), f32, f32)->values,
+      ElementsAre(0, 6));
+}
+
 TEST(GeluGateTest, UsesTheTanhForm) {
   auto gelu = [](double g) {
     return 0.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
@@ -309,6 +321,19 @@ TEST(GeluGateTest, UsesTheTanhForm) {
   // 1 + tanh(-1.95) loses three bits to cancellation.
   EXPECT_NEAR(y.values[1], 5 * gelu(-2), 1e-6);
   EXPECT_EQ(y.values[2], 0);
+}
+
+TEST(CombineTest, LeavesOutAnExpertOfAnotherRank) {
+  // A NaN there must not matter.
+  Tensor x = tensor({1, 2, 1}, {NAN, 5});
+  EXPECT_THAT(combine(x, tensor({1, 2}, {0.5, 0.25}), indices({1, 2}, {-1, 0}), f32).values,
+              ElementsAre(1.25));
+}
+
+TEST(CutColumnsTest, KeepsTheFirstOfEveryRow) {
+  Tensor y = cutColumns(tensor({2, 3}, {1, 2, 3, 4, 5, 6}), 2);
+  EXPECT_EQ(y.shape, (std::vector<int64_t>{2, 2}));
+  EXPECT_THAT(y.values, ElementsAre(1, 2, 4, 5));
 }
 
 TEST(CombineTest, WeighsByGates) {

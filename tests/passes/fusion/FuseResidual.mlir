@@ -100,3 +100,26 @@ func.func @keeps_sum_used_before_the_next_norm(%h: tensor<?x96xf32>, %a: tensor<
   %x = grok.rms_norm %h1, %next {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
   return %x, %gates : tensor<?x96xf32>, tensor<?x2xf32>
 }
+
+// What a pipeline stage hands on; x is a sum over ranks.
+// CHECK-LABEL: @merges_the_residual_that_a_stage_returns
+// CHECK-SAME: %[[H:.*]]: tensor<?x96xf32>, %[[A:.*]]: tensor<?x96xf32>, %[[POST:.*]]: tensor<96xf32>
+shard.grid @ranks(shape = 1x2)
+func.func @merges_the_residual_that_a_stage_returns(%h: tensor<?x96xf32>, %a: tensor<?x96xf32>, %post: tensor<96xf32>) -> tensor<?x96xf32> {
+  // CHECK: %[[X:.*]] = shard.all_reduce %[[A]]
+  // CHECK-NEXT: %[[SUM:.*]], %{{.*}} = grok.fused_residual_norm %[[H]], %[[X]], %[[POST]], %[[POST]]
+  // CHECK-NEXT: return %[[SUM]]
+  %x = shard.all_reduce %a on @ranks grid_axes = [1] : tensor<?x96xf32> -> tensor<?x96xf32>
+  %p = grok.rms_norm %x, %post {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
+  %h1 = grok.add %h, %p : tensor<?x96xf32>
+  return %h1 : tensor<?x96xf32>
+}
+
+// CHECK-LABEL: @leaves_a_sum_that_another_op_reads
+// CHECK: grok.add
+func.func @leaves_a_sum_that_another_op_reads(%h: tensor<?x96xf32>, %a: tensor<?x96xf32>, %post: tensor<96xf32>) -> tensor<?x96xf32> {
+  %p = grok.rms_norm %a, %post {eps = 1.0e-5 : f64} : tensor<?x96xf32>, tensor<96xf32>
+  %h1 = grok.add %h, %p : tensor<?x96xf32>
+  %h2 = grok.add %h1, %h : tensor<?x96xf32>
+  return %h2 : tensor<?x96xf32>
+}

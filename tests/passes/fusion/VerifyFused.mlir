@@ -93,3 +93,24 @@ func.func @names_unembed_of_every_row(%x: tensor<?x96xf32>, %table: tensor<512x9
   %l = grok.unembed %x, %table {multiplier = 1.0 : f64} : tensor<?x96xf32>, tensor<512x96xf32> -> tensor<?x512xf32>
   return %l : tensor<?x512xf32>
 }
+
+// -----
+
+shard.grid @ranks(shape = 2x3)
+func.func @accepts_what_ranks_need_besides(%tokens: tensor<?xi32>, %e: tensor<?x2xi32>, %x: tensor<?x171xf32>) -> tensor<?x512xf32> {
+  %t = grok.local_tokens %tokens {axis = "tp", count = 171 : i64} : tensor<?xi32>
+  %l = grok.local_experts %e {axis = "ep", count = 4 : i64} : tensor<?x2xi32>
+  %g = shard.all_gather %x on @ranks grid_axes = [1] gather_axis = 1 : tensor<?x171xf32> -> tensor<?x513xf32>
+  %c = grok.cut_columns %g : tensor<?x513xf32> -> tensor<?x512xf32>
+  return %c : tensor<?x512xf32>
+}
+
+// -----
+
+shard.grid @ranks(shape = 1x2)
+func.func @accepts_experts_completed_apart(%y: tensor<?x2x128xf32>, %wd: tensor<8x128x96xf32>, %gates: tensor<?x2xf32>, %e: tensor<?x2xi32>) -> tensor<?x96xf32> {
+  %d = grok.expert_matmul %y, %wd, %e : tensor<?x2x128xf32>, tensor<8x128x96xf32>, tensor<?x2xi32> -> tensor<?x2x96xf32>
+  %r = shard.all_reduce %d on @ranks grid_axes = [1] : tensor<?x2x96xf32> -> tensor<?x2x96xf32>
+  %o = grok.combine %r, %gates, %e : tensor<?x2x96xf32>, tensor<?x2xf32>, tensor<?x2xi32> -> tensor<?x96xf32>
+  return %o : tensor<?x96xf32>
+}

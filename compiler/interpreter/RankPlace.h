@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Which of a stage's ranks one is.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace grok::interpreter {
+
+/// Index and number of ranks on each axis of the grid; rank `ep * tpRanks + tp`.
+struct RankPlace {
+  int64_t ep = 0, epRanks = 1;
+  int64_t tp = 0, tpRanks = 1;
+
+  int64_t index(std::string_view axis) const { return axis == "ep" ? ep : tp; }
+  int64_t ranks(std::string_view axis) const { return axis == "ep" ? epRanks : tpRanks; }
+};
+
+} // namespace grok::interpreter
