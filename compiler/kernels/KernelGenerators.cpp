@@ -27,6 +27,8 @@ static void emitBody(KernelBuilder &kernel) {
     return emitGateUp(kernel);
   case KernelOp::downCombine:
     return emitDownCombine(kernel);
+  case KernelOp::combine:
+    return emitCombine(kernel);
   case KernelOp::unembed:
     return emitUnembed(kernel);
   case KernelOp::quantize:

@@ -25,6 +25,7 @@ void emitMapExperts(KernelBuilder &kernel);
 void emitGroup(KernelBuilder &kernel);
 void emitGateUp(KernelBuilder &kernel);
 void emitDownCombine(KernelBuilder &kernel);
+void emitCombine(KernelBuilder &kernel);
 void emitQuantize(KernelBuilder &kernel);
 
 } // namespace grok::compiler

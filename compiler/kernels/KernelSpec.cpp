@@ -15,7 +15,7 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 13> opTable = {{{"embed", 3},
+static constexpr std::array<OpRow, 14> opTable = {{{"embed", 3},
                                                    {"rms_norm", 3},
                                                    {"qkv", 10},
                                                    {"attention", 3},
@@ -27,14 +27,16 @@ static constexpr std::array<OpRow, 13> opTable = {{{"embed", 3},
                                                    {"down_combine", 6},
                                                    {"unembed", 4},
                                                    {"quantize", 2},
-                                                   {"map_experts", 3}}};
+                                                   {"map_experts", 3},
+                                                   {"combine", 4}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
 int64_t operandCount(const KernelSpec &spec) {
   // The number of pairs, which is that of the tiles, stands in the groups.
   const bool readsGroups = spec.op == KernelOp::quantize && spec.selected;
-  return opTable[static_cast<size_t>(spec.op)].operands + readsGroups;
+  const bool readsFirst = spec.op == KernelOp::embed && spec.localTokens;
+  return opTable[static_cast<size_t>(spec.op)].operands + (readsGroups || readsFirst);
 }
 
 std::optional<KernelOp> kernelOpNamed(const std::string &name) {
@@ -151,11 +153,19 @@ std::string canonicalText(const KernelSpec &spec) {
     writer.add("vocab", spec.vocab);
     writer.add("multiplier", spec.multiplier);
     writer.addWeight(spec.weight);
+    if (spec.localTokens)
+      writer.add("local_tokens", spec.localTokens);
     break;
   case KernelOp::rmsNorm:
   case KernelOp::residualNorm:
     writer.add("emb", spec.emb);
     writer.add("eps", spec.eps);
+    if (spec.parts > 1)
+      writer.add("parts", spec.parts);
+    break;
+  case KernelOp::combine:
+    writer.add("emb", spec.emb);
+    writer.add("selected", spec.selected);
     break;
   case KernelOp::qkv:
     writer.add("emb", spec.emb);
@@ -356,6 +366,14 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   case KernelOp::rmsNorm:
   case KernelOp::residualNorm:
     check.dimension("emb", spec.emb);
+    check.dimension("parts", spec.parts, 4096);
+    check.require(spec.parts == 1 || spec.numerics != Numerics::bf16,
+                  "bf16 numerics runs on one rank");
+    break;
+  case KernelOp::combine:
+    check.dimension("emb", spec.emb);
+    check.dimension("selected", spec.selected, 256);
+    check.require(spec.numerics != Numerics::bf16, "bf16 numerics runs on one rank");
     break;
   case KernelOp::qkv:
     check.heads();

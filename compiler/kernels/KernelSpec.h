@@ -23,7 +23,8 @@ enum class KernelOp {
   downCombine,
   unembed,
   quantize,
-  mapExperts
+  mapExperts,
+  combine
 };
 
 /// What a page of the key/value cache holds; i8 has a float32 scale per
@@ -76,12 +77,14 @@ struct KernelSpec {
   int64_t in = 0, out = 0; // linear: K and N; quantize: K
   int64_t vocab = 0;       // V
   int64_t qHeads = 0, kvHeads = 0, headDim = 0;
-  int64_t ffn = 0;        // F
-  int64_t experts = 0;    // that the op has the weights of; route, mapExperts: all
-  int64_t selected = 0;   // choices of a row; quantize: set if rows are pairs of a `group`
-  int64_t accumulate = 0; // downCombine: 1 = add to the output
-  int64_t separate = 0;   // downCombine: 1 = [row][choice][E], neither weighted nor summed
-  int64_t layers = 0;     // for the page stride
+  int64_t ffn = 0;         // F
+  int64_t experts = 0;     // that the op has the weights of; route, mapExperts: all
+  int64_t selected = 0;    // choices of a row; quantize: set if rows are pairs of a `group`
+  int64_t accumulate = 0;  // downCombine: 1 = add to the output
+  int64_t separate = 0;    // downCombine: 1 = [row][choice][E], neither weighted nor summed
+  int64_t parts = 1;       // residualNorm: ranks whose sums the added rows are
+  int64_t localTokens = 0; // embed: 1 = of the whole vocabulary only `vocab` tokens
+  int64_t layers = 0;      // for the page stride
   int64_t pageTokens = 0;
   int64_t maxContext = 0; // rows of the rope table
   int64_t keySlice = 256; // attention: positions per slice

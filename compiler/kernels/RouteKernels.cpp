@@ -106,8 +106,14 @@ void emitMapExperts(KernelBuilder &kernel) {
     Value experts = kernel.rowAddress(kernel.operand(0), row, selected * 4);
     Value places = kernel.rowAddress(kernel.operand(2), row, selected * 4);
     kernel.loop(kernel.index(0), kernel.index(selected), 1, [&](Value choice) {
-      Value slot = kernel.rowAddress(kernel.operand(1), kernel.entry(experts, choice), 4);
-      kernel.store(kernel.load(kernel.i32, slot), kernel.rowAddress(places, choice, 4));
+      Value to = kernel.rowAddress(places, choice, 4);
+      Value expert = kernel.load(kernel.i32, kernel.rowAddress(experts, choice, 4));
+      kernel.store(kernel.word(-1), to);
+      // What is elsewhere already stays there.
+      kernel.when(kernel.less(kernel.word(-1), expert), [&] {
+        Value slot = kernel.rowAddress(kernel.operand(1), kernel.widen(expert, kernel.i64), 4);
+        kernel.store(kernel.load(kernel.i32, slot), to);
+      });
     });
   });
 }

@@ -28,6 +28,9 @@ inline LaunchOperand writeRows(mlir::Value buffer) { return {buffer, Access::wri
 inline LaunchOperand writePanels(mlir::Value buffer) {
   return {buffer, Access::write, Range::panels};
 }
+inline LaunchOperand updatePanels(mlir::Value buffer) {
+  return {buffer, Access::read_write, Range::panels};
+}
 inline LaunchOperand updateRows(mlir::Value buffer) {
   return {buffer, Access::read_write, Range::rows};
 }

@@ -2,8 +2,6 @@
 // Packed types: what kernels stream, from what the checkpoint stores.
 #include "passes/outlining/LayoutBuilder.h"
 
-#include "dialects/plan/SumOrder.h"
-
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -42,15 +40,12 @@ static LogicalResult checkExtents(Operation *user, grok::WeightOp weight) {
   return success();
 }
 
-namespace {
-/// What a weight's type says about its elements.
-struct StoredForm {
+struct grok::plan::StoredForm {
   StringRef element; // "f32", "bf16", "i8", "i4" or "i3"
   int64_t bits = 0;
   int64_t rowGroups = 1; // of scales
   int64_t group = 0;     // rows that share an integer multiplier
 };
-} // namespace
 
 /// Codes that the kernels can open: 8 bits on their scales, or 4 and 3 bits with
 /// multipliers on the grid of 8.
@@ -65,15 +60,15 @@ static bool isReadable(grok::FormatAttr format) {
 }
 
 /// An error where no kernel reads the format.
-static FailureOr<StoredForm> formOf(Operation *user, grok::WeightOp weight, int64_t inputs) {
-  RankedTensorType type = weight.getType();
-  Type element = type.getElementType();
-  auto format = dyn_cast_or_null<grok::FormatAttr>(type.getEncoding());
-  if (!type.getEncoding())
+static FailureOr<StoredForm> formOf(Operation *user, grok::WeightOp weight, Attribute encoding,
+                                    int64_t inputs) {
+  Type element = weight.getType().getElementType();
+  auto format = dyn_cast_or_null<grok::FormatAttr>(encoding);
+  if (!encoding)
     return StoredForm{element.isBF16() ? "bf16" : "f32", element.getIntOrFloatBitWidth()};
   if (!format || !isReadable(format))
     return user->emitOpError("reads '")
-           << weight.getPath() << "' in " << type.getEncoding()
+           << weight.getPath() << "' in " << encoding
            << "; kernels read 8 bits with bf16 scales, or 4 (3) bits with multipliers of 32 or 64 "
               "rows and zero point 8 (4)";
   StringRef name = format.getBits() == 8 ? "i8" : format.getBits() == 4 ? "i4" : "i3";
@@ -89,6 +84,18 @@ static SumOrder orderOf(const StoredForm &form, int64_t inputs, int64_t unit) {
   return chooseSumOrder(inputs, form.group ? inputs / form.group : form.rowGroups);
 }
 
+/// What a rank holds of a weight, as `plan.tensor` says it; null = all of it.
+static DictionaryAttr partOf(grok::WeightOp weight) {
+  if (!weight.getSlicesAttr())
+    return {};
+  Builder builder(weight.getContext());
+  ArrayRef<int64_t> shape = weight.getType().getShape();
+  return builder.getDictionaryAttr(
+      {builder.getNamedAttr("slices", weight.getSlicesAttr()),
+       builder.getNamedAttr("stored", weight.getFullAttr()),
+       builder.getNamedAttr("shape", builder.getDenseI64ArrayAttr(shape))});
+}
+
 LayoutBuilder::LayoutBuilder(LayoutOp layout)
     : layout(layout), builder(OpBuilder::atBlockEnd(&layout.getBody().front())) {}
 
@@ -96,24 +103,30 @@ bool LayoutBuilder::Record::operator==(const Record &other) const {
   auto fields = [](const Record &record) {
     return std::tie(record.packing, record.logical, record.type, record.rowGroups, record.unit,
                     record.slices, record.order.columnGroup, record.order.transposed,
-                    record.ropeBase);
+                    record.ropeBase, record.experts);
   };
   return fields(*this) == fields(other);
 }
 
-FailureOr<PackedTensor> LayoutBuilder::add(Operation *user, StringRef source, Record record) {
+FailureOr<PackedTensor> LayoutBuilder::add(Operation *user, StringRef source, Record record,
+                                           StringRef name) {
+  if (name.empty())
+    name = source;
   auto emitError = [&] {
     return user->emitOpError("reads '") << source << "', which no buffer can hold: ";
   };
   if (failed(BufferType::verify(emitError, record.type)))
     return failure();
-  auto symbol = SymbolRefAttr::get(layout.getSymNameAttr(),
-                                   {SymbolRefAttr::get(builder.getContext(), source)});
-  auto [entry, isNew] = tensors.try_emplace(source, record);
+  auto symbol =
+      SymbolRefAttr::get(layout.getSymNameAttr(), {SymbolRefAttr::get(builder.getContext(), name)});
+  auto [entry, isNew] = tensors.try_emplace(name, record);
   if (isNew)
-    TensorOp::create(builder, user->getLoc(), source, source, record.packing, record.logical,
+    TensorOp::create(builder, user->getLoc(), name, source, record.packing, record.logical,
                      record.type, record.rowGroups, record.unit, record.slices,
-                     record.order.columnGroup, record.order.transposed, record.ropeBase);
+                     record.order.columnGroup, record.order.transposed, record.ropeBase,
+                     record.part,
+                     record.experts.empty() ? DenseI64ArrayAttr()
+                                            : builder.getDenseI64ArrayAttr(record.experts));
   else if (!(entry->second == record))
     return user->emitOpError("needs '")
            << source << "' in another order than an earlier op; a layout holds a tensor once";
@@ -121,82 +134,123 @@ FailureOr<PackedTensor> LayoutBuilder::add(Operation *user, StringRef source, Re
 }
 
 FailureOr<PackedTensor> LayoutBuilder::packScales(Operation *user, grok::WeightOp weight,
-                                                  const Record &values, int64_t panels) {
-  auto format = cast<grok::FormatAttr>(weight.getType().getEncoding());
+                                                  const Record &values, int64_t panels,
+                                                  const ExpertSubset &subset) {
+  auto format = cast<grok::FormatAttr>(formatOf(weight.getType(), subset));
   Record record;
   record.packing = "scales16";
   record.order.columnGroup = values.order.columnGroup;
+  record.part = values.part;
+  record.experts = values.experts;
   record.logical = values.logical;
   if (values.order.transposed)
     std::swap(record.logical[0], record.logical[1]);
   record.logical[record.logical.size() - 2] = values.rowGroups;
   SmallVector<int64_t> shape(record.logical);
   shape.back() = panels * panelColumns;
+  if (!subset.isWhole())
+    shape.front() = int64_t(subset.experts.size());
   record.type = RankedTensorType::get(shape, format.getScale());
-  return add(user, (weight.getPath() + ".scales").str(), record);
+  return add(user, (weight.getPath() + ".scales").str(), record,
+             (weight.getPath() + subset.suffix() + ".scales").str());
 }
 
-FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, MatrixOrder order) {
-  FailureOr<grok::WeightOp> weight = findWeight(user, value);
-  if (failed(weight) || failed(checkExtents(user, *weight)))
-    return failure();
-  RankedTensorType type = weight->getType();
+/// What a matrix is as the operand of a product, apart from its storage.
+static PackedMatrix extentsOf(RankedTensorType type, MatrixOrder order,
+                              const ExpertSubset &subset) {
   ArrayRef<int64_t> logical = type.getShape();
   assert((logical.size() == 2 || logical.size() == 3) && "checked by grok's verifiers");
   PackedMatrix matrix;
   matrix.inputs = order.transposed ? logical.back() : logical[logical.size() - 2];
   matrix.columns = order.transposed ? logical[logical.size() - 2] : logical.back();
-  matrix.experts = logical.size() == 3 ? logical.front() : 0;
+  if (logical.size() == 3)
+    matrix.experts = subset.isWhole() ? logical.front() : int64_t(subset.experts.size());
   int64_t group = order.columnGroup ? order.columnGroup : matrix.columns;
   matrix.panels = matrix.columns / group * (padToPanel(group) / panelColumns);
+  return matrix;
+}
 
-  FailureOr<StoredForm> form = formOf(user, *weight, matrix.inputs);
+/// The weight format of a kernel's specification.
+static DictionaryAttr describe(Builder &builder, const StoredForm &form, const SumOrder &sums) {
+  auto number = [&](StringRef key, int64_t value) {
+    return builder.getNamedAttr(key, builder.getI64IntegerAttr(value));
+  };
+  SmallVector<NamedAttribute> fields{
+      builder.getNamedAttr("element", builder.getStringAttr(form.element)),
+      number("groups", form.rowGroups), number("unit", sums.unit), number("slices", sums.slices)};
+  if (form.group)
+    fields.push_back(number("group", form.group));
+  return builder.getDictionaryAttr(fields);
+}
+
+LayoutBuilder::Record LayoutBuilder::recordOf(grok::WeightOp weight, const PackedMatrix &matrix,
+                                              const StoredForm &form, const SumOrder &sums) {
+  SmallVector<int64_t> shape;
+  if (matrix.experts)
+    shape.push_back(matrix.experts);
+  Record record;
+  Type element = weight.getType().getElementType();
+  if (form.group) {
+    int64_t panelBytes =
+        panelColumns * (matrix.inputs * form.bits / 8 + matrix.inputs / form.group);
+    llvm::append_values(shape, matrix.panels, panelBytes);
+    record.packing = ("panel16." + form.element + ".g" + Twine(form.group)).str();
+    element = builder.getI8Type();
+  } else {
+    int64_t packed = choosePackedInputs(form.bits, sums.unit);
+    llvm::append_values(shape, matrix.panels, matrix.inputs / packed, panelColumns, packed);
+    record.packing = ("panel16.k" + Twine(packed)).str();
+  }
+  record.logical = SmallVector<int64_t>(weight.getType().getShape());
+  record.type = RankedTensorType::get(shape, element);
+  record.rowGroups = form.rowGroups;
+  record.unit = sums.unit;
+  record.slices = sums.slices;
+  record.part = partOf(weight);
+  return record;
+}
+
+FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, MatrixOrder order,
+                                                  const ExpertSubset &subset) {
+  FailureOr<grok::WeightOp> weight = findWeight(user, value);
+  if (failed(weight) || failed(checkExtents(user, *weight)))
+    return failure();
+  PackedMatrix matrix = extentsOf(weight->getType(), order, subset);
+  Attribute encoding = formatOf(weight->getType(), subset);
+  FailureOr<StoredForm> form = formOf(user, *weight, encoding, matrix.inputs);
   if (failed(form))
     return failure();
   SumOrder sums = orderOf(*form, matrix.inputs, order.unit);
   if (order.unit && sums.unit != order.unit)
     return user->emitOpError("expects its input quantized in groups of ")
            << sums.unit << " for '" << weight->getPath() << "', found " << order.unit;
-  SmallVector<int64_t> shape(logical.drop_back(2));
-  std::string packing;
-  if (form->group) {
-    int64_t panelBytes =
-        panelColumns * (matrix.inputs * form->bits / 8 + matrix.inputs / form->group);
-    llvm::append_values(shape, matrix.panels, panelBytes);
-    packing = ("panel16." + form->element + ".g" + Twine(form->group)).str();
-  } else {
-    int64_t packed = choosePackedInputs(form->bits, sums.unit);
-    llvm::append_values(shape, matrix.panels, matrix.inputs / packed, panelColumns, packed);
-    packing = ("panel16.k" + Twine(packed)).str();
-  }
-  Type element = form->group ? builder.getI8Type() : type.getElementType();
-  Record record{packing,
-                SmallVector<int64_t>(logical),
-                RankedTensorType::get(shape, element),
-                form->rowGroups,
-                sums.unit,
-                sums.slices,
-                order,
-                {}};
-
-  FailureOr<PackedTensor> values = add(user, weight->getPath(), record);
+  Record record = recordOf(*weight, matrix, *form, sums);
+  record.order = order;
+  record.experts = subset.experts;
+  FailureOr<PackedTensor> values =
+      add(user, weight->getPath(), record, (weight->getPath() + subset.suffix()).str());
   FailureOr<PackedTensor> scales = values;
-  if (succeeded(values) && type.getEncoding())
-    scales = packScales(user, *weight, record, matrix.panels);
+  if (succeeded(values) && encoding)
+    scales = packScales(user, *weight, record, matrix.panels, subset);
   if (failed(scales))
     return failure();
   matrix.values = *values;
   matrix.scales = *scales;
-  auto number = [&](StringRef key, int64_t value) {
-    return builder.getNamedAttr(key, builder.getI64IntegerAttr(value));
-  };
-  SmallVector<NamedAttribute> fields{
-      builder.getNamedAttr("element", builder.getStringAttr(form->element)),
-      number("groups", form->rowGroups), number("unit", sums.unit), number("slices", sums.slices)};
-  if (form->group)
-    fields.push_back(number("group", form->group));
-  matrix.format = builder.getDictionaryAttr(fields);
+  matrix.format = describe(builder, *form, sums);
   return matrix;
+}
+
+FailureOr<PackedTensor> LayoutBuilder::packSlots(Operation *user, Value value,
+                                                 const ExpertSubset &subset) {
+  FailureOr<grok::WeightOp> weight = findWeight(user, value);
+  if (failed(weight))
+    return failure();
+  Record record;
+  record.packing = "slots";
+  record.logical = {weight->getType().getDimSize(0)};
+  record.type = RankedTensorType::get(record.logical, builder.getI32Type());
+  record.experts = subset.experts;
+  return add(user, (weight->getPath() + subset.suffix() + ".slots").str(), record);
 }
 
 FailureOr<PackedTensor> LayoutBuilder::packVector(Operation *user, Value value) {
@@ -219,4 +273,16 @@ FailureOr<PackedTensor> LayoutBuilder::packRope(Operation *user, int64_t positio
   record.type = RankedTensorType::get(record.logical, builder.getF32Type());
   record.ropeBase = builder.getF64FloatAttr(base);
   return add(user, "rope", record);
+}
+
+FailureOr<PackedTensor> LayoutBuilder::packFirst(Operation *user, Value value) {
+  FailureOr<grok::WeightOp> weight = findWeight(user, value);
+  if (failed(weight))
+    return failure();
+  Record record;
+  record.packing = "first16";
+  record.logical = {weight->getType().getDimSize(0)};
+  record.type = RankedTensorType::get({panelColumns}, builder.getI32Type());
+  record.part = partOf(*weight);
+  return add(user, (weight->getPath() + ".first").str(), record);
 }

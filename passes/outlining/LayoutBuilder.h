@@ -4,6 +4,8 @@
 
 #include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
+#include "dialects/plan/SumOrder.h"
+#include "passes/outlining/ExpertSubsets.h"
 
 #include "llvm/ADT/StringMap.h"
 
@@ -25,7 +27,7 @@ struct PackedMatrix {
   PackedTensor values, scales; // without quantisation `scales` is `values`
   mlir::DictionaryAttr format; // element, group, groups, unit, slices
   int64_t inputs = 0, columns = 0, panels = 0;
-  int64_t experts = 0; // 0 = no expert axis
+  int64_t experts = 0; // of the subset; 0 = no expert axis
 };
 
 /// How a matrix is to be packed beyond what its type says.
@@ -34,6 +36,9 @@ struct MatrixOrder {
   bool transposed = false; // stored [columns, inputs]
   int64_t unit = 0;        // of the quantised inputs; 0 = inputs are floats
 };
+
+/// What a weight's type says about its elements.
+struct StoredForm;
 
 /// The value's `grok.weight`, or an error at `user`.
 mlir::FailureOr<grok::WeightOp> findWeight(mlir::Operation *user, mlir::Value value);
@@ -48,11 +53,16 @@ public:
   explicit LayoutBuilder(LayoutOp layout);
 
   mlir::FailureOr<PackedMatrix> packMatrix(mlir::Operation *user, mlir::Value weight,
-                                           MatrixOrder order = {});
+                                           MatrixOrder order = {}, const ExpertSubset &subset = {});
+  /// Of every expert its number in the subset, or -1. `weight` names the layer.
+  mlir::FailureOr<PackedTensor> packSlots(mlir::Operation *user, mlir::Value weight,
+                                          const ExpertSubset &subset);
   mlir::FailureOr<PackedTensor> packVector(mlir::Operation *user, mlir::Value weight);
   /// The rotation table: a row of cosines and one of sines for each position.
   mlir::FailureOr<PackedTensor> packRope(mlir::Operation *user, int64_t positions, int64_t headDim,
                                          double base);
+  /// The number of the first row that a rank holds of `weight`.
+  mlir::FailureOr<PackedTensor> packFirst(mlir::Operation *user, mlir::Value weight);
 
   int64_t size() const { return tensors.size(); }
 
@@ -65,13 +75,20 @@ private:
     int64_t rowGroups = 1, unit = 0, slices = 1;
     MatrixOrder order;
     mlir::FloatAttr ropeBase;
+    llvm::SmallVector<int64_t> experts; // empty = all
+    mlir::DictionaryAttr part;          // that a rank holds; null = all
 
     bool operator==(const Record &other) const;
   };
 
-  mlir::FailureOr<PackedTensor> add(mlir::Operation *user, llvm::StringRef source, Record record);
+  Record recordOf(grok::WeightOp weight, const PackedMatrix &matrix, const StoredForm &form,
+                  const SumOrder &sums);
+  /// `name` is that of the source, if the tensor is all of it.
+  mlir::FailureOr<PackedTensor> add(mlir::Operation *user, llvm::StringRef source, Record record,
+                                    llvm::StringRef name = "");
   mlir::FailureOr<PackedTensor> packScales(mlir::Operation *user, grok::WeightOp weight,
-                                           const Record &values, int64_t panels);
+                                           const Record &values, int64_t panels,
+                                           const ExpertSubset &subset);
 
   LayoutOp layout;
   mlir::OpBuilder builder;

@@ -28,8 +28,7 @@ FailureOr<Value> StepOutliner::bufferOf(Operation *user, Value value) {
          << value.getType() << " that no earlier launch of the step writes";
 }
 
-/// Length of the groups of quantised rows; 0 for floats.
-static int64_t unitOf(Value x) {
+int64_t grok::plan::unitOf(Value x) {
   auto type = cast<RankedTensorType>(x.getType());
   auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
   return format ? format.getGroupRows() : 0;
@@ -78,8 +77,7 @@ FailureOr<PackedMatrix> StepOutliner::packTable(Operation *user, Value table, in
   return layout.packMatrix(user, table, {.transposed = true, .unit = unit});
 }
 
-/// The layer that a value is computed for: that of a weight beside it.
-static std::optional<int64_t> layerOfUsers(Value value) {
+std::optional<int64_t> grok::plan::layerOfUsers(Value value) {
   for (Operation *user : value.getUsers())
     for (Value operand : user->getOperands())
       if (auto weight = operand.getDefiningOp<grok::WeightOp>())
@@ -88,6 +86,10 @@ static std::optional<int64_t> layerOfUsers(Value value) {
 }
 
 LogicalResult StepOutliner::outline(QuantizeOp op) {
+  if (expertRows.contains(op.getX())) {
+    quantizePairs(op);
+    return success();
+  }
   FailureOr<Value> x = bufferOf(op, op.getX());
   if (failed(x))
     return failure();

@@ -25,11 +25,24 @@ struct ProductInput {
   int64_t unit = 0; // of quantised rows; 0 = float32
 };
 
-/// The expert matmuls of one layer.
+/// The expert matmuls of one layer, for a subset of its experts.
 struct ExpertShape {
   int64_t ffn, experts, selected;
   std::optional<int64_t> layer;
 };
+
+/// What gate_up made for a subset, in the order of the groups.
+struct ExpertRows {
+  ExpertSubset subset;
+  mlir::Value groups, rows;
+  int64_t selected = 0;
+};
+
+/// Length of the groups of quantised rows; 0 for floats.
+int64_t unitOf(mlir::Value x);
+
+/// The layer that a value is computed for: that of a weight beside it.
+std::optional<int64_t> layerOfUsers(mlir::Value value);
 
 /// Emits the launches of a step into a bucket. Each `outline` returns failure
 /// after an error at the op.
@@ -63,8 +76,15 @@ private:
                                  std::optional<int64_t> layer, mlir::Value &normed);
   mlir::LogicalResult launchAttention(mlir::Operation *op, mlir::Value query, mlir::Value result,
                                       int64_t layer, KernelParams params);
-  mlir::FailureOr<mlir::Value> groupRows(mlir::Operation *op, mlir::Value experts,
-                                         const ExpertShape &shape);
+  /// Local ids of the experts in `subset`, from those of all.
+  mlir::FailureOr<mlir::Value> mapExperts(mlir::Operation *op, mlir::Value experts,
+                                          const PackedTensor &slots, const ExpertShape &shape);
+  mlir::Value groupRows(mlir::Operation *op, mlir::Value experts, const ExpertShape &shape);
+  mlir::LogicalResult launchGateUp(FusedGateUpOp op, const ExpertSubset &subset,
+                                   const ProductInput &x);
+  mlir::LogicalResult launchDownCombine(FusedDownCombineOp op, const ExpertRows &rows,
+                                        mlir::Value gates, mlir::Value &out);
+  void quantizePairs(QuantizeOp op);
   mlir::LogicalResult checkCache(mlir::Operation *op, mlir::Value used);
 
   /// The buffer that holds `value`, or an error at `user`.
@@ -86,7 +106,8 @@ private:
   LayoutBuilder &layout;
   BucketBuilder &bucket;
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
-  llvm::DenseMap<std::pair<mlir::Value, int64_t>, mlir::Value> groupings; // by experts and ffn
+  /// Instead of `buffers`: rows of gate_up, by subsets of the experts.
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<ExpertRows>> expertRows;
   llvm::DenseSet<mlir::Value> chosen; // rows that logits are wanted of
   mlir::Value cache;                  // as last written
 };

@@ -38,6 +38,7 @@ private:
   LogicalResult readFormats(Request &request);
   FailureOr<Request> readRequest();
   FailureOr<int64_t> readBudget(const ModelWeights &model, int64_t least);
+  bool assignsExperts(const WeightItem &item);
   LogicalResult assignItems(const ModelWeights &model, const ItemOptions &options,
                             FormatChoices &choices);
   void retype(const ModelWeights &model, const FormatChoices &choices);
@@ -131,19 +132,30 @@ FailureOr<int64_t> SelectQuantization::readBudget(const ModelWeights &model, int
   return budget;
 }
 
+/// Whether a format is assigned to one expert of the item.
+bool SelectQuantization::assignsExperts(const WeightItem &item) {
+  const std::string experts = item.name + ".expert";
+  return llvm::any_of(assign, [&](StringRef text) { return text.starts_with(experts); });
+}
+
 LogicalResult SelectQuantization::assignItems(const ModelWeights &model, const ItemOptions &options,
                                               FormatChoices &choices) {
   for (const std::string &text : assign) {
     auto [name, format] = StringRef(text).rsplit(':');
     std::optional<Storage> storage = storageNamed(format);
-    auto item =
-        llvm::find_if(model.items, [&](const WeightItem &each) { return each.name == name; });
-    if (!storage || item == model.items.end())
+    bool isKnown = false;
+    for (auto [index, item] : llvm::enumerate(model.items)) {
+      // The whole of an item is what all of its experts are.
+      bool isAll = StringRef(item.name).split(".expert").first == name;
+      if (!storage || (item.name != name && !isAll))
+        continue;
+      isKnown = true;
+      choices.options[index] = {options.make(item, *storage)};
+      choices.chosen[index] = 0;
+    }
+    if (!isKnown)
       return getOperation().emitError("expects option assign to list ITEM:FORMAT, got '")
              << text << "'";
-    size_t index = item - model.items.begin();
-    choices.options[index] = {options.make(*item, *storage)};
-    choices.chosen[index] = 0;
   }
   return success();
 }
@@ -215,8 +227,9 @@ void SelectQuantization::runOnOperation() {
   FailureOr<Sensitivities> sensitivities = Sensitivities::read(module);
   if (failed(request) || failed(sensitivities))
     return signalPassFailure();
-  FailureOr<ModelWeights> model = findWeights(
-      module, [&](const WeightItem &item) { return sensitivities->areOfExperts(item); });
+  FailureOr<ModelWeights> model = findWeights(module, [&](const WeightItem &item) {
+    return sensitivities->areOfExperts(item) || assignsExperts(item);
+  });
   if (failed(model) || failed(sensitivities->check(module, *model)))
     return signalPassFailure();
 

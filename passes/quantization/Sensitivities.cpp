@@ -106,6 +106,11 @@ FailureOr<Sensitivities> Sensitivities::read(ModuleOp module) {
   return sensitivities;
 }
 
+/// The name of the item without its expert.
+static StringRef wholeOf(const WeightItem &item) {
+  return StringRef(item.name).split(".expert").first;
+}
+
 LogicalResult Sensitivities::check(ModuleOp module, const ModelWeights &model) const {
   if (!entries)
     return success();
@@ -114,8 +119,8 @@ LogicalResult Sensitivities::check(ModuleOp module, const ModelWeights &model) c
     known.insert(item.name);
     if (item.expert < 0)
       continue;
-    known.insert(StringRef(item.name).split(".expert").first);
-    if (!entryOf(item.name))
+    known.insert(wholeOf(item));
+    if (split.contains(wholeOf(item)) && !entries.contains(item.name))
       return module.emitError("expects grok.sensitivities of each expert of an item or of none, "
                               "found none of '")
              << item.name << "'";
@@ -127,23 +132,32 @@ LogicalResult Sensitivities::check(ModuleOp module, const ModelWeights &model) c
   return success();
 }
 
-DictionaryAttr Sensitivities::entryOf(StringRef name) const {
-  return entries ? entries.getAs<DictionaryAttr>(name) : DictionaryAttr();
+DictionaryAttr Sensitivities::entryOf(const WeightItem &item) const {
+  if (!entries)
+    return {};
+  if (auto entry = entries.getAs<DictionaryAttr>(item.name))
+    return entry;
+  // Where experts were not measured one by one, each has what all have.
+  return entries.getAs<DictionaryAttr>(wholeOf(item));
 }
 
 double Sensitivities::lossPerError(const WeightItem &item, const ModelWeights &model) const {
-  if (DictionaryAttr entry = entryOf(item.name))
-    return std::max(0.0, entry.getAs<FloatAttr>("loss").getValueAsDouble());
+  bool isShare = item.expert >= 0 && !(entries && entries.contains(item.name));
+  int64_t experts = isShare ? model.weights[item.weights.front()].form.shape.front() : 1;
+  if (DictionaryAttr entry = entryOf(item))
+    return std::max(0.0, entry.getAs<FloatAttr>("loss").getValueAsDouble()) /
+           static_cast<double>(experts);
   if (item.layer < 0)
     return ruleOf(item.kind);
   double all = 0;
   for (int64_t layer = 0; layer < model.layers; ++layer)
     all += weightOfLayer(layer, model.layers);
-  return ruleOf(item.kind) * weightOfLayer(item.layer, model.layers) / all;
+  return ruleOf(item.kind) * weightOfLayer(item.layer, model.layers) /
+         (all * static_cast<double>(experts));
 }
 
 std::optional<double> Sensitivities::errorOf(const WeightItem &item, Storage storage) const {
-  DictionaryAttr entry = entryOf(item.name);
+  DictionaryAttr entry = entryOf(item);
   auto errors = entry ? entry.getAs<DictionaryAttr>("errors") : DictionaryAttr();
   auto error = errors ? errors.getAs<FloatAttr>(nameOf(storage)) : FloatAttr();
   return error ? std::optional(error.getValueAsDouble()) : std::nullopt;

@@ -31,7 +31,8 @@ public:
   static mlir::FailureOr<Sensitivities> read(mlir::ModuleOp module);
 
   bool isMeasured() const { return !!entries; }
-  /// Whether single experts of the item have entries of their own.
+  /// Whether single experts of the item have entries of their own. Those that do
+  /// not have equal shares of the item's.
   bool areOfExperts(const WeightItem &item) const { return split.contains(item.name); }
   /// Every entry is of an item, and every expert has one if any of the item has.
   mlir::LogicalResult check(mlir::ModuleOp module, const ModelWeights &model) const;
@@ -42,7 +43,7 @@ public:
   std::optional<double> errorOf(const WeightItem &item, Storage storage) const;
 
 private:
-  mlir::DictionaryAttr entryOf(llvm::StringRef name) const;
+  mlir::DictionaryAttr entryOf(const WeightItem &item) const;
 
   mlir::DictionaryAttr entries; // null without measurements
   llvm::StringSet<> split;      // items whose experts have entries

@@ -130,7 +130,7 @@ TEST_P(RouteKernels, groupLeavesOutPairsOfExpertsElsewhere) {
 TEST_P(RouteKernels, mapExpertsGivesPlacesOrNone) {
   KernelSpec spec = specOf(KernelOp::mapExperts, 32, 4, 2);
   Buffer experts = Buffer::ofWords(6), slots = Buffer::ofWords(4), places = Buffer::ofWords(6);
-  const int32_t chosen[] = {0, 1, 2, 3, 3, 0}, slotOf[] = {-1, 0, -1, 1};
+  const int32_t chosen[] = {0, 1, 2, 3, 3, -1}, slotOf[] = {-1, 0, -1, 1};
   std::copy(std::begin(chosen), std::end(chosen), experts.words());
   std::copy(std::begin(slotOf), std::end(slotOf), slots.words());
   LoadedKernels({{"map", spec}}, GetParam())

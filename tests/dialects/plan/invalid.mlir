@@ -184,7 +184,7 @@ plan.layout @cpu {
 // -----
 
 plan.layout @cpu {
-  // expected-error@+1 {{has packing 'panel8' with 2 logical sizes; expects panel16.k1|k2|k4, panel16.i4|i3.g32|g64, scales16, vector16 or rope}}
+  // expected-error@+1 {{has packing 'panel8' with 2 logical sizes; expects panel16.k1|k2|k4, panel16.i4|i3.g32|g64, scales16, vector16, rope, first16 or slots}}
   plan.tensor @t source "t" packing "panel8" logical [16, 16] : tensor<1x16x16x1xf32>
 }
 

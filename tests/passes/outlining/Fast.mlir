@@ -34,7 +34,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "fast
 // CHECK: plan.launch @[[LINEAR]] "linear"(%[[Q]],
 // CHECK: plan.launch @[[GATEUP]] "gate_up"(%[[Q]],
 // CHECK: %[[PAIRROWS:.*]] = plan.buffer "quantized_2" : <tensor<?x2x384xi8>>
-// CHECK: plan.launch @[[PAIRS]] "quantize_2"(%{{.*}}, %[[PAIRROWS]]) tiles <per_row = 2, max = 2>
+// CHECK: plan.launch @[[PAIRS]] "quantize_2"(%{{.*}}, %[[PAIRROWS]], %{{.*}}) tiles <operand = 2, element = 2, max = 2> uses [<read, whole>, <write, panels>, <read, whole>]
 // CHECK: plan.launch @[[DOWN]] "down_combine"(%[[PAIRROWS]],
 func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c0: !grok.cache<1 x 2 x 16, f32>) {
   %table = grok.weight "table" : !table
