@@ -16,6 +16,9 @@ namespace grok::runtime {
 // a rank that ends because another died is not the one to blame.
 static constexpr std::chrono::seconds monitorsTurn{1};
 
+// All ranks were there a moment ago.
+static constexpr std::chrono::seconds pairingTime{8};
+
 struct Job::Parts {
   JobOptions options;
   int rank;
@@ -100,7 +103,7 @@ Result<std::unique_ptr<Job>> Job::join(const RankEnvironment &environment,
   if (!roster)
     return fail(roster.error());
   if (!environment.mpi) {
-    auto sockets = connectPairs(*roster, environment.rank, *listener, end);
+    auto sockets = connectPairs(*roster, environment.rank, *listener, Clock::now() + pairingTime);
     if (!sockets)
       return fail(sockets.error());
     transport = makeSocketTransport(*sockets);

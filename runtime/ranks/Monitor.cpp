@@ -173,6 +173,7 @@ void Monitor::handle(int number, const Message &message) {
     // Rank 0 passes it on; the others have it from there.
     if (isLeader)
       abortJob(message.culprit, reason);
+    ending.lock();
     leave(lineOf(message.culprit, reason), peerFailureCode);
   }
   peer.heard = Clock::now();
@@ -209,7 +210,7 @@ void Monitor::judge() {
     const std::lock_guard lock(mutex);
     if (stopping || (allFinished && now - finishedAt < closing))
       return;
-    if (allFinished)
+    if (allFinished && ending.try_lock())
       leave(lineOf(rank, "does not come to its end"), peerFailureCode);
   }
   judge(0, now);
@@ -245,23 +246,22 @@ void Monitor::tell(int culprit, const std::string &reason) const {
 }
 
 void Monitor::abortJob(int culprit, const std::string &reason) {
-  tell(culprit, reason);
-  leave(lineOf(culprit, reason), peerFailureCode);
-}
-
-// No destructors and no flushing: both may hang in what hangs already.
-void Monitor::leave(const std::string &line, int exitCode) {
-  ending.lock(); // for good: the other thread's line would be a second one
-  const std::string text = program + ": " + line + "\n";
-  static_cast<void>(!write(STDERR_FILENO, text.data(), text.size()));
-  std::this_thread::sleep_for(lastWords);
-  _exit(exitCode);
+  end(culprit, reason, lineOf(culprit, reason), peerFailureCode);
 }
 
 void Monitor::end(int culprit, const std::string &reason, const std::string &ownLine,
                   int exitCode) {
+  ending.lock();
   tell(culprit, reason);
   leave(ownLine, exitCode);
+}
+
+// No destructors and no flushing: both may hang in what hangs already.
+void Monitor::leave(const std::string &line, int exitCode) {
+  const std::string text = program + ": " + line + "\n";
+  static_cast<void>(!write(STDERR_FILENO, text.data(), text.size()));
+  std::this_thread::sleep_for(lastWords);
+  _exit(exitCode);
 }
 
 void Monitor::finish() {

@@ -74,7 +74,7 @@ private:
   Clock::time_point nextReport;
   Clock::time_point finishedAt;
   Stream wakeup;     // an event that ends the thread's wait
-  std::mutex ending; // one end, one line
+  std::mutex ending; // taken once and for good: one end, one line
   std::mutex mutex;  // for the following
   std::condition_variable changed;
   bool ownFinished = false;

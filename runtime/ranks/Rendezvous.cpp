@@ -125,8 +125,8 @@ static void tellVerdict(const Roster &roster, const std::string &refusal) {
 
 Result<Roster> gatherRanks(const Listener &listener, const Member &own, const Token &token,
                            Clock::time_point end) {
-  const auto ranks = static_cast<size_t>(own.ranks);
   const Clock::time_point start = Clock::now();
+  const auto ranks = static_cast<size_t>(own.ranks);
   Roster roster;
   roster.members.resize(ranks);
   roster.members[0] = own;
@@ -145,10 +145,9 @@ Result<Roster> gatherRanks(const Listener &listener, const Member &own, const To
       end = std::min(end, Clock::now() + graceTime);
   }
   if (const std::string missing = missingRanks(roster); difference.empty() && !missing.empty())
-    difference =
-        "rank " + missing + " did not join within " +
-        std::to_string(std::chrono::duration_cast<std::chrono::seconds>(end - start).count()) +
-        " s";
+    difference = "rank " + missing + " did not join within " +
+                 std::to_string(std::chrono::round<std::chrono::seconds>(end - start).count()) +
+                 " s";
   tellVerdict(roster, difference);
   if (!difference.empty())
     return fail(difference);

@@ -24,7 +24,7 @@ struct Options {
   std::string fault; // what happens
   int victim = 1;    // to which rank
   int at = 5;        // in which step; -1: before it joins
-  int plan = 1, weights = 1;
+  std::string tag;
 };
 
 static void closeAllSockets() {
@@ -95,9 +95,9 @@ static Result<std::unique_ptr<Job>> join(const Options &options) {
     return fail(environment.error());
   JobIdentity identity;
   const bool isOther = options.fault == "differ" && environment->rank == options.victim;
-  identity.planHash.fill(static_cast<uint8_t>(isOther ? 99 : options.plan));
+  identity.planHash.fill(isOther ? 2 : 1);
   const bool hasOtherWeights = options.fault == "weights" && environment->rank == options.victim;
-  identity.weightsHash.fill(static_cast<uint8_t>(hasOtherWeights ? 99 : options.weights));
+  identity.weightsHash.fill(hasOtherWeights ? 2 : 1);
   auto jobOptions = JobOptions::from();
   if (!jobOptions)
     return fail(jobOptions.error());
@@ -116,6 +116,7 @@ int main(int argc, char **argv) {
   app.add_option("--fault", options.fault);
   app.add_option("--victim", options.victim);
   app.add_option("--at", options.at);
+  app.add_option("--tag", options.tag, "By which a test finds its processes");
   app.add_flag("--conformance", options.conformance);
   CLI11_PARSE(app, argc, argv);
   auto job = join(options);
