@@ -60,6 +60,26 @@ decode; `roof` is what memory bandwidth alone would allow on all devices. GB are
 10^9 bytes and of the fullest rank: weights, key/value cache of the whole
 context, activations, buffers of collectives. docs/sharding.md says how.)";
 
+static constexpr const char *searchFooter = R"(
+Ranks every way to split the model over the machine and to store its weights, by
+the cost model of docs/sharding.md. What is printed below the table: why the first
+plan leads, and at which other value of a number of the machine file another plan
+would win, while the other numbers stay. A certificate holds all that as JSON, with
+the bounds of what was not tried; grok-plan check tries all plans and confirms it.)";
+
+static void declareSearch(CLI::App &app, PlanningOptions &options) {
+  CLI::App *searching =
+      app.add_subcommand("search", "Rank the ways to split a model over a machine, and say why");
+  declareWorkload(*searching, options);
+  searching->add_option("--top", options.top, "Plans to show")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000).description(""))
+      ->capture_default_str();
+  searching->add_option("--certificate", options.certificate, "Also write what proves the choice")
+      ->type_name("FILE.json");
+  searching->footer(searchFooter);
+}
+
 std::vector<Command> declarePlanning(CommandLine &commandLine) {
   const auto options = std::make_shared<PlanningOptions>();
   CLI::App &app = commandLine.app();
@@ -67,9 +87,16 @@ std::vector<Command> declarePlanning(CommandLine &commandLine) {
       "fit", "Say whether a model fits machines, how fast it would be there, and why");
   declareWorkload(*fitting, *options);
   fitting->footer(fitFooter);
-  for (const char *later : {"diff", "search", "check"})
-    commandLine.addSubcommandOfLaterVersion(later);
-  return {{"fit", [options] { return fit(*options); }}};
+  declareSearch(app, *options);
+  CLI::App *checking =
+      app.add_subcommand("check", "Try all plans and confirm what a certificate says");
+  checking->add_option("CERTIFICATE", options->certificate, "Written by grok-plan search")
+      ->required()
+      ->type_name("");
+  commandLine.addSubcommandOfLaterVersion("diff");
+  return {{"fit", [options] { return fit(*options); }},
+          {"search", [options] { return searchPlans(*options); }},
+          {"check", [options] { return checkCertificate(options->certificate); }}};
 }
 
 } // namespace grok::tools

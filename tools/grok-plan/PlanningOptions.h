@@ -17,6 +17,9 @@ struct PlanningOptions {
   std::string memoryBudget;
   search::Workload workload;
   bool json = false;
+  // Of search:
+  int64_t top = 10;
+  std::string certificate, report; // files to write
 };
 
 /// MODEL, --devices, --weights, --kv, --goal, --sharding, --json and the sizes
@@ -27,5 +30,10 @@ void declareWorkload(CLI::App &command, PlanningOptions &options);
 runtime::Result<search::ModelShape> modelOf(const PlanningOptions &options);
 runtime::Result<search::Workload> workloadOf(const PlanningOptions &options);
 runtime::Result<search::Limits> limitsOf(const PlanningOptions &options);
+
+/// `grok-plan search`.
+runtime::Result<void> searchPlans(const PlanningOptions &options);
+/// `grok-plan check`.
+runtime::Result<void> checkCertificate(const std::string &path);
 
 } // namespace grok::tools

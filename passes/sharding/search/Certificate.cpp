@@ -37,6 +37,7 @@ public:
   std::optional<Flip> findFlip(bool isUp, double value) const;
 
 private:
+  Flip locateFlip(bool isUp, double near, double far, double value) const;
   double choiceAt(double factor) const;
   /// The best rival that is faster than `seconds`.
   std::optional<Plan> rivalAt(double factor, double seconds) const;
@@ -82,6 +83,20 @@ std::optional<Plan> Contest::rivalAt(double factor, double seconds) const {
   return best;
 }
 
+/// Halves the step to where a rival is ahead, as the choice is not at `near`.
+Flip Contest::locateFlip(bool isUp, double near, double far, double value) const {
+  const auto factorOf = [&](double distance) { return isUp ? distance : 1 / distance; };
+  std::optional<Plan> rival = rivalAt(factorOf(far), choiceAt(factorOf(far)));
+  while (far / near > 1 + flipTolerance) {
+    const double middle = std::sqrt(near * far);
+    std::optional<Plan> other = rivalAt(factorOf(middle), choiceAt(factorOf(middle)));
+    (other ? far : near) = middle;
+    if (other)
+      rival = std::move(other);
+  }
+  return {value * factorOf(far), rival->sharding.text(), rival->format.name};
+}
+
 std::optional<Flip> Contest::findFlip(bool isUp, double value) const {
   const bool isFasterBeyond = number.isRate() == isUp;
   double near = 1, ratio = 2;
@@ -91,18 +106,15 @@ std::optional<Flip> Contest::findFlip(bool isUp, double value) const {
     // Between them the choice is never slower, and no rival faster, than here.
     const double worst = choiceAt(isFasterBeyond ? nearFactor : farFactor);
     const double best = isFasterBeyond ? farFactor : nearFactor;
-    if (!rivalAt(best, worst)) {
-      near = far;
-      ratio = std::min(ratio * ratio, 2.0);
+    const bool isSure = !rivalAt(best, worst);
+    if (!isSure && ratio > largestStep) {
+      ratio = std::max(std::sqrt(ratio), largestStep);
       continue;
     }
-    if (ratio > 1 + flipTolerance) {
-      ratio = std::sqrt(ratio);
-      continue;
-    }
-    if (const auto rival = rivalAt(farFactor, choiceAt(farFactor)))
-      return Flip{value * farFactor, rival->sharding.text(), rival->format.name};
-    near = far; // too close to tell, but not passed
+    if (!isSure && rivalAt(farFactor, choiceAt(farFactor)))
+      return locateFlip(isUp, near, far, value);
+    near = far;
+    ratio = std::min(ratio * ratio, 2.0);
   }
   return std::nullopt;
 }

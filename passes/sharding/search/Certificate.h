@@ -28,6 +28,9 @@ struct Interval {
 inline constexpr double mostFactor = 16;
 /// A flip is found to this part of its value.
 inline constexpr double flipTolerance = 1e-4;
+/// Where rivals are close, values this far apart are tried: between two of them
+/// the choice may be slower than a rival, by that ratio at the most.
+inline constexpr double largestStep = 1.02;
 
 struct Certificate {
   RankedPlans ranked;
@@ -36,10 +39,9 @@ struct Certificate {
   int64_t inseparable = 0;
 };
 
-/// Searches, then finds the intervals. All times are monotone in every number,
-/// so that between two tried values no plan can pass unseen: a rival is only
-/// passed over where the choice at its worst end is not slower than every rival
-/// at its best end.
+/// Searches, then finds the intervals. All times are monotone in every number, so
+/// a stretch is passed over in one step where the choice at its worst end is not
+/// slower than every rival at its best end.
 Result<Certificate> certify(const ModelShape &model, const Machine &machine,
                             const Workload &workload, const Limits &limits);
 

@@ -54,6 +54,15 @@ void Search::keep(Plan plan) {
       ranked.smallest = std::move(plan);
     return;
   }
+  // Of the ways to run one split, the best.
+  const auto same = std::ranges::find_if(ranked.plans, [&](const Plan &other) {
+    return other.sharding.sameSplit(plan.sharding) && other.format.name == plan.format.name;
+  });
+  if (same != ranked.plans.end()) {
+    if (!ranksBefore(plan, *same))
+      return;
+    ranked.plans.erase(same);
+  }
   const auto at = std::ranges::upper_bound(ranked.plans, plan, ranksBefore);
   ranked.plans.insert(at, std::move(plan));
   if (ranked.plans.size() > limits.top)
