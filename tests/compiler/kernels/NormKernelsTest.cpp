@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/collectives/TreeSum.h"
 #include "tests/compiler/kernels/KernelHarness.h"
 
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
+#include <numeric>
 
 namespace grok::compiler::testing {
 
@@ -116,6 +119,73 @@ TEST_P(NormKernels, rowsAreIndependent) {
     kernels.run("norm", {x.floats() + row * emb, scale.data(), alone.floats() + row * emb},
                 Step::ofRows(1), 0, 1);
   EXPECT_TRUE(together == alone);
+}
+
+// What several ranks have summed in part is added in the order of treeSum.
+TEST_P(NormKernels, residualNormSumsTheParts) {
+  const int64_t emb = 90, stride = paddedTo16(emb), rows = 3;
+  for (int64_t parts : {2, 3, 4, 6, 8}) {
+    std::mt19937 random = reproducible(16);
+    Buffer given = randomRows(random, rows * parts, emb, false), sums(rows * stride * 4);
+    for (int64_t row = 0; row < rows; ++row) {
+      std::vector<const float *> rowOfPart;
+      for (int64_t part = 0; part < parts; ++part)
+        rowOfPart.push_back(given.floats() + (row * parts + part) * stride);
+      runtime::treeSum(rowOfPart, sums.floats() + row * stride, stride);
+    }
+    Buffer post = randomRows(random, 1, emb, false), next = randomRows(random, 1, emb, false);
+    Buffer h = randomRows(random, rows, emb, false), hOfSums(h.size());
+    std::memcpy(hOfSums.data(), h.data(), h.size());
+    Buffer x(h.size()), xOfSums(h.size());
+    KernelSpec whole = specOf(KernelOp::residualNorm, emb, Numerics::f32), spec = whole;
+    spec.parts = parts;
+    LoadedKernels kernels({{"whole", whole}, {"parts", spec}}, GetParam());
+    kernels.run("whole", {hOfSums.data(), sums.data(), post.data(), next.data(), xOfSums.data()},
+                Step::ofRows(rows), 0, rows);
+    kernels.run("parts", {h.data(), given.data(), post.data(), next.data(), x.data()},
+                Step::ofRows(rows), 0, rows);
+    EXPECT_TRUE(h == hOfSums) << parts;
+    EXPECT_TRUE(x == xOfSums) << parts;
+    EXPECT_TRUE(x.isGuardIntact());
+  }
+}
+
+// Experts that stand in any order are added in the order of their ids, the exact
+// products with one rounding where the level has FMA.
+TEST_P(NormKernels, combineAddsInTheOrderOfTheIds) {
+  const int64_t emb = 90, stride = paddedTo16(emb), rows = 3, selected = 4;
+  std::mt19937 random = reproducible(17);
+  Buffer x = randomRows(random, rows * selected, emb, false), y(rows * stride * 4);
+  const std::vector<std::vector<int32_t>> ids = {{5, 0, 3, 7}, {1, 2, 3, 4}, {7, 6, 5, 4}};
+  Buffer gates(rows * selected * 4), experts(rows * selected * 4);
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t choice = 0; choice < selected; ++choice) {
+      gates.floats()[row * selected + choice] = 0.1f + 0.07f * static_cast<float>(row + choice);
+      std::memcpy(static_cast<std::byte *>(experts.data()) + (row * selected + choice) * 4,
+                  &ids[row][choice], 4);
+    }
+  KernelSpec spec = specOf(KernelOp::combine, emb, Numerics::f32);
+  spec.selected = selected;
+  LoadedKernels({{"combine", spec}}, GetParam())
+      .run("combine", {x.data(), gates.data(), experts.data(), y.data()}, Step::ofRows(rows), 0,
+           rows);
+  EXPECT_TRUE(y.isGuardIntact());
+  const bool hasFma = GetParam() != "x86-64-v2";
+  for (int64_t row = 0; row < rows; ++row) {
+    std::vector<int64_t> order(selected);
+    std::iota(order.begin(), order.end(), 0);
+    std::ranges::sort(order, {}, [&](int64_t choice) { return ids[row][choice]; });
+    for (int64_t i = 0; i < emb; ++i) {
+      float sum = 0;
+      for (int64_t choice : order) {
+        const float gate = gates.floats()[row * selected + choice];
+        const float value = x.floats()[(row * selected + choice) * stride + i];
+        const float product = gate * value;
+        sum = hasFma ? std::fma(gate, value, sum) : product + sum;
+      }
+      ASSERT_EQ(y.floats()[row * stride + i], sum) << row << " " << i;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Levels, NormKernels, ::testing::ValuesIn(hostLevels()),

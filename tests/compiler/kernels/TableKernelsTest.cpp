@@ -33,6 +33,7 @@ protected:
                                         : static_cast<float>(value);
   }
   void checkEmbed(const TableCase &c);
+  void checkLocalEmbed(const TableCase &c);
   void checkUnembed(const TableCase &c);
 };
 
@@ -51,6 +52,31 @@ void TableKernels::checkEmbed(const TableCase &c) {
   for (int64_t row = 0; row < 4; ++row)
     for (int64_t k = 0; k < stride; ++k) {
       double value = k < c.emb ? table.at(k, step.tokens[row]) : 0.0;
+      ASSERT_EQ(h.floats()[row * stride + k], rounded(c, float(value) * 9.75f)) << row << "," << k;
+    }
+}
+
+/// A rank that holds the tokens from 24 on: what it holds, and zeros for the rest.
+void TableKernels::checkLocalEmbed(const TableCase &c) {
+  std::mt19937 random = reproducible(13);
+  KernelSpec spec = specOf(c, KernelOp::embed, 1);
+  spec.localTokens = 1;
+  const int32_t first = 24;
+  TestMatrix table = randomMatrix(random, c.emb, c.vocab, spec.weight, c.numerics);
+  Step step = Step::ofRows(5);
+  step.tokens = {0, first - 1, first, first + 7, static_cast<int32_t>(first + c.vocab)};
+  const std::vector<int64_t> local = {-1, -1, 0, 7, -1};
+  int64_t stride = paddedTo16(c.emb);
+  Buffer h(5 * stride * 4), firstToken(64);
+  std::fill_n(h.floats(), 5 * stride, 1e30f);
+  std::memcpy(firstToken.data(), &first, sizeof first);
+  LoadedKernels({{"embed", spec}}, GetParam())
+      .run("embed", {table.packed.data(), table.scales.data(), h.data(), firstToken.data()}, step,
+           0, 5);
+  EXPECT_TRUE(h.isGuardIntact());
+  for (int64_t row = 0; row < 5; ++row)
+    for (int64_t k = 0; k < stride; ++k) {
+      double value = k < c.emb && local[row] >= 0 ? table.at(k, local[row]) : 0.0;
       ASSERT_EQ(h.floats()[row * stride + k], rounded(c, float(value) * 9.75f)) << row << "," << k;
     }
 }
@@ -98,6 +124,9 @@ TEST_P(TableKernels, embed) {
   checkEmbed({96, 50, Element::i8, Numerics::f32});
   checkEmbed({90, 50, Element::i8, Numerics::bf16});
   checkEmbed({45, 50, Element::i8, Numerics::fast});
+  checkLocalEmbed({96, 40, Element::f32, Numerics::f32});
+  checkLocalEmbed({90, 50, Element::bf16, Numerics::f32});
+  checkLocalEmbed({45, 50, Element::i8, Numerics::fast});
 }
 
 TEST_P(TableKernels, unembed) {
