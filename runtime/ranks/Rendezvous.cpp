@@ -245,7 +245,10 @@ Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const List
       streams[static_cast<size_t>(hello.member.rank)] = std::move(*stream);
       --missing;
     } else if (Clock::now() >= end) {
-      return fail(missing, " ranks did not connect to rank ", rank);
+      const auto first = std::find_if(streams.begin() + rank + 1, streams.end(),
+                                      [](const Stream &stream) { return !stream; });
+      return fail(roster.nameOf(static_cast<int>(first - streams.begin())),
+                  " joined, but did not connect to rank ", rank);
     }
   }
   std::vector<int> sockets;
