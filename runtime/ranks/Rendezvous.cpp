@@ -247,8 +247,9 @@ Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const List
     } else if (Clock::now() >= end) {
       const auto first = std::find_if(streams.begin() + rank + 1, streams.end(),
                                       [](const Stream &stream) { return !stream; });
-      return fail(roster.nameOf(static_cast<int>(first - streams.begin())),
-                  " joined, but did not connect to rank ", rank);
+      const auto culprit = static_cast<int>(first - streams.begin());
+      endProcess(roster.members[static_cast<size_t>(culprit)].process);
+      return fail(roster.nameOf(culprit), " joined, but did not connect to rank ", rank);
     }
   }
   std::vector<int> sockets;

@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -83,11 +84,15 @@ class RankJob:
                 found.append(int(path.split("/")[2]))
         return sorted(found)
 
-    def outcome(self):
-        """Waits for the end of all."""
+    def outcome(self, stopped=None):
+        """Waits for the end of all. Nobody can end a process that was `stopped` before
+        the others knew it: it goes on when they are gone, and must end by itself."""
         texts = []
         try:
-            texts = [process.communicate(timeout=HANG_SECONDS)[0] for process in self.processes]
+            for process in sorted(self.processes, key=lambda process: process.pid == stopped):
+                if process.pid == stopped and process.poll() is None:
+                    process.send_signal(signal.SIGCONT)
+                texts.append(process.communicate(timeout=HANG_SECONDS)[0])
         finally:
             for process in self.processes:
                 process.kill()

@@ -44,7 +44,7 @@ def kill_once(seed, ranks_of_job, mpi):
     blow = chance.choice(SIGNALS)
     os.kill(victim, blow)
     struck = time.monotonic()
-    outcome = job.outcome()
+    outcome = job.outcome(stopped=victim)
     seconds = time.monotonic() - struck
     what = f"seed {seed}: {blow.name} of rank {number}, {seconds:.1f} s: "
     if seconds > ranks.PROMISED_SECONDS:
