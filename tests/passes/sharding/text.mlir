@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: not grok-opt %s --grok-select-sharding=sharding=tp2,pp2 2>&1 | FileCheck %s --check-prefix=COMMA
+// RUN: not grok-opt %s --grok-select-sharding=sharding=pp4 2>&1 | FileCheck %s --check-prefix=STAGES
+// COMMA: error: 'tp2,pp2' in sharding 'tp2,pp2' is not tpN, epN, ppN or dpN with a positive N
+// STAGES: error: sharding 'pp4' has 4 stages for 3 layers
+func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c: !grok.cache<3 x 2 x 4, f32>, %q: tensor<?x16xf32>) -> tensor<?x16xf32> {
+  %a = grok.attention %q, %c, %step {layer = 0 : i64, multiplier = 0.5 : f64, softcap = 30.0 : f64} : tensor<?x16xf32>, <3 x 2 x 4, f32>
+  return %a : tensor<?x16xf32>
+}
