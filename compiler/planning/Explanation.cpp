@@ -67,8 +67,10 @@ std::string explainLead(const SearchDocument &document) {
   const Plan &next = plans[1];
   return first + " Next is " + next.sharding.text() + ", " + next.format.name + ": " +
          goalText(document.workload, next.objective) +
-         formatNumber(", %.1f %% behind. ", 100 * (next.objective / best.objective - 1)) +
-         "A token of the first has " + compareTimes(best.token, next.token) + ".";
+         formatNumber(", %.1f %% behind.", 100 * (next.objective / best.objective - 1)) +
+         (document.workload.goal == search::Goal::firstToken
+              ? ""
+              : " A token of the first has " + compareTimes(best.token, next.token) + ".");
 }
 
 /// "36.0", "3.35e+12": three digits.
@@ -76,21 +78,26 @@ static std::string numberText(double value) {
   return formatNumber(value >= 1e5 ? "%.3g" : "%.1f", value);
 }
 
+static void addFlips(std::vector<std::string> &lines,
+                     const std::vector<search::Interval> &intervals) {
+  for (const search::Interval &interval : intervals)
+    for (const auto &[flip, relation] :
+         {std::pair(interval.below, " < "), std::pair(interval.above, " > ")}) {
+      if (!flip)
+        continue;
+      const std::string line = flip->sharding + ", " + flip->weights + " wins if " +
+                               interval.number + relation + numberText(flip->value) +
+                               " (file says " + numberText(interval.value) +
+                               (interval.source.empty() ? "" : "; " + interval.source) + ")";
+      if (!std::ranges::count(lines, line))
+        lines.push_back(line);
+    }
+}
+
 std::vector<std::string> explainFlips(const SearchDocument &document) {
   std::vector<std::string> lines;
-  const auto add = [&](const search::Interval &interval, const search::Flip &flip,
-                       const char *relation) {
-    lines.push_back(flip.sharding + ", " + flip.weights + " wins if " + interval.number + " " +
-                    relation + " " + numberText(flip.value) + " (file says " +
-                    numberText(interval.value) +
-                    (interval.source.empty() ? "" : "; " + interval.source) + ")");
-  };
-  for (const search::Interval &interval : document.certificate.intervals) {
-    if (interval.below)
-      add(interval, *interval.below, "<");
-    if (interval.above)
-      add(interval, *interval.above, ">");
-  }
+  addFlips(lines, document.certificate.intervals);
+  addFlips(lines, document.certificate.runnerUp);
   return lines;
 }
 

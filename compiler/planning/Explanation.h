@@ -13,7 +13,8 @@ std::string headlineOf(const SearchDocument &document);
 /// 0.39 ms more."; for one plan, that it is the only one.
 std::string explainLead(const SearchDocument &document);
 
-/// One line per number at whose other value another plan would win.
+/// One line per number at whose other value another plan, or the second one,
+/// would win.
 std::vector<std::string> explainFlips(const SearchDocument &document);
 
 /// What was not tried, and what the model's error leaves open.

@@ -94,6 +94,17 @@ static ordered_json flipJson(const std::optional<search::Flip> &flip) {
   return {{"value", flip->value}, {"sharding", flip->sharding}, {"weights", flip->weights}};
 }
 
+static ordered_json intervalsJson(const std::vector<search::Interval> &intervals) {
+  auto list = ordered_json::array();
+  for (const search::Interval &interval : intervals)
+    list.push_back({{"number", interval.number},
+                    {"value", interval.value},
+                    {"source", interval.source},
+                    {"below", flipJson(interval.below)},
+                    {"above", flipJson(interval.above)}});
+  return list;
+}
+
 static ordered_json prunedJson(const search::PrunedFamily &family) {
   return {{"weights", family.format},
           {"tp", family.sharding.tp},
@@ -128,15 +139,12 @@ ordered_json toJson(const SearchDocument &document) {
                        {"inseparable", certificate.inseparable},
                        {"plans", ordered_json::array()},
                        {"intervals", ordered_json::array()},
+                       {"runner_up", ordered_json::array()},
                        {"pruned", ordered_json::array()}};
   for (const Plan &plan : certificate.ranked.plans)
     json["plans"].push_back(planJson(plan));
-  for (const search::Interval &interval : certificate.intervals)
-    json["intervals"].push_back({{"number", interval.number},
-                                 {"value", interval.value},
-                                 {"source", interval.source},
-                                 {"below", flipJson(interval.below)},
-                                 {"above", flipJson(interval.above)}});
+  json["intervals"] = intervalsJson(certificate.intervals);
+  json["runner_up"] = intervalsJson(certificate.runnerUp);
   for (const search::PrunedFamily &family : certificate.ranked.pruned)
     json["pruned"].push_back(prunedJson(family));
   return json;

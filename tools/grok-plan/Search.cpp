@@ -36,7 +36,7 @@ static std::string showSearch(const planning::SearchDocument &document) {
   for (const std::string &line : flips)
     text += "- " + line + "\n";
   if (flips.empty())
-    text += "- No number of the machine, up to 16 times larger or smaller, changes the choice.\n";
+    text += "- No other value of one number of the machine changes the choice.\n";
   return text + planning::explainProof(document) + "\n";
 }
 

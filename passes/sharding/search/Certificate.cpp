@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Certificate.h"
 
-#include "passes/sharding/search/Bounds.h"
 #include "passes/sharding/search/Families.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <tuple>
 
 namespace grok::search {
 
@@ -15,128 +16,171 @@ static constexpr double infinity = std::numeric_limits<double>::infinity();
 
 namespace {
 
-/// The choice against all others while one number changes.
+/// A plan but for the layers of its stages.
+struct Candidate {
+  Sharding sharding;
+  const WeightFormat *format = nullptr;
+  int64_t microBatches = 1;
+  double objective = 0;
+};
+
+/// The cost model with one number changed.
+struct Variant {
+  Variant(const CostModel &given, const MachineNumber &number, double factor)
+      : machine(scaled(given.machine, number, factor)), costs(given, machine) {}
+
+  Machine machine;
+  CostModel costs;
+};
+
+/// The choice against all others while one number changes in one direction.
 class Contest {
 public:
-  Contest(const CostModel &costs, const Limits &limits, const Plan &choice,
-          std::vector<Family> families, const MachineNumber &number)
-      : costs(costs), limits(limits), choice(choice), number(number) {
-    // Rivals that are slower even where the number is best for them and worst for
-    // the choice need not be looked at again.
-    const double fastest = number.isRate() ? mostFactor : 1 / mostFactor;
-    const double slowest = choiceAt(1 / fastest);
-    const Machine best = scaled(costs.machine, number, fastest);
-    const CostModel bestCosts(costs.model, best, costs.workload);
-    for (const Family &family : families)
-      if (family.leastBytes <= availableFor(family, costs.machine) &&
-          boundObjective(bestCosts, family.sharding, *family.format) <= slowest)
-        rivals.push_back(family);
-  }
+  Contest(const CostModel &costs, const std::vector<Candidate> &choices,
+          const std::vector<Candidate> &rivals, const MachineNumber &number, bool isUp)
+      : costs(costs), choices(choices), rivals(rivals), number(number), isUp(isUp) {}
 
-  /// Walks from factor 1 up or down to the first flip.
-  std::optional<Flip> findFlip(bool isUp, double value) const;
+  /// The first flip up to a distance of `most`; `value` is the number's.
+  std::optional<Flip> findFlip(double value, double most);
 
 private:
-  Flip locateFlip(bool isUp, double near, double far, double value) const;
-  double choiceAt(double factor) const;
-  /// The best rival that is faster than `seconds`.
-  std::optional<Plan> rivalAt(double factor, double seconds) const;
-  bool isChoice(const Family &family, const Plan &plan) const {
-    return plan.sharding.sameSplit(choice.sharding) && family.format->name == choice.format.name;
+  /// Objectives at a distance of 1 or more from the number: times or divided by it.
+  double secondsOf(const Candidate &plan, double distance);
+  double choiceAt(double distance);
+  /// Where the rival passes the choice, if before `limit`.
+  std::optional<double> findPassing(const Candidate &rival, double limit);
+  double locatePassing(const Candidate &rival, double near, double far);
+  bool isAhead(const Candidate &rival, double distance) {
+    return secondsOf(rival, distance) < choiceAt(distance);
   }
 
   const CostModel &costs;
-  const Limits &limits;
-  const Plan &choice;
+  const std::vector<Candidate> &choices; // of the same split and format
+  const std::vector<Candidate> &rivals;
   const MachineNumber &number;
-  std::vector<Family> rivals;
+  const bool isUp;
+  std::map<double, std::unique_ptr<Variant>> variants;
+  std::map<double, double> choiceSeconds;
 };
 
 } // namespace
 
-/// The choice's objective with its own best micro-batches and layers.
-double Contest::choiceAt(double factor) const {
-  const Machine machine = scaled(costs.machine, number, factor);
-  const CostModel other(costs.model, machine, costs.workload);
-  Sharding sharding = choice.sharding;
-  sharding.stageLayers.clear();
-  double best = infinity;
-  const int64_t sequences = (costs.workload.batch + sharding.dp - 1) / sharding.dp;
-  for (int64_t count : microBatchChoices(sharding.pp, sequences))
-    best = std::min(best, other.evaluate(sharding, choice.format, count).objective);
-  return best;
+double Contest::secondsOf(const Candidate &plan, double distance) {
+  std::unique_ptr<Variant> &variant = variants[distance];
+  if (!variant)
+    variant = std::make_unique<Variant>(costs, number, isUp ? distance : 1 / distance);
+  return variant->costs.objectiveOf(plan.sharding, *plan.format, plan.microBatches);
 }
 
-std::optional<Plan> Contest::rivalAt(double factor, double seconds) const {
-  const Machine machine = scaled(costs.machine, number, factor);
-  const CostModel other(costs.model, machine, costs.workload);
-  std::optional<Plan> best;
-  for (const Family &family : rivals) {
-    if (boundObjective(other, family.sharding, *family.format) >= seconds)
-      continue;
-    for (Plan &plan : plansOf(family, other, limits))
-      if (plan.fits() && plan.objective < seconds && !isChoice(family, plan)) {
-        seconds = plan.objective;
-        best = std::move(plan);
-      }
-  }
-  return best;
+double Contest::choiceAt(double distance) {
+  const auto [entry, isNew] = choiceSeconds.try_emplace(distance, infinity);
+  if (isNew)
+    for (const Candidate &choice : choices)
+      entry->second = std::min(entry->second, secondsOf(choice, distance));
+  return entry->second;
 }
 
-/// Halves the step to where a rival is ahead, as the choice is not at `near`.
-Flip Contest::locateFlip(bool isUp, double near, double far, double value) const {
-  const auto factorOf = [&](double distance) { return isUp ? distance : 1 / distance; };
-  std::optional<Plan> rival = rivalAt(factorOf(far), choiceAt(factorOf(far)));
+/// Halves the step at whose end the rival is ahead.
+double Contest::locatePassing(const Candidate &rival, double near, double far) {
   while (far / near > 1 + flipTolerance) {
     const double middle = std::sqrt(near * far);
-    std::optional<Plan> other = rivalAt(factorOf(middle), choiceAt(factorOf(middle)));
-    (other ? far : near) = middle;
-    if (other)
-      rival = std::move(other);
+    (isAhead(rival, middle) ? far : near) = middle;
   }
-  return {value * factorOf(far), rival->sharding.text(), rival->format.name};
+  return far;
 }
 
-std::optional<Flip> Contest::findFlip(bool isUp, double value) const {
+std::optional<double> Contest::findPassing(const Candidate &rival, double limit) {
   const bool isFasterBeyond = number.isRate() == isUp;
-  double near = 1, ratio = 2;
-  while (near < mostFactor) {
-    const double far = std::min(near * ratio, mostFactor);
-    const double nearFactor = isUp ? near : 1 / near, farFactor = isUp ? far : 1 / far;
-    // Between them the choice is never slower, and no rival faster, than here.
-    const double worst = choiceAt(isFasterBeyond ? nearFactor : farFactor);
-    const double best = isFasterBeyond ? farFactor : nearFactor;
-    const bool isSure = !rivalAt(best, worst);
+  double near = 1, ratio = limit;
+  while (near < limit) {
+    const double far = std::min(near * ratio, limit);
+    // Between them the choice is never slower, and the rival never faster, than here.
+    const double worst = choiceAt(isFasterBeyond ? near : far);
+    const bool isSure = secondsOf(rival, isFasterBeyond ? far : near) >= worst;
     if (!isSure && ratio > largestStep) {
       ratio = std::max(std::sqrt(ratio), largestStep);
       continue;
     }
-    if (!isSure && rivalAt(farFactor, choiceAt(farFactor)))
-      return locateFlip(isUp, near, far, value);
+    if (!isSure && isAhead(rival, far))
+      return locatePassing(rival, near, far);
     near = far;
-    ratio = std::min(ratio * ratio, 2.0);
+    ratio *= ratio;
   }
   return std::nullopt;
 }
 
-static std::vector<Interval> findIntervals(const CostModel &costs, const Limits &limits,
-                                           const Plan &choice,
-                                           const std::vector<WeightFormat> &formats) {
+std::optional<Flip> Contest::findFlip(double value, double most) {
+  double limit = most;
+  std::optional<Flip> flip;
+  for (const Candidate &rival : rivals)
+    if (const auto distance = findPassing(rival, limit)) {
+      flip = {isUp ? value * *distance : value / *distance, rival.sharding.text(),
+              rival.format->name};
+      // Of rivals that are alike, the first.
+      limit = *distance / (1 + 2 * flipTolerance);
+    }
+  return flip;
+}
+
+/// The plans that fit, apart from those of the choice's split and format.
+static void listCandidates(const CostModel &costs, const Limits &limits, const Plan &choice,
+                           const std::vector<WeightFormat> &formats,
+                           std::vector<Candidate> &choices, std::vector<Candidate> &rivals) {
+  for (const Family &family : listFamilies(costs, limits, formats)) {
+    if (family.leastBytes > availableFor(family, costs.machine))
+      continue;
+    for (Plan &plan : plansOf(family, costs, limits)) {
+      if (!plan.fits())
+        continue;
+      plan.sharding.stageLayers.clear();
+      const bool isChoice =
+          plan.sharding.sameSplit(choice.sharding) && family.format->name == choice.format.name;
+      (isChoice ? choices : rivals)
+          .push_back({plan.sharding, family.format, plan.microBatches, plan.objective});
+    }
+  }
+  std::ranges::sort(rivals, {}, [](const Candidate &rival) {
+    return std::tuple(rival.objective, rival.sharding.ranks(), rival.sharding.text(),
+                      rival.format->name, rival.microBatches);
+  });
+}
+
+static std::vector<Interval> findIntervals(const CostModel &costs, const std::string &weights,
+                                           const std::vector<Candidate> &choices,
+                                           const std::vector<Candidate> &rivals, double most) {
   std::vector<Interval> intervals;
-  const std::vector<Family> families = listFamilies(costs, limits, formats);
   const auto message =
       double(costs.model.width * costs.workload.activationBytes * costs.workload.batch);
   for (const MachineNumber &number : numbersOf(costs.machine)) {
-    const Contest contest(costs, limits, choice, families, number);
     Interval interval;
     interval.number = number.name();
-    interval.value = number.valueIn(costs.machine, choice.format.name, message);
-    interval.source = number.sourceIn(costs.machine);
-    interval.below = contest.findFlip(/*isUp=*/false, interval.value);
-    interval.above = contest.findFlip(/*isUp=*/true, interval.value);
+    interval.value = number.valueIn(costs.machine, weights, message);
+    interval.source = number.sourceIn(costs.machine, message);
+    for (bool isUp : {false, true})
+      (isUp ? interval.above : interval.below) =
+          Contest(costs, choices, rivals, number, isUp).findFlip(interval.value, most);
     intervals.push_back(std::move(interval));
   }
   return intervals;
+}
+
+/// Fills in what depends on numbers of the machine.
+static void addIntervals(Certificate &certificate, const CostModel &costs, const Limits &limits) {
+  const std::vector<Plan> &plans = certificate.ranked.plans;
+  const std::string &weights = plans.front().format.name;
+  const std::vector<WeightFormat> formats =
+      limits.formats.empty() ? std::vector{plans.front().format} : limits.formats;
+  std::vector<Candidate> choices, rivals;
+  listCandidates(costs, limits, plans.front(), formats, choices, rivals);
+  certificate.intervals = findIntervals(costs, weights, choices, rivals, mostFactor);
+  if (plans.size() < 2)
+    return;
+  const auto isOther = [&](const Candidate &rival) {
+    return !rival.sharding.sameSplit(plans[1].sharding) ||
+           rival.format->name != plans[1].format.name;
+  };
+  std::erase_if(rivals, isOther);
+  certificate.runnerUp = findIntervals(costs, weights, choices, rivals, mostFactorOfNext);
 }
 
 Result<Certificate> certify(const ModelShape &model, const Machine &machine,
@@ -144,16 +188,14 @@ Result<Certificate> certify(const ModelShape &model, const Machine &machine,
   Result<RankedPlans> ranked = searchShardings(model, machine, workload, limits);
   if (!ranked)
     return tl::unexpected(ranked.error());
-  Certificate certificate{.ranked = std::move(*ranked), .intervals = {}};
+  Certificate certificate{.ranked = std::move(*ranked), .intervals = {}, .runnerUp = {}};
   const std::vector<Plan> &plans = certificate.ranked.plans;
   if (plans.empty())
     return certificate;
   Machine limited = machine;
   limited.budgetBytes = limits.memoryBudget;
   const CostModel costs(model, limited, workload);
-  const std::vector<WeightFormat> formats =
-      limits.formats.empty() ? std::vector{plans.front().format} : limits.formats;
-  certificate.intervals = findIntervals(costs, limits, plans.front(), formats);
+  addIntervals(certificate, costs, limits);
   const double within = plans.front().objective * (1 + modelError) / (1 - modelError);
   certificate.inseparable = std::ranges::count_if(
       plans.begin() + 1, plans.end(), [&](const Plan &plan) { return plan.objective <= within; });

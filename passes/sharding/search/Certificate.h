@@ -25,7 +25,9 @@ struct Interval {
 };
 
 /// Numbers are tried down to 1/mostFactor and up to mostFactor times their value.
-inline constexpr double mostFactor = 16;
+inline constexpr double mostFactor = 4;
+/// The same where only the second plan is asked for.
+inline constexpr double mostFactorOfNext = 64;
 /// A flip is found to this part of its value.
 inline constexpr double flipTolerance = 1e-4;
 /// Where rivals are close, values this far apart are tried: between two of them
@@ -34,7 +36,8 @@ inline constexpr double largestStep = 1.02;
 
 struct Certificate {
   RankedPlans ranked;
-  std::vector<Interval> intervals; // empty if no plan fits
+  std::vector<Interval> intervals; // against all plans; empty if none fits
+  std::vector<Interval> runnerUp;  // against the second plan alone, if there is one
   /// Plans that a model error of +-10 % could put before the choice.
   int64_t inseparable = 0;
 };

@@ -50,17 +50,26 @@ static double linkSeconds(const Machine &machine, int64_t ranks, int64_t nodes, 
                    2 * others * link.seconds + passed});
 }
 
-static double atKnownRanks(const Machine &machine, int64_t ranks, int64_t nodes, double bytes) {
-  double best = std::numeric_limits<double>::infinity();
-  std::string last;
-  for (const AllReduceTime &cell : machine.allReduces) {
-    if (cell.ranks != ranks || cell.nodes != nodes || cell.algorithm == last)
+const AllReduceTime *Machine::fastestAllReduce(int64_t ranks, int64_t nodesSpanned,
+                                               double bytes) const {
+  const AllReduceTime *fastest = nullptr;
+  double least = std::numeric_limits<double>::infinity();
+  for (const AllReduceTime &cell : allReduces) {
+    if (cell.ranks != ranks || cell.nodes != nodesSpanned ||
+        (fastest && cell.algorithm == fastest->algorithm))
       continue;
-    last = cell.algorithm;
-    if (const auto seconds = lookUp(machine, last, ranks, nodes, bytes))
-      best = std::min(best, *seconds);
+    const auto seconds = lookUp(*this, cell.algorithm, ranks, nodesSpanned, bytes);
+    if (seconds && *seconds < least) {
+      least = *seconds;
+      fastest = &cell;
+    }
   }
-  return best;
+  return fastest;
+}
+
+static double atKnownRanks(const Machine &machine, int64_t ranks, int64_t nodes, double bytes) {
+  const AllReduceTime *fastest = machine.fastestAllReduce(ranks, nodes, bytes);
+  return *lookUp(machine, fastest->algorithm, ranks, nodes, bytes);
 }
 
 double Machine::allReduceSeconds(int64_t ranks, int64_t nodesSpanned, double bytes) const {

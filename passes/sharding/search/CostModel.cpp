@@ -66,10 +66,13 @@ struct Schedule {
 };
 } // namespace
 
+static constexpr double infinity = std::numeric_limits<double>::infinity();
+
 static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
+/// Prompts are left out where only the objective counts and they are no part of it.
 static Schedule makeSchedule(const CostModel &costs, const Sharding &sharding,
-                             const WeightFormat &format, int64_t microBatches) {
+                             const WeightFormat &format, int64_t microBatches, bool needsPrompts) {
   const Workload &workload = costs.workload;
   Schedule schedule;
   schedule.sequences = divideUp(workload.batch, sharding.dp);
@@ -78,6 +81,8 @@ static Schedule makeSchedule(const CostModel &costs, const Sharding &sharding,
   schedule.decode = timeStages(
       costs, sharding, format,
       {.rows = rows, .cacheReads = double(rows), .context = workload.context, .logitRows = rows});
+  if (!needsPrompts)
+    return schedule;
   schedule.chunks = std::max<int64_t>(1, divideUp(workload.prompt, workload.stepRows));
   const int64_t chunkRows = std::max<int64_t>(1, divideUp(workload.prompt, schedule.chunks));
   schedule.prefill =
@@ -105,9 +110,36 @@ static void finishPlan(Plan &plan, const CostModel &costs, const Schedule &sched
                                                        : plan.firstTokenSeconds;
 }
 
-Plan CostModel::evaluate(const Sharding &sharding, const WeightFormat &format,
-                         int64_t microBatches) const {
-  const Schedule schedule = makeSchedule(*this, sharding, format, microBatches);
+/// The layers of each stage that are worth a look: those given, or the best for
+/// decoding and for prompts, which need not be the same.
+static std::vector<std::vector<int64_t>> dealsOf(const Plan &plan, const CostModel &costs,
+                                                 const Schedule &schedule,
+                                                 const StageMemory &memory) {
+  std::vector<std::vector<int64_t>> deals;
+  if (!plan.sharding.stageLayers.empty())
+    return {plan.sharding.stageLayers};
+  std::vector<const StageTimes *> balances = {&schedule.decode};
+  if (plan.sharding.pp > 1 && schedule.prefill.layer.total() > 0)
+    balances.push_back(&schedule.prefill);
+  for (double available : {plan.availableBytes, infinity}) {
+    for (const StageTimes *times : balances)
+      if (auto deal = dealLayers(costs.model.layers, plan.sharding.pp, *times, memory, available);
+          !deal.empty())
+        deals.push_back(std::move(deal));
+    if (!deals.empty())
+      break;
+  }
+  return deals;
+}
+
+double CostModel::objectiveOf(const Sharding &sharding, const WeightFormat &format,
+                              int64_t microBatches) const {
+  return evaluate(sharding, format, microBatches, workload.goal != Goal::latency).objective;
+}
+
+Plan CostModel::evaluate(const Sharding &sharding, const WeightFormat &format, int64_t microBatches,
+                         bool needsPrompts) const {
+  const Schedule schedule = makeSchedule(*this, sharding, format, microBatches, needsPrompts);
   const StageMemory memory = measureStages(*this, sharding, format);
   Plan plan;
   plan.sharding = sharding;
@@ -116,22 +148,9 @@ Plan CostModel::evaluate(const Sharding &sharding, const WeightFormat &format,
   const int64_t onNode = std::min(sharding.ranks(), machine.devicesPerNode);
   plan.availableBytes = machine.rankMemory(onNode);
 
-  std::vector<std::vector<int64_t>> deals;
-  if (!sharding.stageLayers.empty())
-    deals.push_back(sharding.stageLayers);
-  else
-    for (double available : {plan.availableBytes, std::numeric_limits<double>::infinity()}) {
-      // What balances decoding need not balance prompts.
-      for (const StageTimes *times : {&schedule.decode, &schedule.prefill})
-        if (auto deal = dealLayers(model.layers, sharding.pp, *times, memory, available);
-            !deal.empty())
-          deals.push_back(std::move(deal));
-      if (!deals.empty())
-        break;
-    }
   Plan best;
-  best.objective = std::numeric_limits<double>::infinity();
-  for (std::vector<int64_t> &deal : deals) {
+  best.objective = infinity;
+  for (std::vector<int64_t> &deal : dealsOf(plan, *this, schedule, memory)) {
     plan.sharding.stageLayers = std::move(deal);
     plan.memory = fullestStage(memory, plan.sharding.stageLayers);
     finishPlan(plan, *this, schedule);
@@ -145,6 +164,13 @@ double CostModel::mostDistinctExperts(int64_t rows, int64_t groups) const {
   const auto [entry, isNew] = distinct.try_emplace({rows, groups}, 0);
   if (isNew)
     entry->second = expectedMostDistinct(model.experts, model.selectedExperts, rows, groups);
+  return entry->second;
+}
+
+double CostModel::mostPairs(int64_t rows, int64_t groups) const {
+  const auto [entry, isNew] = pairs.try_emplace({rows, groups}, 0);
+  if (isNew)
+    entry->second = expectedMostPairs(model.experts, model.selectedExperts, rows, groups);
   return entry->second;
 }
 

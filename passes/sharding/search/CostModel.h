@@ -60,24 +60,39 @@ public:
   CostModel(const ModelShape &model, const Machine &machine, const Workload &workload)
       : model(model), machine(machine), workload(workload) {}
 
+  /// The same on another machine.
+  CostModel(const CostModel &other, const Machine &machine)
+      : model(other.model), machine(machine), workload(other.workload), distinct(other.distinct),
+        pairs(other.pairs) {}
+
   /// `sharding` passes checkSharding. If it has no layers per stage, they are
   /// chosen: for the least objective among those that fit, else as even as the
   /// time allows.
-  Plan evaluate(const Sharding &sharding, const WeightFormat &format, int64_t microBatches) const;
+  Plan evaluate(const Sharding &sharding, const WeightFormat &format, int64_t microBatches) const {
+    return evaluate(sharding, format, microBatches, /*needsPrompts=*/true);
+  }
+  /// Its objective alone, sooner.
+  double objectiveOf(const Sharding &sharding, const WeightFormat &format,
+                     int64_t microBatches) const;
 
   /// Seconds of a token if nothing but reading weights and cache took time, at
   /// the full bandwidth of all of the machine's devices.
   double roofSeconds(const WeightFormat &format) const;
 
-  /// expectedMostDistinct of the model. Remembered, so a model is for one thread.
+  /// expectedMostDistinct and expectedMostPairs of the model. Remembered, so a
+  /// CostModel is for one thread.
   double mostDistinctExperts(int64_t rows, int64_t groups) const;
+  double mostPairs(int64_t rows, int64_t groups) const;
 
   const ModelShape &model;
   const Machine &machine;
   const Workload &workload;
 
 private:
-  mutable std::map<std::pair<int64_t, int64_t>, double> distinct;
+  Plan evaluate(const Sharding &sharding, const WeightFormat &format, int64_t microBatches,
+                bool needsPrompts) const;
+
+  mutable std::map<std::pair<int64_t, int64_t>, double> distinct, pairs; // by rows and groups
 };
 
 /// Micro-batches worth trying for a replica of `batch` sequences.

@@ -63,6 +63,8 @@ struct Machine {
   /// Time to add `bytes` of each of `ranks` ranks that lie on `nodes` nodes: the
   /// fastest of the algorithms in the table, or what the links allow.
   double allReduceSeconds(int64_t ranks, int64_t nodes, double bytes) const;
+  /// A cell of the table's algorithm that is the fastest; null without one.
+  const AllReduceTime *fastestAllReduce(int64_t ranks, int64_t nodes, double bytes) const;
   /// Time until every rank has the `bytes` of each.
   double allGatherSeconds(int64_t ranks, int64_t nodes, double bytes) const;
   const Link &link(int64_t nodesSpanned) const { return nodesSpanned > 1 ? across : inside; }

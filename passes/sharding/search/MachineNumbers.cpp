@@ -29,7 +29,7 @@ std::string MachineNumber::name() const {
     break;
   }
   return "all_reduce[" + std::to_string(ranks) + " ranks, " + std::to_string(nodes) +
-         (nodes == 1 ? " node]" : " nodes]");
+         (nodes == 1 ? " node]" : " nodes]") + ".microseconds";
 }
 
 bool MachineNumber::isRate() const {
@@ -60,17 +60,14 @@ double MachineNumber::valueIn(const Machine &machine, const std::string &weights
   return machine.allReduceSeconds(ranks, nodes, bytes) / microsecond;
 }
 
-std::string MachineNumber::sourceIn(const Machine &machine) const {
-  if (kind != Kind::allReduce) {
-    const auto found = std::ranges::find_if(
-        machine.sources, [&](const auto &entry) { return entry.first.starts_with(name()); });
-    return found == machine.sources.end() ? "" : found->second;
+std::string MachineNumber::sourceIn(const Machine &machine, double bytes) const {
+  if (kind == Kind::allReduce) {
+    const AllReduceTime *cell = machine.fastestAllReduce(ranks, nodes, bytes);
+    return cell ? cell->algorithm + ", " + cell->source : "";
   }
-  std::string sources;
-  for (const AllReduceTime &cell : machine.allReduces)
-    if (cell.ranks == ranks && cell.nodes == nodes && sources.find(cell.source) == sources.npos)
-      sources += (sources.empty() ? "" : "; ") + cell.algorithm + ": " + cell.source;
-  return sources;
+  const auto found = std::ranges::find_if(
+      machine.sources, [&](const auto &entry) { return entry.first.starts_with(name()); });
+  return found == machine.sources.end() ? "" : found->second;
 }
 
 std::vector<MachineNumber> numbersOf(const Machine &machine) {

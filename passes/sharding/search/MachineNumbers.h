@@ -21,13 +21,14 @@ struct MachineNumber {
   Kind kind;
   int64_t ranks = 0, nodes = 0; // of allReduce
 
-  /// Key in the machine file; "all_reduce[8 ranks, 1 node]".
+  /// Key in the machine file; "all_reduce[8 ranks, 1 node].microseconds".
   std::string name() const;
   /// Whether nothing is slower if the number is larger.
   bool isRate() const;
   /// In the unit of the machine file; of an all-reduce of `bytes` bytes.
   double valueIn(const Machine &machine, const std::string &weights, double bytes) const;
-  std::string sourceIn(const Machine &machine) const;
+  /// Of an all-reduce: that of the fastest algorithm at `bytes` bytes.
+  std::string sourceIn(const Machine &machine, double bytes) const;
 };
 
 /// Those that `machine` has.

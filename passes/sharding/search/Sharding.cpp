@@ -87,10 +87,10 @@ int64_t hopsAcross(const Sharding &sharding, const Machine &machine) {
     int64_t across = 0;
     for (int64_t p = 0; p + 1 < sharding.pp; ++p) {
       const int64_t first = d * replica + p * stage;
-      bool leaves = false;
-      for (int64_t r = first; r < first + stage; ++r)
-        leaves |= r / machine.devicesPerNode != (r + stage) / machine.devicesPerNode;
-      across += leaves ? 1 : 0;
+      // Both stages lie on one node, or some rank's successor does not.
+      across += first / machine.devicesPerNode != (first + 2 * stage - 1) / machine.devicesPerNode
+                    ? 1
+                    : 0;
     }
     most = std::max(most, across);
   }

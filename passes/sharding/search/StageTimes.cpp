@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/StageTimes.h"
 
-#include "passes/sharding/search/ExpertCoverage.h"
-
 #include <algorithm>
-#include <limits>
+#include <functional>
+#include <queue>
 
 namespace grok::search {
 
@@ -76,7 +75,7 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
   const Clock clock(costs, sharding, format);
   Step step = given;
   step.distinctExperts = costs.mostDistinctExperts(step.rows, sharding.ep);
-  step.pairs = expectedMostPairs(model.experts, model.selectedExperts, step.rows, sharding.ep);
+  step.pairs = costs.mostPairs(step.rows, sharding.ep);
   const double message = double(step.rows * model.width * costs.workload.activationBytes);
   const int64_t group = sharding.tp * sharding.ep;
 
@@ -163,23 +162,25 @@ std::vector<int64_t> dealLayers(int64_t layers, int64_t stages, const StageTimes
 
   // Layers are alike, so giving each to the stage that is then the shortest
   // leaves the least longest stage (an exchange argument); first stages first.
+  using Offer = std::pair<double, size_t>; // seconds with one more layer, stage
+  std::priority_queue<Offer, std::vector<Offer>, std::greater<>> offers;
   std::vector<int64_t> dealt(size_t(stages), 0);
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    size_t best = dealt.size();
-    double shortest = std::numeric_limits<double>::infinity();
-    for (size_t i = 0; i < dealt.size(); ++i) {
-      if (bytes[i].with(dealt[i] + 1) > available)
-        continue;
+  const auto offer = [&](size_t stage) {
+    if (bytes[stage].with(dealt[stage] + 1) <= available)
       // Nothing before every stage has a layer.
-      const double after = dealt[i] == 0 ? -1 : seconds[i].with(dealt[i] + 1);
-      if (after < shortest) {
-        shortest = after;
-        best = i;
-      }
-    }
-    if (best == dealt.size())
+      offers.emplace(dealt[stage] == 0 ? -1 : seconds[stage].with(dealt[stage] + 1), stage);
+  };
+  for (size_t stage = 0; stage < dealt.size(); ++stage)
+    offer(stage);
+  if (offers.size() < dealt.size()) // a stage cannot hold even one
+    return {};
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    if (offers.empty())
       return {};
-    ++dealt[best];
+    const size_t stage = offers.top().second;
+    offers.pop();
+    ++dealt[stage];
+    offer(stage);
   }
   return dealt;
 }
