@@ -13,6 +13,7 @@ struct Family {
 };
 
 /// All that the model, the devices and the limits allow, the least bound first.
+/// They point into `formats`.
 std::vector<Family> listFamilies(const CostModel &costs, const Limits &limits,
                                  const std::vector<WeightFormat> &formats);
 
