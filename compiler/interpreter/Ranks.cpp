@@ -45,20 +45,26 @@ Lockstep::Lockstep(llvm::ArrayRef<int64_t> grid, const WeightSource &weights,
                          RankPlace{ep, grid[0], tp, grid[1]});
 }
 
-/// Ranks that differ on `axes` alone, in the order of the grid.
+/// Ranks that differ on `axes` alone, the first axis outermost.
 std::vector<std::vector<size_t>> Lockstep::groupsOver(llvm::ArrayRef<int16_t> axes) const {
-  std::map<std::vector<size_t>, std::vector<size_t>> groups; // by the other indices
+  using Indices = std::vector<size_t>;
+  std::map<Indices, std::map<Indices, size_t>> groups; // by the other indices, by their own
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
     const size_t index[] = {rank / size_t(grid[1]), rank % size_t(grid[1])};
-    std::vector<size_t> others;
+    Indices others, own;
     for (int16_t axis : {0, 1})
       if (!llvm::is_contained(axes, axis))
         others.push_back(index[axis]);
-    groups[others].push_back(rank);
+    for (int16_t axis : axes)
+      own.push_back(index[axis]);
+    groups[others][own] = rank;
   }
   std::vector<std::vector<size_t>> result;
-  for (auto &[others, group] : groups)
-    result.push_back(std::move(group));
+  for (const auto &[others, group] : groups) {
+    auto &members = result.emplace_back();
+    for (const auto &[own, rank] : group)
+      members.push_back(rank);
+  }
   return result;
 }
 

@@ -151,10 +151,11 @@ def Grok_ShardingAttr : Grok_Attr<"Sharding", "sharding"> {
 def Grok_SliceAttr : Grok_Attr<"Slice", "slice"> {
   let summary = "Which part of a weight's dimension a rank holds";
   let description = [{
-    Dimension `dim` is cut into `parts` equal parts of `ceil(extent / parts)`;
-    what the last ones lack is zeros. The rank with index `i` of `n` on `axis`
-    ("tp" or "ep") holds part `i * parts / n`: fewer parts than ranks are each
-    held by several, as kv heads are.
+    Dimension `dim` is cut into `parts` equal parts of `extent / parts`, or of the
+    next multiple of 16 if that leaves a rest; what the last ones lack is zeros.
+    The rank with index `i` of `n` on `axis` ("tp" or "ep") holds part
+    `i * parts / n`: fewer parts than ranks are each held by several, as kv heads
+    are.
 
     ```mlir
     %w = grok.weight "w" {full = tensor<96x64xf32>, slices = [#grok.slice<dim = 1, parts = 4, axis = "tp">]} : tensor<96x16xf32>

@@ -378,10 +378,10 @@ def Grok_CutColumnsOp : Grok_Op<"cut_columns"> {
   let summary = "The first columns of every row";
   let description = [{
     Drops the columns that equal parts on all ranks have too many: logits of 3
-    ranks with 171 tokens each are those of 512 tokens and one of padding.
+    ranks with 176 tokens each are those of 512 tokens and 16 of padding.
 
     ```mlir
-    %y = grok.cut_columns %x : tensor<?x513xf32> -> tensor<?x512xf32>
+    %y = grok.cut_columns %x : tensor<?x528xf32> -> tensor<?x512xf32>
     ```
   }];
   let arguments = (ins Grok_Activation:$x);

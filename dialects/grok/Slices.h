@@ -6,8 +6,8 @@
 
 namespace grok {
 
-/// Extent of each of `parts` equal parts: ceil(extent / parts). A dynamic extent
-/// stays dynamic.
+/// Extent of each of `parts` equal parts: extent / parts, or, where that leaves a
+/// rest, the next multiple of 16. A dynamic extent stays dynamic.
 int64_t partExtent(int64_t extent, int64_t parts);
 
 /// The format of a part of `length` positions of a contraction axis of

@@ -43,6 +43,13 @@ protected:
 
 } // namespace
 
+/// 1, 2, 3, ...
+template <typename T> static WeightBytes numbers(size_t count) {
+  std::vector<T> values(count);
+  std::iota(values.begin(), values.end(), T(1));
+  return bytesOf(values);
+}
+
 TEST_F(WeightSlicesTest, CutsColumns) {
   WeightOp op = parse("full = tensor<2x4xf32>, slices = [#grok.slice<dim = 1, parts = 2, "
                       "axis = \"tp\">]",
@@ -55,11 +62,12 @@ TEST_F(WeightSlicesTest, CutsColumns) {
 }
 
 TEST_F(WeightSlicesTest, PadsTheLastPartWithZeros) {
-  WeightOp op = parse("full = tensor<3x1xf32>, slices = [#grok.slice<dim = 0, parts = 2, "
+  WeightOp op = parse("full = tensor<17x1xf32>, slices = [#grok.slice<dim = 0, parts = 2, "
                       "axis = \"tp\">]",
-                      "tensor<2x1xf32>");
-  EXPECT_THAT(valuesOf(*sliceWeight(op, bytesOf<float>({1, 2, 3}), {0, 1, 1, 2})),
-              ElementsAre(3, 0));
+                      "tensor<16x1xf32>");
+  std::vector<float> expected(16);
+  expected[0] = 17;
+  EXPECT_EQ(valuesOf(*sliceWeight(op, numbers<float>(17), {0, 1, 1, 2})), expected);
 }
 
 TEST_F(WeightSlicesTest, RepeatsTheScalesOfSmallerGroups) {
@@ -75,19 +83,25 @@ TEST_F(WeightSlicesTest, RepeatsTheScalesOfSmallerGroups) {
 }
 
 TEST_F(WeightSlicesTest, PadsCodesWithTheirZeroPoint) {
-  WeightOp op = parse("full = tensor<3x2xi8, #grok.format<bits = 8, group_rows = 3, scale = bf16, "
-                      "zero_point = 5>>, slices = [#grok.slice<dim = 0, parts = 2, axis = \"tp\">]",
-                      "tensor<2x2xi8, #grok.format<bits = 8, group_rows = 2, scale = bf16, "
+  WeightOp op = parse("full = tensor<18x1xi8, #grok.format<bits = 8, group_rows = 18, scale = "
+                      "bf16, zero_point = 5>>, slices = [#grok.slice<dim = 0, parts = 4, axis = "
+                      "\"tp\">]",
+                      "tensor<16x1xi8, #grok.format<bits = 8, group_rows = 16, scale = bf16, "
                       "zero_point = 5>>");
-  WeightBytes bytes = quantisedBytes({6, 7, 8, 9, 10, 11}, {1, 2});
-  EXPECT_THAT(valuesOf(*sliceWeight(op, bytes, {0, 1, 0, 2})), ElementsAre(1, 4, 3, 8));
-  EXPECT_THAT(valuesOf(*sliceWeight(op, bytes, {0, 1, 1, 2})), ElementsAre(5, 12, 0, 0));
+  std::vector<int8_t> codes(18, 6);
+  WeightBytes bytes = quantisedBytes(codes, {2});
+  EXPECT_EQ(valuesOf(*sliceWeight(op, bytes, {0, 1, 0, 4})), std::vector<float>(16, 2));
+  std::vector<float> expected(16);
+  expected[0] = expected[1] = 2;
+  EXPECT_EQ(valuesOf(*sliceWeight(op, bytes, {0, 1, 1, 4})), expected);
+  // Beyond the end altogether.
+  EXPECT_EQ(valuesOf(*sliceWeight(op, bytes, {0, 1, 3, 4})), std::vector<float>(16));
 }
 
 TEST_F(WeightSlicesTest, RefusesBytesOfAnotherTensor) {
-  WeightOp op = parse("full = tensor<3x1xf32>, slices = [#grok.slice<dim = 0, parts = 2, "
+  WeightOp op = parse("full = tensor<4x1xf32>, slices = [#grok.slice<dim = 0, parts = 2, "
                       "axis = \"tp\">]",
                       "tensor<2x1xf32>");
   EXPECT_THAT(sliceWeight(op, bytesOf<float>({1, 2}), {}).error(),
-              testing::HasSubstr("expects 12 bytes"));
+              testing::HasSubstr("expects 16 bytes"));
 }

@@ -43,8 +43,8 @@ func.func @two_slices_of_a_dimension() {
 // -----
 
 func.func @another_part() {
-  // expected-error@+1 {{expects its part of 'tensor<7x6xf32>' to be 'tensor<4x6xf32>', found 'tensor<3x6xf32>'}}
-  %w = grok.weight "w" {full = tensor<7x6xf32>, slices = [#grok.slice<dim = 0, parts = 2, axis = "tp">]} : tensor<3x6xf32>
+  // expected-error@+1 {{expects its part of 'tensor<7x6xf32>' to be 'tensor<16x6xf32>', found 'tensor<4x6xf32>'}}
+  %w = grok.weight "w" {full = tensor<7x6xf32>, slices = [#grok.slice<dim = 0, parts = 2, axis = "tp">]} : tensor<4x6xf32>
   return
 }
 

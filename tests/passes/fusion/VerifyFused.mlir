@@ -97,11 +97,11 @@ func.func @names_unembed_of_every_row(%x: tensor<?x96xf32>, %table: tensor<512x9
 // -----
 
 shard.grid @ranks(shape = 2x3)
-func.func @accepts_what_ranks_need_besides(%tokens: tensor<?xi32>, %e: tensor<?x2xi32>, %x: tensor<?x171xf32>) -> tensor<?x512xf32> {
-  %t = grok.local_tokens %tokens {axis = "tp", count = 171 : i64} : tensor<?xi32>
+func.func @accepts_what_ranks_need_besides(%tokens: tensor<?xi32>, %e: tensor<?x2xi32>, %x: tensor<?x176xf32>) -> tensor<?x512xf32> {
+  %t = grok.local_tokens %tokens {axis = "tp", count = 176 : i64} : tensor<?xi32>
   %l = grok.local_experts %e {axis = "ep", count = 4 : i64} : tensor<?x2xi32>
-  %g = shard.all_gather %x on @ranks grid_axes = [1] gather_axis = 1 : tensor<?x171xf32> -> tensor<?x513xf32>
-  %c = grok.cut_columns %g : tensor<?x513xf32> -> tensor<?x512xf32>
+  %g = shard.all_gather %x on @ranks grid_axes = [1] gather_axis = 1 : tensor<?x176xf32> -> tensor<?x528xf32>
+  %c = grok.cut_columns %g : tensor<?x528xf32> -> tensor<?x512xf32>
   return %c : tensor<?x512xf32>
 }
 

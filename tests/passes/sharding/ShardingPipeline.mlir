@@ -9,13 +9,13 @@
 // ONE-NOT: slices
 // ONE-NOT: shard.all_
 
-// Four tensor ranks share two kv heads; the last vocabulary part is padded.
+// Four tensor ranks share two kv heads; vocabulary and hidden columns are padded.
 // CHECK: grok.sharding = #grok.sharding<tp = 4, ep = 2, pp = 2, dp = 2, stages = [1, 1]>
 // CHECK: shard.grid @ranks(shape = 2x4)
 // CHECK-LABEL: func.func @stage0
 // CHECK-SAME: !grok.cache<1 x 1 x 4, f32>) -> (tensor<?x8xf32>, !grok.cache<1 x 1 x 4, f32>)
-// CHECK: %[[TABLE:.*]] = grok.weight "table" {full = tensor<10x8xf32>, slices = [#grok.slice<dim = 0, parts = 4, axis = "tp">]} : tensor<3x8xf32>
-// CHECK: %[[TOKENS:.*]] = grok.local_tokens %arg0 {axis = "tp", count = 3 : i64}
+// CHECK: %[[TABLE:.*]] = grok.weight "table" {full = tensor<10x8xf32>, slices = [#grok.slice<dim = 0, parts = 4, axis = "tp">]} : tensor<16x8xf32>
+// CHECK: %[[TOKENS:.*]] = grok.local_tokens %arg0 {axis = "tp", count = 16 : i64}
 // CHECK: %[[PART:.*]] = grok.embed %[[TOKENS]], %[[TABLE]]
 // CHECK: %[[H:.*]] = shard.all_reduce %[[PART]] on @ranks grid_axes = [1]
 // CHECK: grok.weight "l0/query" {full = tensor<8x16xf32>, slices = [#grok.slice<dim = 1, parts = 4, axis = "tp">]} : tensor<8x4xf32>
@@ -29,7 +29,7 @@
 // CHECK: %[[H1:.*]], %[[N:.*]] = grok.fused_residual_norm %[[H]], %[[SUM]]
 // CHECK: %[[GATES:.*]], %[[EXPERTS:.*]] = grok.route %[[N]]
 // CHECK: %[[LOCAL:.*]] = grok.local_experts %[[EXPERTS]] {axis = "ep", count = 2 : i64}
-// CHECK: %[[Y:.*]] = grok.fused_gate_up %[[N]], %{{.*}}, %{{.*}}, %[[LOCAL]] : tensor<?x8xf32>, tensor<2x8x2xf32>
+// CHECK: %[[Y:.*]] = grok.fused_gate_up %[[N]], %{{.*}}, %{{.*}}, %[[LOCAL]] : tensor<?x8xf32>, tensor<2x8x16xf32>
 // CHECK: %[[D:.*]] = grok.fused_down_combine %[[Y]], %{{.*}}, %[[GATES]], %[[LOCAL]]
 // CHECK: %[[ALL:.*]] = shard.all_reduce %[[D]] on @ranks grid_axes = [0, 1]
 // CHECK: %[[OUT:.*]], %{{.*}} = grok.fused_residual_norm %[[H1]], %[[ALL]]
@@ -38,9 +38,9 @@
 // CHECK-LABEL: func.func @stage1
 // CHECK-SAME: !grok.cache<1 x 1 x 4, f32>, %[[H:.*]]: tensor<?x8xf32>) -> (tensor<?x10xf32>, !grok.cache<1 x 1 x 4, f32>)
 // CHECK: grok.fused_qkv %[[H]] norm {{.*}}layer = 0 : i64
-// CHECK: %[[L:.*]] = grok.unembed {{.*}}tensor<3x8xf32> -> tensor<?x3xf32>
-// CHECK: %[[G:.*]] = shard.all_gather %[[L]] on @ranks grid_axes = [1] gather_axis = 1 : tensor<?x3xf32> -> tensor<?x12xf32>
-// CHECK: %[[CUT:.*]] = grok.cut_columns %[[G]] : tensor<?x12xf32> -> tensor<?x10xf32>
+// CHECK: %[[L:.*]] = grok.unembed {{.*}}tensor<16x8xf32> -> tensor<?x16xf32>
+// CHECK: %[[G:.*]] = shard.all_gather %[[L]] on @ranks grid_axes = [1] gather_axis = 1 : tensor<?x16xf32> -> tensor<?x64xf32>
+// CHECK: %[[CUT:.*]] = grok.cut_columns %[[G]] : tensor<?x64xf32> -> tensor<?x10xf32>
 // CHECK: return %[[CUT]]
 module attributes {grok.numerics = "f32"} {
 func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c: !grok.cache<2 x 2 x 4, f32>) -> (tensor<?x10xf32>, !grok.cache<2 x 2 x 4, f32>) {
