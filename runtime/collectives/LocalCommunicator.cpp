@@ -44,9 +44,13 @@ struct Founding {
 
 // What the communicators of one process share.
 struct World {
-  explicit World(int ranks) : ranks(ranks), mailboxes(static_cast<size_t>(ranks * ranks)) {}
+  explicit World(int ranks)
+      : ranks(ranks), mailboxes(static_cast<size_t>(ranks) * static_cast<size_t>(ranks)) {}
 
-  Mailbox &mailbox(int from, int to) { return mailboxes[static_cast<size_t>(from * ranks + to)]; }
+  Mailbox &mailbox(int from, int to) {
+    return mailboxes[static_cast<size_t>(from) * static_cast<size_t>(ranks) +
+                     static_cast<size_t>(to)];
+  }
 
   int ranks;
   std::shared_ptr<AbortFlag> abort = std::make_shared<AbortFlag>();
@@ -192,6 +196,7 @@ Result<std::vector<std::unique_ptr<Communicator>>> makeLocalCommunicators(int ra
     return fail("ranks: ", ranks, ", expected 1..", mostRanks);
   auto world = std::make_shared<World>(ranks);
   std::vector<std::unique_ptr<Communicator>> communicators;
+  communicators.reserve(static_cast<size_t>(ranks));
   for (int rank = 0; rank < ranks; ++rank)
     communicators.push_back(std::make_unique<LocalCommunicator>(world, rank));
   return communicators;

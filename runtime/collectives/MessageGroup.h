@@ -4,6 +4,7 @@
 
 #include "runtime/collectives/Communicator.h"
 #include "runtime/collectives/Courier.h"
+#include <functional>
 
 namespace grok::runtime {
 
@@ -16,10 +17,17 @@ public:
   Result<void> allReduceRows(const float *own, float *sum, int64_t rows, int64_t columns) override;
 
 private:
+  using Sent = std::function<std::pair<const void *, size_t>(int member)>;
+  using Received = std::function<std::pair<void *, size_t>(int member)>;
+
+  Result<void> exchangeWithAll(const char *collective, const Sent &sentTo,
+                               const Received &receivedFrom);
   Result<void> reduceOneShot(const float *own, float *sum, int64_t count);
   Result<void> reduceTwoShot(const float *own, float *sum, int64_t count);
-  /// `staging` of that many bytes; contents are lost.
-  std::byte *stage(size_t bytes);
+  void sumStaged(const float *own, float *sum, int64_t count);
+  /// Makes room for a message of each member; what was there is lost.
+  void stage(size_t bytesPerMember);
+  std::byte *staged(int member, size_t bytesPerMember);
 
   Courier &courier;
   std::vector<std::byte> staging; // others' messages; grows to the largest

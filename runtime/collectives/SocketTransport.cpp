@@ -59,6 +59,7 @@ public:
   Result<void> close() override { return {}; }
 
 private:
+  Operation *begin(const Operation &operation);
   Peer &peerOf(int rank) { return peers[static_cast<size_t>(rank)]; }
   Result<void> flush(int rank);
   Result<void> drain(int rank, const Operation &wanted);
@@ -67,6 +68,8 @@ private:
   Result<void> finishBody(int rank);
 
   std::vector<Peer> peers; // by rank
+  std::deque<Operation> operations;
+  std::vector<Operation *> unused; // of them
 };
 
 } // namespace
@@ -88,12 +91,23 @@ static tl::unexpected<std::string> wrongSize(size_t sent, size_t expected) {
   return fail("sent ", sent, " bytes where ", expected, " were expected");
 }
 
+Operation *SocketTransport::begin(const Operation &operation) {
+  if (unused.empty()) {
+    operations.push_back(operation);
+    return &operations.back();
+  }
+  Operation *again = unused.back();
+  unused.pop_back();
+  *again = operation;
+  return again;
+}
+
 Result<Transport::Ticket> SocketTransport::startSend(int peer, Channel channel, const void *data,
                                                      size_t bytes) {
   const Header header = {bytes, static_cast<uint32_t>(channel), headerMagic};
   // Never written to: iovec knows no const.
   auto *readOnly = static_cast<std::byte *>(const_cast<void *>(data));
-  auto *operation = new Operation{peer, true, header, readOnly};
+  Operation *operation = begin({peer, true, header, readOnly});
   peerOf(peer).outgoing.push_back(operation);
   if (auto sent = flush(peer); !sent)
     return fail(sent.error());
@@ -103,7 +117,7 @@ Result<Transport::Ticket> SocketTransport::startSend(int peer, Channel channel, 
 Result<Transport::Ticket> SocketTransport::startReceive(int peer, Channel channel, void *data,
                                                         size_t bytes) {
   const Header header = {bytes, static_cast<uint32_t>(channel), headerMagic};
-  auto *operation = new Operation{peer, false, header, static_cast<std::byte *>(data)};
+  Operation *operation = begin({peer, false, header, static_cast<std::byte *>(data)});
   const auto number = static_cast<size_t>(channel);
   std::deque<Arrival> &arrivals = peerOf(peer).arrivals[number];
   if (arrivals.empty()) {
@@ -127,7 +141,7 @@ Result<bool> SocketTransport::test(Ticket ticket) {
   }
   if (!operation->finished)
     return false;
-  delete operation;
+  unused.push_back(operation);
   return true;
 }
 

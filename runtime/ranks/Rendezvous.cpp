@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <thread>
 
 namespace grok::runtime {
@@ -16,7 +17,7 @@ namespace {
 
 // First on every connection. The numbers change with anything sent here or by
 // the monitor, so that ranks of different builds refuse each other.
-enum class Purpose : uint32_t { join = 0x67726a01, pair = 0x67727001 };
+enum class Purpose : uint32_t { none, join = 0x67726a01, pair = 0x67727001 };
 
 struct Hello {
   Purpose purpose;
@@ -221,6 +222,17 @@ static Result<Stream> connectPair(const Roster &roster, int own, int peer, Clock
   return stream;
 }
 
+// A rank whose connection to us ended already, or -1: it died after it joined.
+static int lostRank(const Roster &roster) {
+  for (size_t i = 0; i < roster.control.size(); ++i) {
+    char next = 0;
+    if (roster.control[i] &&
+        recv(roster.control[i].socket(), &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+      return static_cast<int>(i);
+  }
+  return -1;
+}
+
 // Lower ranks are connected to, higher ones connect: all listen already, so
 // nobody waits for anybody in a circle.
 Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const Listener &listener,
@@ -233,7 +245,7 @@ Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const List
     streams[static_cast<size_t>(peer)] = std::move(*stream);
   }
   for (auto missing = static_cast<int>(roster.members.size()) - 1 - rank; missing > 0;) {
-    auto stream = listener.accept(end);
+    auto stream = listener.accept(std::min(end, Clock::now() + retryTime));
     if (!stream)
       return fail(stream.error());
     Hello hello;
@@ -244,7 +256,11 @@ Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const List
     if (isPeer) {
       streams[static_cast<size_t>(hello.member.rank)] = std::move(*stream);
       --missing;
-    } else if (Clock::now() >= end) {
+      continue;
+    }
+    if (const int lost = lostRank(roster); lost >= 0)
+      return fail(roster.nameOf(lost), " ended while the ranks joined");
+    if (Clock::now() >= end) {
       const auto first = std::find_if(streams.begin() + rank + 1, streams.end(),
                                       [](const Stream &stream) { return !stream; });
       const auto culprit = static_cast<int>(first - streams.begin());
@@ -253,6 +269,7 @@ Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const List
     }
   }
   std::vector<int> sockets;
+  sockets.reserve(streams.size());
   for (Stream &stream : streams)
     sockets.push_back(stream.release());
   return sockets;

@@ -87,16 +87,18 @@ class RankJob:
     def outcome(self, stopped=None):
         """Waits for the end of all. Nobody can end a process that was `stopped` before
         the others knew it: it goes on when they are gone, and must end by itself."""
-        texts = []
+        texts, seconds = [], 0
         try:
             for process in sorted(self.processes, key=lambda process: process.pid == stopped):
                 if process.pid == stopped and process.poll() is None:
+                    seconds = time.monotonic() - self.start
                     process.send_signal(signal.SIGCONT)
+                    self.start = time.monotonic()
                 texts.append(process.communicate(timeout=HANG_SECONDS)[0])
         finally:
             for process in self.processes:
                 process.kill()
-        seconds = time.monotonic() - self.start
+        seconds = max(seconds, time.monotonic() - self.start)
         return Outcome([process.returncode for process in self.processes], "".join(texts), seconds,
                        self.ranks_alive())
 

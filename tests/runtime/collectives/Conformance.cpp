@@ -22,7 +22,8 @@ static unsigned char byteOf(int rank, size_t place, int message) {
 
 // Values whose sum depends on the order of additions.
 static float valueOf(int rank, int64_t place) {
-  const auto mixed = static_cast<uint32_t>(place * 2654435761u + rank * 40503u + 12345u);
+  const auto mixed =
+      static_cast<uint32_t>(place) * 2654435761U + static_cast<uint32_t>(rank) * 40503U + 12345U;
   const float magnitude = static_cast<float>(1u << (mixed >> 28));
   return (static_cast<float>(mixed & 0xffff) / 65536.0F - 0.5F) * magnitude;
 }

@@ -81,6 +81,7 @@ std::vector<std::string> onForkedRanks(int ranks, bool sharedMemory,
   for (const Row &row : sockets)
     closeAll(row);
   std::vector<std::string> errors;
+  errors.reserve(children.size());
   for (const auto &[child, report] : children)
     errors.push_back(reportOf(child, report));
   return errors;

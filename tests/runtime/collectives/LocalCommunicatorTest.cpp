@@ -17,6 +17,7 @@ onEveryRank(int ranks, const std::function<Result<void>(Communicator &)> &body) 
   auto communicators = makeLocalCommunicators(ranks).value();
   std::vector<Result<void>> results(communicators.size());
   std::vector<std::thread> threads;
+  threads.reserve(communicators.size());
   for (size_t rank = 0; rank < communicators.size(); ++rank)
     threads.emplace_back([&, rank] { results[rank] = body(*communicators[rank]); });
   for (std::thread &thread : threads)

@@ -45,7 +45,7 @@ TEST(TreeSum, IsItsDefinition) {
 // 2^24 + 1 is no float: adding ones in pairs first is what keeps them.
 TEST(TreeSum, OrderMatters) {
   const float parts[4] = {16777216.0F, 0.0F, 1.0F, 1.0F};
-  const float *pointers[4] = {&parts[0], &parts[1], &parts[2], &parts[3]};
+  const float *const pointers[4] = {&parts[0], &parts[1], &parts[2], &parts[3]};
   float sum = 0;
   treeSum(pointers, &sum, 1);
   EXPECT_EQ(sum, 16777218.0F);

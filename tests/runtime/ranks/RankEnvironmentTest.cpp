@@ -22,15 +22,21 @@ static std::string errorOf(const RankFlags &flags, const Environment &environmen
   return found ? "none" : found.error();
 }
 
-static const Environment openMpi = {{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "4"}};
-static const Environment mpich = {{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}};
-static const Environment slurm = {{"SLURM_PROCID", "5"},
-                                  {"SLURM_STEP_NUM_TASKS", "8"},
-                                  {"SLURM_STEP_NODELIST", "gpu[03-04,9],big1"}};
-static const Environment leaderWorkerSet = {{"LWS_WORKER_INDEX", "1"},
-                                            {"LWS_GROUP_SIZE", "2"},
-                                            {"LWS_LEADER_ADDRESS", "grok-0.grok.default"}};
-static const Environment indexedJob = {{"JOB_COMPLETION_INDEX", "3"}};
+static Environment openMpi() {
+  return {{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "4"}};
+}
+static Environment mpich() { return {{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}}; }
+static Environment slurm() {
+  return {{"SLURM_PROCID", "5"},
+          {"SLURM_STEP_NUM_TASKS", "8"},
+          {"SLURM_STEP_NODELIST", "gpu[03-04,9],big1"}};
+}
+static Environment leaderWorkerSet() {
+  return {{"LWS_WORKER_INDEX", "1"},
+          {"LWS_GROUP_SIZE", "2"},
+          {"LWS_LEADER_ADDRESS", "grok-0.grok.default"}};
+}
+static Environment indexedJob() { return {{"JOB_COMPLETION_INDEX", "3"}}; }
 
 static Environment both(Environment first, const Environment &second) {
   first.insert(second.begin(), second.end());
@@ -73,21 +79,21 @@ TEST(RankEnvironment, WaysToWriteTheLeader) {
 
 TEST(RankEnvironment, Mpirun) {
   for (const auto &[environment, rank, ranks] :
-       {std::tuple(openMpi, 2, 4), std::tuple(mpich, 1, 3)}) {
+       {std::tuple(openMpi(), 2, 4), std::tuple(mpich(), 1, 3)}) {
     const RankEnvironment found = discover({}, environment).value();
     EXPECT_TRUE(found.processes && found.mpi);
     EXPECT_EQ(found.rank, rank);
     EXPECT_EQ(found.ranks, ranks);
   }
-  EXPECT_FALSE(discover({{}, {}, "box"}, openMpi)->mpi) << "sockets were asked for";
+  EXPECT_FALSE(discover({{}, {}, "box"}, openMpi())->mpi) << "sockets were asked for";
 }
 
 TEST(RankEnvironment, Slurm) {
-  const RankEnvironment found = discover({}, slurm).value();
+  const RankEnvironment found = discover({}, slurm()).value();
   EXPECT_EQ(found.rank, 5);
   EXPECT_EQ(found.ranks, 8);
   EXPECT_EQ(found.leaderHost, "gpu03");
-  Environment other = slurm;
+  Environment other = slurm();
   other["SLURM_STEP_NODELIST"] = "big1,gpu[03-04]";
   EXPECT_EQ(discover({}, other)->leaderHost, "big1");
   other["SLURM_STEP_NODELIST"] = "gpu[7]";
@@ -96,29 +102,30 @@ TEST(RankEnvironment, Slurm) {
 
 // srun starts mpirun's daemons, whose variables every rank inherits.
 TEST(RankEnvironment, MpirunInsideOfSlurm) {
-  EXPECT_EQ(discover({}, both(openMpi, slurm))->rank, 2);
+  EXPECT_EQ(discover({}, both(openMpi(), slurm()))->rank, 2);
   const Environment batchScript = {{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}};
   EXPECT_FALSE(discover({}, batchScript)->processes);
 }
 
 TEST(RankEnvironment, Kubernetes) {
-  const RankEnvironment worker = discover({}, leaderWorkerSet).value();
+  const RankEnvironment worker = discover({}, leaderWorkerSet()).value();
   EXPECT_EQ(worker.rank, 1);
   EXPECT_EQ(worker.ranks, 2);
   EXPECT_EQ(worker.leaderHost, "grok-0.grok.default");
   EXPECT_EQ(worker.leaderPort, RankEnvironment::defaultPort);
-  const RankEnvironment pod = discover({{}, 6, "grok-0.grok"}, indexedJob).value();
+  const RankEnvironment pod = discover({{}, 6, "grok-0.grok"}, indexedJob()).value();
   EXPECT_EQ(pod.rank, 3);
   EXPECT_EQ(pod.ranks, 6);
-  EXPECT_FALSE(discover({}, indexedJob)->processes) << "a job of independent runs";
-  EXPECT_THAT(errorOf({{}, {}, "grok-0.grok"}, indexedJob), HasSubstr("give --ranks"));
+  EXPECT_FALSE(discover({}, indexedJob())->processes) << "a job of independent runs";
+  EXPECT_THAT(errorOf({{}, {}, "grok-0.grok"}, indexedJob()), HasSubstr("give --ranks"));
 }
 
 TEST(RankEnvironment, Contradictions) {
-  EXPECT_EQ(errorOf({1, {}, ""}, openMpi), "--rank=1 contradicts OMPI_COMM_WORLD_RANK=2 of mpirun");
-  EXPECT_EQ(errorOf({{}, 2, ""}, openMpi),
+  EXPECT_EQ(errorOf({1, {}, ""}, openMpi()),
+            "--rank=1 contradicts OMPI_COMM_WORLD_RANK=2 of mpirun");
+  EXPECT_EQ(errorOf({{}, 2, ""}, openMpi()),
             "--ranks=2 contradicts OMPI_COMM_WORLD_SIZE=4 of mpirun");
-  EXPECT_EQ(errorOf({0, {}, "box"}, indexedJob),
+  EXPECT_EQ(errorOf({0, {}, "box"}, indexedJob()),
             "--rank=0 contradicts JOB_COMPLETION_INDEX=3 of the indexed job");
 }
 
@@ -128,7 +135,7 @@ TEST(RankEnvironment, WhatIsMissingOrWrong) {
   EXPECT_EQ(errorOf({{}, 2, "box"}, {}), "--rank, --ranks and --leader belong together");
   EXPECT_EQ(errorOf({2, 2, "box"}, {}), "rank 2, expected one of 0..1");
   EXPECT_EQ(errorOf({{}, 0, ""}, {}), "--ranks: 0, expected 1..65536");
-  Environment wrong = openMpi;
+  Environment wrong = openMpi();
   wrong["OMPI_COMM_WORLD_RANK"] = "two";
   EXPECT_EQ(errorOf({}, wrong), "OMPI_COMM_WORLD_RANK: 'two', expected a number in 0..65536");
   wrong["OMPI_COMM_WORLD_RANK"] = "4";

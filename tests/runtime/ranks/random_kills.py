@@ -43,11 +43,10 @@ def kill_once(seed, ranks_of_job, mpi):
     number = rank_of(victim, job)
     blow = chance.choice(SIGNALS)
     os.kill(victim, blow)
-    struck = time.monotonic()
+    job.start = time.monotonic()
     outcome = job.outcome(stopped=victim)
-    seconds = time.monotonic() - struck
-    what = f"seed {seed}: {blow.name} of rank {number}, {seconds:.1f} s: "
-    if seconds > ranks.PROMISED_SECONDS:
+    what = f"seed {seed}: {blow.name} of rank {number}: "
+    if outcome.seconds > ranks.PROMISED_SECONDS:
         return f"{what}too late\n{outcome}"
     if outcome.leftovers or ranks.shared_memory_files():
         return f"{what}something is left\n{outcome}"

@@ -105,7 +105,7 @@ static Result<std::unique_ptr<Job>> join(const Options &options) {
   return Job::join(*environment, identity, *jobOptions);
 }
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
   Options options;
   CLI::App app("A rank of a test");
   app.add_option("--rank", options.flags.rank);
@@ -132,4 +132,13 @@ int main(int argc, char **argv) {
     return 1;
   }
   return 0;
+}
+
+int main(int argc, char **argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "rank-program: %s\n", error.what());
+    return 1;
+  }
 }
