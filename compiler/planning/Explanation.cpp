@@ -15,7 +15,7 @@ static constexpr double millisecond = 1e-3;
 
 std::string headlineOf(const SearchDocument &document) {
   const search::Workload &workload = document.workload;
-  return document.model.name + " on " + document.machine + " for " + nameOf(workload.goal) +
+  return document.model.name + " on " + document.devices + " for " + nameOf(workload.goal) +
          ": batch " + std::to_string(workload.batch) + ", context " +
          std::to_string(workload.context) + ", prompt " + std::to_string(workload.prompt) +
          ", new tokens " + std::to_string(workload.newTokens);

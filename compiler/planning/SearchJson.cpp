@@ -124,8 +124,8 @@ ordered_json toJson(const SearchDocument &document) {
   for (const search::WeightFormat &format : limits.formats)
     formats.push_back(formatJson(format));
   ordered_json json = {{"model", modelJson(document.model)},
-                       {"machine", document.machine},
-                       {"machine_sha256", document.machineDigest},
+                       {"machine", document.devices},
+                       {"machine_sha256", document.machine.digest},
                        {"workload", workloadJson(document.workload)},
                        {"formats", formats},
                        {"limits",

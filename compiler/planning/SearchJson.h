@@ -11,7 +11,8 @@ namespace grok::planning {
 /// What was searched, and what was found.
 struct SearchDocument {
   search::ModelShape model;
-  std::string machine, machineDigest;
+  std::string devices; // as named
+  search::Machine machine;
   search::Workload workload;
   search::Limits limits;
   search::Certificate certificate;

@@ -12,12 +12,6 @@ double FoldedRow::bits() const {
   return elements ? 8.0 * static_cast<double>(bytes) / static_cast<double>(elements) : 0;
 }
 
-std::string fixedText(double value, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, value);
-  return text;
-}
-
 std::string lossText(double nats) {
   if (nats == 0)
     return "0";
@@ -26,15 +20,6 @@ std::string lossText(double nats) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1e", nats);
   return text;
-}
-
-std::string bytesText(int64_t bytes) {
-  static constexpr const char *units[] = {"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 999.95 && unit + 1 < std::size(units); ++unit)
-    value /= 1000;
-  return fixedText(value, unit == 0 ? 0 : 1) + " " + units[unit];
 }
 
 std::string rangesOf(const std::vector<int64_t> &numbers) {

@@ -2,6 +2,7 @@
 // Items of a selection that are stored alike, as one row of a table.
 #pragma once
 
+#include "compiler/report/NumberText.h"
 #include "compiler/report/QuantizationReport.h"
 
 namespace grok::report {
@@ -21,12 +22,8 @@ std::vector<FoldedRow> foldItems(const QuantizationReport &report);
 
 /// "3, 5-7" of ascending numbers.
 std::string rangesOf(const std::vector<int64_t> &numbers);
-/// "153.2 GB": powers of 1000.
-std::string bytesText(int64_t bytes);
 /// "0.0123", with enough digits to tell small numbers apart.
 std::string lossText(double nats);
-/// As printf does.
-std::string fixedText(double value, int digits);
 
 /// "auto, 3.90 bits per weight, 153.2 GB of at most 160.0 GB".
 std::string headlineOf(const QuantizationReport &report);

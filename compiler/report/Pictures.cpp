@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/report/Pictures.h"
 
+#include "compiler/report/Axis.h"
 #include "compiler/report/FoldedRows.h"
 #include "compiler/report/Svg.h"
 
@@ -99,27 +100,6 @@ std::string drawBytes(const QuantizationReport &report) {
   }
   return svg.take();
 }
-
-namespace {
-/// A range of numbers along one axis of a plot.
-class Axis {
-public:
-  Axis(double from, double to) : from(from), to(to) {}
-  void include(double value) {
-    least = std::min(least, value);
-    most = std::max(most, value);
-  }
-  double at(double value) const {
-    double span = most > least ? most - least : 1;
-    return from + (to - from) * (value - least) / span;
-  }
-  /// Five values from end to end.
-  double tick(int index) const { return least + (most - least) * index / 4; }
-
-private:
-  double from, to, least = 1e300, most = -1e300;
-};
-} // namespace
 
 static void drawAxes(Svg &svg, const Axis &x, const Axis &y, std::string_view name) {
   svg.line(60, 20, 60, 300, "axis");

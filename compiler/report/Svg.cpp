@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/report/Svg.h"
 
-#include "compiler/report/FoldedRows.h"
+#include "compiler/report/NumberText.h"
 
 namespace grok::report {
 

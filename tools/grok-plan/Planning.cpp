@@ -77,6 +77,9 @@ static void declareSearch(CLI::App &app, PlanningOptions &options) {
       ->capture_default_str();
   searching->add_option("--certificate", options.certificate, "Also write what proves the choice")
       ->type_name("FILE.json");
+  searching
+      ->add_option("--emit-report", options.report, "Also write a page with pictures of the choice")
+      ->type_name("FILE.html");
   searching->footer(searchFooter);
 }
 

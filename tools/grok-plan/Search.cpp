@@ -3,6 +3,7 @@
 #include "compiler/machines/MachineFile.h"
 #include "compiler/planning/Explanation.h"
 #include "compiler/planning/Fit.h"
+#include "compiler/report/ShardingReport.h"
 #include "runtime/output/PendingFile.h"
 #include "runtime/plan/File.h"
 #include "tools/commandline/Terminal.h"
@@ -40,7 +41,7 @@ static std::string showSearch(const planning::SearchDocument &document) {
   return text + planning::explainProof(document) + "\n";
 }
 
-Result<planning::SearchDocument> searchFor(const PlanningOptions &options) {
+static Result<planning::SearchDocument> searchFor(const PlanningOptions &options) {
   auto model = modelOf(options);
   auto workload = workloadOf(options);
   auto limits = limitsOf(options);
@@ -59,7 +60,7 @@ Result<planning::SearchDocument> searchFor(const PlanningOptions &options) {
     const auto row = planning::fitOn(*model, *machine, *workload, *limits);
     return fail(machine->name, ": no plan fits, ", row ? row->why : row.error());
   }
-  return planning::SearchDocument{*model,  options.devices.front(), machine->digest, *workload,
+  return planning::SearchDocument{*model,  options.devices.front(), *machine, *workload,
                                   *limits, std::move(*certificate)};
 }
 
@@ -78,6 +79,9 @@ Result<void> searchPlans(const PlanningOptions &options) {
   if (!options.certificate.empty())
     if (Result<void> written = writeText(options.certificate, json); !written)
       return fail("--certificate: ", written.error());
+  if (!options.report.empty())
+    if (Result<void> written = writeText(options.report, report::htmlOf(*document)); !written)
+      return fail("--emit-report: ", written.error());
   return writeOut(options.json ? json : showSearch(*document));
 }
 

@@ -185,20 +185,23 @@ std::vector<int64_t> dealLayers(int64_t layers, int64_t stages, const StageTimes
   return dealt;
 }
 
-Memory fullestStage(const StageMemory &memory, const std::vector<int64_t> &layers) {
-  Memory fullest;
+std::vector<Memory> memoryOfStages(const StageMemory &memory, const std::vector<int64_t> &layers) {
+  std::vector<Memory> stages;
   for (size_t i = 0; i < layers.size(); ++i) {
     const bool isFirst = i == 0, isLast = i + 1 == layers.size();
-    const Memory here = {.weights = double(layers[i]) * memory.weightsOfLayer +
-                                    (isFirst ? memory.weightsOfFirst : 0) +
-                                    (isLast ? memory.weightsOfLast : 0),
-                         .cache = double(layers[i]) * memory.cacheOfLayer,
-                         .arena = memory.arena,
-                         .communicator = memory.communicator};
-    if (here.total() > fullest.total())
-      fullest = here;
+    stages.push_back({.weights = double(layers[i]) * memory.weightsOfLayer +
+                                 (isFirst ? memory.weightsOfFirst : 0) +
+                                 (isLast ? memory.weightsOfLast : 0),
+                      .cache = double(layers[i]) * memory.cacheOfLayer,
+                      .arena = memory.arena,
+                      .communicator = memory.communicator});
   }
-  return fullest;
+  return stages;
+}
+
+Memory fullestStage(const StageMemory &memory, const std::vector<int64_t> &layers) {
+  const std::vector<Memory> stages = memoryOfStages(memory, layers);
+  return *std::ranges::max_element(stages, {}, &Memory::total);
 }
 
 } // namespace grok::search

@@ -32,6 +32,8 @@ struct StageMemory {
 StageMemory measureStages(const CostModel &costs, const Sharding &sharding,
                           const WeightFormat &format);
 
+/// On a rank of each stage.
+std::vector<Memory> memoryOfStages(const StageMemory &memory, const std::vector<int64_t> &layers);
 /// On the stage that needs most.
 Memory fullestStage(const StageMemory &memory, const std::vector<int64_t> &layers);
 
