@@ -8,7 +8,9 @@
 namespace grok::tools {
 
 /// Writes FOLDER/STEP/layer3.moe.linear.npy and so on. Steps count from 0; one
-/// begins with each run of the function's first op. An op with several tensors
+/// begins with each run of a function's first op, so that every stage of a
+/// pipeline has its own. Of ranks, the first is seen; a sum over ranks takes the
+/// place of the op whose parts it adds. An op with several tensors
 /// as results has one file each, `.0`, `.1`. Weights and the cache are left
 /// out, as are the plain ops that a fused one consists of.
 class OpDump {

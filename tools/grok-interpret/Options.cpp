@@ -30,6 +30,9 @@ static void declare(CLI::App &app, InterpretOptions &options, RawOptions &raw) {
   CommandLine::setValues(
       app.add_option("--level", raw.level, "import (plain ops, default) or fuse"),
       {"import", "fuse"}, {});
+  app.add_option("--sharding", options.sharding,
+                 "Run the programs of all ranks: tpN, epN, ppN, joined by dots (default: one rank)")
+      ->type_name("SHARDING");
   CommandLine::setValues(
       app.add_option("--numerics", raw.numerics, "f32 (default) or bf16, the literal roundings"),
       {"f32", "bf16"}, {});

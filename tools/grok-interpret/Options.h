@@ -15,6 +15,7 @@ struct InterpretOptions {
   std::vector<int32_t> tokens;
   int64_t chunk = 0; // 0: all tokens in one step
   bool isFused = false;
+  std::string sharding; // empty: one rank
   graph::GraphOptions graph;
   std::string dumpFolder; // empty: no dump
   std::string logitsFile; // empty: not written

@@ -2,8 +2,10 @@
 // grok-interpret: what a model computes, by definition: slow, exact, no plan.
 #include "compiler/interpreter/CheckpointWeights.h"
 #include "compiler/interpreter/Feed.h"
+#include "compiler/interpreter/Ranks.h"
 #include "frontends/graph/CheckpointTensors.h"
 #include "passes/fusion/Passes.h"
+#include "passes/sharding/Passes.h"
 #include "runtime/output/NpyWriter.h"
 #include "tools/grok-interpret/OpDump.h"
 #include "tools/grok-interpret/Options.h"
@@ -46,12 +48,13 @@ static Result<mlir::OwningOpRef<mlir::ModuleOp>> buildModule(mlir::MLIRContext &
   auto module = graph::buildGraph(context, config, weights.tensors(), options.graph);
   if (!module)
     return diagnostics.error();
-  if (options.isFused) {
-    mlir::PassManager passes(&context);
+  mlir::PassManager passes(&context);
+  if (!options.sharding.empty())
+    buildShardingPipeline(passes, options.sharding);
+  if (options.isFused)
     buildFusionPipeline(passes);
-    if (mlir::failed(passes.run(*module)))
-      return diagnostics.error();
-  }
+  if (mlir::failed(passes.run(*module)))
+    return diagnostics.error();
   return module;
 }
 
@@ -77,9 +80,12 @@ static Result<Tensor> interpretModel(const InterpretOptions &options) {
     observer = [&](mlir::Operation &op, llvm::ArrayRef<const interpreter::Value *> results) {
       dump.observe(op, results);
     };
+  interpreter::WeightSource source = interpreter::weightsOf(**weights);
   auto step = (*module)->lookupSymbol<mlir::func::FuncOp>("step");
-  Result<Tensor> logits = interpreter::feed(step, options.tokens, options.chunk,
-                                            interpreter::weightsOf(**weights), observer);
+  Result<Tensor> logits =
+      options.sharding.empty()
+          ? interpreter::feed(step, options.tokens, options.chunk, source, observer)
+          : interpreter::feedRanks(**module, options.tokens, options.chunk, source, observer);
   if (!dump.status())
     return tl::unexpected(dump.status().error());
   return logits;

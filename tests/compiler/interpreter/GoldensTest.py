@@ -25,6 +25,15 @@ BF16_MAX_OF_ONE_TOKEN = 0.03
 VARIANTS = [(model, weights) for model in goldens.SETS for weights in goldens.WEIGHTS]
 
 
+# Every degree that the sets' 6 and 4 query heads, 1 and 2 kv heads, 8 and 4 experts
+# and 2 and 3 layers allow, and mixes of them.
+SHARDINGS = {
+    "a6x1": ("tp1", "tp2", "tp3", "tp6", "ep2", "ep4", "ep8", "pp2", "tp3.ep2.pp2"),
+    "b4x2": ("tp1", "tp2", "tp4", "ep2", "ep4", "pp2", "pp3", "dp2", "tp2.pp2", "ep2.tp2",
+             "ep2.pp3", "tp4.ep4.pp3"),
+}
+
+
 def interpret(model, weights, tokens, *options):
     """Runs the interpreter; the logits [positions, vocabulary]."""
     source = os.path.join(tools.INPUTS, model)
@@ -76,6 +85,23 @@ class Goldens(unittest.TestCase):
     def test_f32_logits(self):
         self.check_logits("f32", self.check_f32)
 
+    def test_f32_logits_of_ranks(self):
+        for model, weights in VARIANTS:
+            for sharding in SHARDINGS[model]:
+                for sequence, how in (("seq33", "prefill"), ("seq7", "decode")):
+                    tokens = goldens.tokens(model, sequence)
+                    chunk = 1 if how == "decode" else len(tokens)
+                    with self.subTest(model, weights=weights, sharding=sharding, how=how):
+                        actual = interpret(model, weights, tokens, "--sharding", sharding,
+                                           "--level", "fuse", "--chunk", str(chunk))
+                        self.check_f32(actual,
+                                       goldens.logits(model, weights, "f32", how, sequence))
+
+    def test_bf16_logits_of_stages(self):
+        model, weights, tokens = "b4x2", "int8", goldens.tokens("b4x2", "seq33")
+        actual = interpret(model, weights, tokens, "--sharding", "pp3", "--numerics", "bf16")
+        self.check_bf16(actual, goldens.logits(model, weights, "bf16", "prefill", "seq33"))
+
     def test_bf16_logits(self):
         self.check_logits("bf16", self.check_bf16)
 
@@ -109,9 +135,14 @@ class Nano(unittest.TestCase):
         """Fed a prompt and its continuation, it predicts the continuation."""
         run = goldens.nano_reference()["greedy"]["continuations"][0]
         ids = run["prompt_ids"] + run["continuation_ids"]
-        text = tools.succeed("grok-interpret", tools.NANO, "--tokens", ",".join(map(str, ids)))
-        predicted = [int(word) for word in text.strip().split(",")]
-        self.assertEqual(predicted[len(run["prompt_ids"]) - 1 : -1], run["continuation_ids"])
+        for sharding in ("", "tp2", "tp6.ep4.pp3"):
+            with self.subTest(sharding):
+                options = ["--sharding", sharding] if sharding else []
+                text = tools.succeed("grok-interpret", tools.NANO, "--tokens",
+                                     ",".join(map(str, ids)), *options)
+                predicted = [int(word) for word in text.strip().split(",")]
+                self.assertEqual(predicted[len(run["prompt_ids"]) - 1 : -1],
+                                 run["continuation_ids"])
 
 
 @tools.needs_compiler
@@ -139,6 +170,17 @@ class Refusals(unittest.TestCase):
     def test_token_outside_the_vocabulary(self):
         line = tools.refusal("grok-interpret", tools.NANO, "--tokens", "5,2048")
         self.assertIn("token 2048", line)
+
+    def test_shardings_that_do_not_fit(self):
+        for sharding, why in (("tp4", "tp 4 does not divide 6 query heads"),
+                              ("tp3", "tp 3 neither divides nor is divided by 2 kv heads"),
+                              ("ep3", "ep 3 does not divide"),
+                              ("pp99", "'pp99' has 99 stages"),
+                              ("sp2", "'sp2' in sharding 'sp2' is not")):
+            with self.subTest(sharding):
+                line = tools.refusal("grok-interpret", tools.NANO, "--tokens", "5", "--sharding",
+                                     sharding)
+                self.assertIn(why, line)
 
     def test_preset_without_weights(self):
         line = tools.refusal("grok-interpret", "grok-1", "--tokens", "5")
