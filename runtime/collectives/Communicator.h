@@ -88,9 +88,12 @@ public:
   bool peerFailed() const { return rules.peerFailed.load(); }
   const Activity &activity() const { return rules.activity; }
 
-protected:
-  /// This rank's index among the members, or what is wrong with them.
+  /// This rank's index among the members of a group, or what is wrong with them.
   Result<int> checkMembers(std::span<const int> members) const;
+  /// For groups that are made outside of the communicator.
+  WaitRules &waitRules() { return rules; }
+
+protected:
   /// Is there such a rank besides this one?
   Result<void> checkPeer(int peer) const;
 
