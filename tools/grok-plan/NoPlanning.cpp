@@ -5,7 +5,7 @@
 namespace grok::tools {
 
 std::vector<Command> declarePlanning(CommandLine &commandLine) {
-  for (const char *name : {"fit", "search", "check", "diff"})
+  for (const char *name : {"fit", "search", "check"})
     commandLine.addSubcommandOfLaterVersion(name);
   return {};
 }

@@ -96,7 +96,6 @@ std::vector<Command> declarePlanning(CommandLine &commandLine) {
   checking->add_option("CERTIFICATE", options->certificate, "Written by grok-plan search")
       ->required()
       ->type_name("");
-  commandLine.addSubcommandOfLaterVersion("diff");
   return {{"fit", [options] { return fit(*options); }},
           {"search", [options] { return searchPlans(*options); }},
           {"check", [options] { return checkCertificate(options->certificate); }}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// `grok-plan fit`, `search`, `check` and `diff`: which way to run a model.
+// `grok-plan fit`, `search` and `check`: which way to run a model.
 #pragma once
 
 #include "tools/commandline/CommandLine.h"

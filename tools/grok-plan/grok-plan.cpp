@@ -6,6 +6,7 @@
 #include "runtime/plan/Sha256.h"
 #include "tools/commandline/CommandLine.h"
 #include "tools/commandline/Terminal.h"
+#include "tools/grok-plan/Difference.h"
 #include "tools/grok-plan/Planning.h"
 #include "tools/grok-plan/Show.h"
 
@@ -20,6 +21,7 @@ namespace {
 struct PlanOptions {
   std::string artifact;
   std::string folder; // of extract
+  std::string other;  // of diff
   bool json = false;
 };
 } // namespace
@@ -92,6 +94,16 @@ static void declareCommands(CommandLine &commandLine, PlanOptions &options) {
   extracting->add_option("DIR", options.folder, "Folder to write to, made if missing")
       ->required()
       ->type_name("");
+  CLI::App *comparing =
+      app.add_subcommand("diff", "Say how two artifacts, or two searches, differ");
+  comparing
+      ->add_option("A", options.artifact, "Folder written by grokc, or JSON of grok-plan search")
+      ->required()
+      ->type_name("");
+  comparing->add_option("B", options.other, "Another one of the same kind")
+      ->required()
+      ->type_name("");
+  comparing->add_flag("--json", options.json, "Print JSON");
 }
 
 static int runMain(int argc, char **argv) {
@@ -100,6 +112,7 @@ static int runMain(int argc, char **argv) {
   declareCommands(commandLine, options);
   std::vector<Command> commands = declarePlanning(commandLine);
   commands.push_back({"show", [&] { return show(options); }});
+  commands.push_back({"diff", [&] { return diff(options.artifact, options.other, options.json); }});
   commands.push_back({"extract", [&] { return extract(options); }});
   if (const std::optional<int> status = commandLine.parse(argc, argv))
     return *status;

@@ -70,6 +70,25 @@ TEST_F(GrokPlan, NamesOfLevelsCannotLeaveTheFolder) {
     EXPECT_TRUE(std::filesystem::exists(folder.path + "/_.x-.._.._evil.so")) << result.out;
 }
 
+TEST_F(GrokPlan, DiffsArtifacts) {
+  grok::plan::PlanT plan = toy::makePlan();
+  plan.max_context *= 2;
+  const toy::Artifact other(plan);
+  const ToolResult same = runTool("grok-plan", {"diff", artifact.path, artifact.path});
+  EXPECT_EQ(same.out, "No difference.\n") << same.err;
+  const ToolResult result = runTool("grok-plan", {"diff", artifact.path, other.path});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("1 difference."));
+  EXPECT_THAT(result.out, HasSubstr("context  64 positions  128 positions  +100.0 %"));
+  const ToolResult asJson = runTool("grok-plan", {"diff", "--json", artifact.path, other.path});
+  const json list = json::parse(asJson.out);
+  ASSERT_THAT(list, SizeIs(1));
+  EXPECT_EQ(list[0]["name"], "context");
+  EXPECT_EQ(list[0]["change"], 1.0);
+  expectError("grok-plan", runTool("grok-plan", {"diff", artifact.path, folder.path + "/x"}), 1,
+              "one is an artifact and one a search");
+}
+
 TEST_F(GrokPlan, Errors) {
   expectError("grok-plan", runTool("grok-plan", {}), 2, "subcommand is required");
   expectError("grok-plan", runTool("grok-plan", {"show"}), 2, "ARTIFACT is required");

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// `grok-plan fit` as its users run it.
+// `grok-plan fit`, `search`, `check` and `diff` of searches as their users run them.
 #include "tests/runtime/plan/ToyPlan.h"
 #include "tests/tools/commandline/ToolRun.h"
 
+#include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
@@ -89,4 +91,103 @@ TEST(GrokPlanFit, ReadsAMachineFile) {
   toy::writeFile(path, std::as_bytes(std::span(text)));
   expectError("grok-plan", runTool("grok-plan", {"fit", "grok-1", "--devices=" + path}), 1,
               path + ", description: is missing");
+}
+
+namespace {
+
+class GrokPlanSearch : public testing::Test {
+protected:
+  std::string write(const std::string &name, const std::string &text) {
+    const std::string path = folder.path + "/" + name;
+    toy::writeFile(path, std::as_bytes(std::span(text)));
+    return path;
+  }
+  std::string search(const std::string &name, std::vector<std::string> arguments) {
+    const std::string path = folder.path + "/" + name;
+    arguments.insert(arguments.begin(), {"search", "grok-1", "--certificate=" + path});
+    const ToolResult result = runTool("grok-plan", arguments);
+    EXPECT_EQ(result.status, 0) << result.err;
+    output = result.out;
+    return path;
+  }
+  static std::string readText(const std::string &path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  toy::TemporaryFolder folder;
+  std::string output;
+};
+
+} // namespace
+
+TEST_F(GrokPlanSearch, RanksAndSaysWhy) {
+  search("c.json", {"--devices=2x8xh100"});
+  EXPECT_THAT(output, HasSubstr("grok-1 on 2x8xh100 for latency: batch 1"));
+  EXPECT_THAT(output, HasSubstr("\n 1  tp8"));
+  EXPECT_THAT(output, HasSubstr("Next is tp8.pp2"));
+  EXPECT_THAT(output, HasSubstr("wins if all_reduce[16 ranks, 2 nodes].microseconds < 23."));
+  EXPECT_THAT(output, HasSubstr("(file says 36.0; nccl, mscclpp:docs/performance-ndmv4.md"));
+}
+
+TEST_F(GrokPlanSearch, WritesACertificateThatHolds) {
+  const std::string path = search("c.json", {"--devices=8xh100", "--weights=int8,int4",
+                                             "--goal=throughput", "--batch=16", "--top=3"});
+  const json document = json::parse(readText(path));
+  EXPECT_EQ(document["plans"].size(), 3U);
+  EXPECT_EQ(document["workload"]["goal"], "throughput");
+  const ToolResult checked = runTool("grok-plan", {"check", path});
+  EXPECT_EQ(checked.status, 0) << checked.err;
+  EXPECT_THAT(checked.out, HasSubstr("holds; "));
+
+  json wrong = document;
+  wrong["plans"][0]["objective_seconds"] = 1e-9;
+  expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
+              "does not hold: the plan tp8");
+  wrong = document;
+  wrong["model"].erase("width");
+  expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
+              "w.json, width: is missing");
+  wrong = document;
+  wrong["model"]["experts"] = 0;
+  expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
+              "sizes out of range");
+  expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", "[")}), 1,
+              "is no JSON object");
+}
+
+TEST_F(GrokPlanSearch, WritesTheSameTwice) {
+  const std::string first = search("a.json", {"--devices=8xh100"});
+  const std::string second = search("b.json", {"--devices=8xh100"});
+  EXPECT_EQ(readText(first), readText(second));
+}
+
+TEST_F(GrokPlanSearch, DiffsSearches) {
+  const std::string left = search("a.json", {"--devices=8xh100"});
+  const std::string right = search("b.json", {"--devices=8xh100", "--weights=int4"});
+  const ToolResult result = runTool("grok-plan", {"diff", left, right});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("% less: a token, "));
+  EXPECT_THAT(result.out, HasSubstr("a token, experts"));
+  EXPECT_THAT(result.out, HasSubstr("a rank, weights"));
+  EXPECT_EQ(runTool("grok-plan", {"diff", left, left}).out, "No difference.\n");
+}
+
+TEST_F(GrokPlanSearch, WritesAReport) {
+  const std::string page = folder.path + "/r.html";
+  search("a.json", {"--devices=8xh100", "--emit-report=" + page});
+  EXPECT_THAT(readText(page), HasSubstr("<h2>Devices</h2>"));
+}
+
+TEST_F(GrokPlanSearch, RefusesBadInputInOneLine) {
+  const auto refused = [](std::vector<std::string> arguments, int status, const char *part) {
+    arguments.insert(arguments.begin(), {"search", "grok-1"});
+    expectError("grok-plan", runTool("grok-plan", arguments), status, part);
+  };
+  refused({"--devices=8xh100,8xh200"}, 1, "one machine at a time");
+  refused({"--devices=1xh200", "--weights=int8"}, 1, "1xh200: no plan fits, needs ");
+  refused({"--devices=8xh100", "--sharding=tp48"}, 1, "tp48 does not divide the 32768");
+  refused({"--devices=8xh100", "--top=0"}, 2, "--top");
+  refused({"--devices=8xh100", "--goal=fast"}, 2, "--goal");
+  refused({"--devices=8xh100", "--certificate=/dev/null/x"}, 1, "--certificate");
 }
