@@ -101,6 +101,19 @@ TEST_P(GoldenRanksTest, LogitsAreThoseOfOneRank) {
   EXPECT_EQ(fused->values, plain->values);
 }
 
+TEST(RanksTest, ReproducibleExpertsAndStagesHaveTheBitsOfOneRank) {
+  // Every expert's output is complete on one rank and zero on the others.
+  for (const char *sharding : {"ep2", "ep8", "pp2", "ep4.pp2"}) {
+    Model model("a6x1", "int8");
+    Tensor expected = model.feedOne();
+    (*model.module)->setAttr("grok.reproducible", UnitAttr::get(&model.context));
+    ASSERT_TRUE(succeeded(model.shard(sharding)));
+    EXPECT_EQ(model.feedAll()->values, expected.values) << sharding;
+    ASSERT_TRUE(succeeded(model.run(buildFusionPipeline))) << sharding;
+    EXPECT_EQ(model.feedAll()->values, expected.values) << sharding;
+  }
+}
+
 TEST(RanksTest, EveryRankReturnsTheSameBits) {
   Model model("b4x2", "int8");
   ASSERT_TRUE(succeeded(model.shard("tp2.pp2")));

@@ -105,3 +105,31 @@ func.func @kv_heads_of_more_ranks(%step: !grok.step, %c: !grok.cache<1 x 2 x 4, 
   return %3 : tensor<?x16xf32>
 }
 }
+
+// -----
+
+// A matrix that is dequantised as a whole is cut as it is stored.
+// CHECK-LABEL: @dequantised_part
+// CHECK: %[[W:.*]] = grok.weight "w" {{.*}} : tensor<8x3xi8, #grok.format<bits = 8, group_rows = 4, scale = bf16>>
+// CHECK-NEXT: %[[F:.*]] = grok.dequantize %[[W]] : {{.*}} -> tensor<8x3xf32>
+// CHECK-NEXT: grok.linear %{{.*}}, %[[F]]
+// CHECK-NEXT: shard.all_gather {{.*}} gather_axis = 1 : tensor<?x3xf32> -> tensor<?x6xf32>
+module attributes {grok.sharding = #grok.sharding<tp = 2, ep = 2, pp = 1, dp = 1, stages = [1]>} {
+shard.grid @ranks(shape = 2x2)
+func.func @dequantised_part(%x: tensor<?x8xf32>) -> tensor<?x6xf32> {
+  %whole = shard.sharding @ranks split_axes = [[], []] : !shard.sharding
+  %columns = shard.sharding @ranks split_axes = [[], [1]] : !shard.sharding
+  %0 = shard.shard %x to %whole : tensor<?x8xf32>
+  %1 = shard.shard %0 to %whole annotate_for_users : tensor<?x8xf32>
+  %w = grok.weight "w" : tensor<8x6xi8, #grok.format<bits = 8, group_rows = 4, scale = bf16>>
+  %2 = shard.shard %w to %columns : tensor<8x6xi8, #grok.format<bits = 8, group_rows = 4, scale = bf16>>
+  %3 = shard.shard %2 to %columns annotate_for_users : tensor<8x6xi8, #grok.format<bits = 8, group_rows = 4, scale = bf16>>
+  %f = grok.dequantize %3 : tensor<8x6xi8, #grok.format<bits = 8, group_rows = 4, scale = bf16>> -> tensor<8x6xf32>
+  %4 = shard.shard %f to %columns : tensor<8x6xf32>
+  %5 = shard.shard %4 to %columns annotate_for_users : tensor<8x6xf32>
+  %y = grok.linear %1, %5 : tensor<?x8xf32>, tensor<8x6xf32> -> tensor<?x6xf32>
+  %6 = shard.shard %y to %columns : tensor<?x6xf32>
+  %7 = shard.shard %6 to %whole annotate_for_users : tensor<?x6xf32>
+  return %7 : tensor<?x6xf32>
+}
+}

@@ -126,3 +126,48 @@ func.func @bare_edge(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
 // expected-error@+1 {{expects grok.sharding and the grid @ranks}}
 module attributes {grok.sharding = #grok.sharding<tp = 2, ep = 2, pp = 1, dp = 1, stages = [1]>} {
 }
+
+// -----
+
+// kv heads are replicated over one of the two axes of tp.
+module attributes {grok.sharding = #grok.sharding<tp = 4, ep = 1, pp = 1, dp = 1, stages = [1]>} {
+shard.grid @ranks(shape = 1x2x2)
+func.func @kv_heads_gathered(%k: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %kv = shard.sharding @ranks split_axes = [[], [1]] : !shard.sharding
+  %whole = shard.sharding @ranks split_axes = [[], []] : !shard.sharding
+  %0 = shard.shard %k to %kv : tensor<?x8xf32>
+  %1 = shard.shard %0 to %whole annotate_for_users : tensor<?x8xf32>
+  // expected-error@+1 {{expects parts and replicas of kv heads in one collective}}
+  return %1 : tensor<?x8xf32>
+}
+}
+
+// -----
+
+module attributes {grok.sharding = #grok.sharding<tp = 2, ep = 1, pp = 1, dp = 1, stages = [1]>} {
+shard.grid @ranks(shape = 1x2)
+// expected-error@+1 {{expects 2 parts to divide the 3 kv heads of the cache}}
+func.func @kv_heads_that_do_not_divide(%step: !grok.step, %c: !grok.cache<1 x 3 x 4, f32>, %q: tensor<?x12xf32>) -> tensor<?x12xf32> {
+  %whole = shard.sharding @ranks split_axes = [[], []] : !shard.sharding
+  %0 = shard.shard %q to %whole : tensor<?x12xf32>
+  %1 = shard.shard %0 to %whole annotate_for_users : tensor<?x12xf32>
+  %a = grok.attention %1, %c, %step {layer = 0 : i64, multiplier = 0.5 : f64, softcap = 30.0 : f64} : tensor<?x12xf32>, <1 x 3 x 4, f32>
+  %2 = shard.shard %a to %whole : tensor<?x12xf32>
+  %3 = shard.shard %2 to %whole annotate_for_users : tensor<?x12xf32>
+  return %3 : tensor<?x12xf32>
+}
+}
+
+// -----
+
+// All ranks run one program: experts in one place have one format.
+module attributes {grok.sharding = #grok.sharding<tp = 1, ep = 2, pp = 1, dp = 1, stages = [1]>} {
+shard.grid @ranks(shape = 2x1)
+func.func @experts_of_two_formats() {
+  %experts = shard.sharding @ranks split_axes = [[0], [], []] : !shard.sharding
+  // expected-error@+1 {{expects expert 1 in the format of expert 0, which other ranks hold in its place}}
+  %w = grok.weight "w" : tensor<2x8x6xi8, #grok.expert_formats<[<bits = 4, group_rows = 8, scale = bf16, zero_point = 8>, <bits = 8, group_rows = 8, scale = bf16>]>>
+  %0 = shard.shard %w to %experts : tensor<2x8x6xi8, #grok.expert_formats<[<bits = 4, group_rows = 8, scale = bf16, zero_point = 8>, <bits = 8, group_rows = 8, scale = bf16>]>>
+  return
+}
+}
