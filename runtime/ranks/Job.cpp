@@ -94,7 +94,7 @@ Result<std::unique_ptr<Job>> Job::join(const RankEnvironment &environment,
   std::unique_ptr<Transport> transport;
   LeaderAddress leader = {{environment.leaderHost}, environment.leaderPort, {}};
   if (environment.mpi) {
-    auto found = findLeaderByMpi(environment, listener->port(), transport, end);
+    auto found = findLeaderByMpi(environment, listener->port(), transport, options.program, end);
     if (!found)
       return fail(found.error());
     leader = *found;

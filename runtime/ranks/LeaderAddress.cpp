@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <future>
 #include <sys/random.h>
 #include <thread>
+#include <unistd.h>
 
 namespace grok::runtime {
 
@@ -79,10 +81,25 @@ static Result<Notice> hearFromLeader(Transport &transport, Clock::time_point end
   return notice;
 }
 
+static Result<MpiWorld> startMpiUntil(const std::string &program, Clock::time_point end) {
+  std::promise<void> started;
+  std::thread guard([&, seen = started.get_future()] {
+    if (seen.wait_until(end) == std::future_status::ready)
+      return;
+    const std::string line = program + ": MPI does not start: it waits for a rank in vain\n";
+    static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
+    _exit(1);
+  });
+  auto world = startMpi();
+  started.set_value();
+  guard.join();
+  return world;
+}
+
 Result<LeaderAddress> findLeaderByMpi(const RankEnvironment &environment, int port,
                                       std::unique_ptr<Transport> &transport,
-                                      Clock::time_point end) {
-  auto world = startMpi();
+                                      const std::string &program, Clock::time_point end) {
+  auto world = startMpiUntil(program, end);
   if (!world)
     return fail(world.error(), "; --leader=HOST:PORT does without MPI");
   // Another MPI's mpirun starts what looks like so many jobs of one rank.

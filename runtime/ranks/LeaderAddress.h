@@ -17,7 +17,10 @@ struct LeaderAddress {
 };
 
 /// Starts MPI and has rank 0 tell everyone its addresses and `port`. Collective.
+/// MPI's own start waits for every rank: if it has not come back at `end`, the
+/// process says so in the name of `program` and ends with exit code 1.
 Result<LeaderAddress> findLeaderByMpi(const RankEnvironment &environment, int port,
-                                      std::unique_ptr<Transport> &transport, Clock::time_point end);
+                                      std::unique_ptr<Transport> &transport,
+                                      const std::string &program, Clock::time_point end);
 
 } // namespace grok::runtime

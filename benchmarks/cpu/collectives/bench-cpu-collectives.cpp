@@ -62,6 +62,7 @@ std::vector<Sample> compare(const std::vector<Reduce> &ways, int64_t rows) {
     for (size_t way = 0; way < ways.size(); ++way)
       measure(ways[way], rows, times[way]);
   std::vector<Sample> samples;
+  samples.reserve(times.size());
   for (const std::vector<double> &of : times)
     samples.push_back(sampleOf(of));
   return samples;
@@ -114,6 +115,7 @@ nlohmann::json runThreads(int ranks) {
     stopOn(communicators.error());
   std::vector<nlohmann::json> results(communicators->size());
   std::vector<std::thread> threads;
+  threads.reserve(results.size());
   for (size_t rank = 0; rank < results.size(); ++rank)
     threads.emplace_back([&, rank] { results[rank] = runAsThread(*(*communicators)[rank]); });
   for (std::thread &thread : threads)
@@ -166,7 +168,7 @@ void write(const std::string &path, int ranks, double load, const nlohmann::json
 
 } // namespace
 
-int main(int argc, char **argv) {
+static int run(int argc, char **argv) {
   RankFlags flags;
   int threads = 0;
   std::string json;
@@ -194,4 +196,12 @@ int main(int argc, char **argv) {
   if (auto finished = (*job)->finish(); !finished)
     stopOn(finished.error());
   return 0;
+}
+
+int main(int argc, char **argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception &error) {
+    stopOn(error.what());
+  }
 }

@@ -154,6 +154,15 @@ class FaultsUnderMpirun(unittest.TestCase):
     def test_another_plan(self):
         self.fault("differ", 1, r"rank 1 \(host .*\) has another plan")
 
+    # MPI's own start waits for every rank, and knows no time limit.
+    def test_stop_before_mpi_starts(self):
+        stop_one = 'test "$OMPI_COMM_WORLD_RANK" != 1 || kill -STOP $$; exec "$0" "$@"'
+        outcome = ranks.run(3, "-c", stop_one, ranks.PROGRAM, program="/bin/sh", mpi=True,
+                            environment={"GROK_RANK_JOIN_TIME": "3"})
+        self.assertLess(outcome.seconds, ranks.PROMISED_SECONDS, outcome)
+        self.assertEqual((outcome.codes, outcome.leftovers), ([1], []), outcome)
+        self.assertIn("rank-program: MPI does not start: it waits for a rank in vain", outcome.text)
+
 
 class RandomKills(unittest.TestCase):
     def test_a_few(self):
