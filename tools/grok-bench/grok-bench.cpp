@@ -6,6 +6,7 @@
 #include "runtime/output/PendingFile.h"
 #include "tools/commandline/CommandLine.h"
 #include "tools/commandline/Terminal.h"
+#include "tools/grok-bench/Machine.h"
 #include "tools/grok-bench/Report.h"
 
 #include <algorithm>
@@ -29,6 +30,7 @@ struct BenchOptions {
   int threads = 0;
   bool explain = false;
   std::string jsonFile;
+  std::string machineFile; // "-" = standard output
 };
 } // namespace
 
@@ -44,9 +46,15 @@ A model that fits into the caches may pass 100 %.)";
 
 static void declareOptions(CommandLine &commandLine, BenchOptions &options) {
   CLI::App &app = commandLine.app();
-  app.add_option("ARTIFACT", options.artifact, "Folder written by grokc")
-      ->required()
-      ->type_name("");
+  CLI::Option *artifact =
+      app.add_option("ARTIFACT", options.artifact, "Folder written by grokc")->type_name("");
+  app.add_option("--machine", options.machineFile,
+                 "Measure this computer instead, and write it as a machine file for "
+                 "grok-plan --devices (default: to standard output)")
+      ->expected(0, 1)
+      ->default_str("-")
+      ->type_name("FILE.json")
+      ->excludes(artifact);
   app.add_option("--prompt-tokens", options.promptTokens,
                  "Tokens per sequence of a prefill; 0 measures none (default 512)")
       ->type_name("N")
@@ -293,12 +301,31 @@ static Result<void> bench(const BenchOptions &options) {
   return writeOut(toTable(*report));
 }
 
+static Result<void> writeMachine(const BenchOptions &options) {
+  const Result<nlohmann::ordered_json> machine = measureMachine(options.threads);
+  if (!machine)
+    return fail(machine.error());
+  const std::string text = machine->dump(2) + '\n';
+  if (options.machineFile == "-")
+    return writeOut(text);
+  Result<runtime::PendingFile> file = runtime::PendingFile::create(options.machineFile);
+  if (!file)
+    return fail("--machine: ", file.error());
+  return file->append(text).and_then([&] { return file->commit(); });
+}
+
 static int runMain(int argc, char **argv) {
   CommandLine commandLine("grok-bench", "Measures the speed of a compiled model.");
   BenchOptions options;
   declareOptions(commandLine, options);
   if (const std::optional<int> status = commandLine.parse(argc, argv))
     return *status;
+  if (!options.machineFile.empty()) {
+    const Result<void> done = writeMachine(options);
+    return done ? exitDone : commandLine.reportError(done.error());
+  }
+  if (options.artifact.empty())
+    return commandLine.reportUsage("ARTIFACT is required");
   if (options.promptTokens == 0 && options.newTokens == 0)
     return commandLine.reportUsage(
         "nothing to measure, give --prompt-tokens or --new-tokens above 0");

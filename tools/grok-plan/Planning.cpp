@@ -12,13 +12,12 @@ using runtime::fail;
 using runtime::Result;
 
 static std::string showFit(const std::vector<planning::FitRow> &rows) {
-  Table table(
-      {"devices", "weights", "fits", "sharding", "GB a rank", "tokens/s", "roof", "bound by"},
-      {4, 5, 6});
+  Table table({"devices", "weights", "fits", "sharding", "a rank", "tokens/s", "roof", "bound by"},
+              {4, 5, 6});
   std::string reasons;
   for (const planning::FitRow &row : rows) {
     table.add({row.devices, row.weights, row.fits ? "yes" : "no", row.sharding,
-               planning::formatNumber("%.1f", row.bytesPerRank / 1e9),
+               planning::gigabytes(row.bytesPerRank),
                row.fits ? planning::formatNumber("%.1f", row.tokensPerSecond) : "-",
                planning::formatNumber("%.1f", row.roofTokensPerSecond), row.boundBy});
     reasons += row.devices + ", " + row.weights + ": " + row.why + "\n";

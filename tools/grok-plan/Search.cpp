@@ -15,14 +15,13 @@ using runtime::fail;
 using runtime::Result;
 
 static std::string showPlans(const planning::SearchDocument &document) {
-  Table table({"", "sharding", "weights", "ranks", "GB a rank", "ms/token", "tokens/s",
+  Table table({"", "sharding", "weights", "ranks", "a rank", "ms/token", "tokens/s",
                "first token ms", "served/s", "bound by"},
               {0, 3, 4, 5, 6, 7, 8});
   int64_t row = 0;
   for (const search::Plan &plan : document.certificate.ranked.plans)
     table.add({std::to_string(++row), plan.sharding.text(), plan.format.name,
-               std::to_string(plan.sharding.ranks()),
-               planning::formatNumber("%.1f", plan.memory.total() / 1e9),
+               std::to_string(plan.sharding.ranks()), planning::gigabytes(plan.memory.total()),
                planning::formatNumber("%.2f", 1e3 * plan.tokenSeconds),
                planning::formatNumber("%.1f", plan.tokensPerSecond),
                planning::formatNumber("%.1f", 1e3 * plan.firstTokenSeconds),

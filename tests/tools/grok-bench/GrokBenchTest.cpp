@@ -134,3 +134,20 @@ TEST_F(GrokBench, Errors) {
   expectError("grok-bench", run({"--json", path("no/x.json")}), 1, "--json: ");
   expectError("grok-bench", runTool("grok-bench", {path("none")}), 1, "none/model.plan");
 }
+
+TEST_F(GrokBench, MeasuresTheMachine) {
+  const ToolResult result = runTool("grok-bench", {"--machine", path("m.json"), "--threads=2"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  std::ifstream file(path("m.json"));
+  const json machine = json::parse(file);
+  EXPECT_EQ(machine["shared_cores"], 2);
+  for (const char *key : {"memory_bytes", "bandwidth_bytes_per_second",
+                          "node_bandwidth_bytes_per_second", "launch_gap_microseconds"}) {
+    EXPECT_GT(machine[key]["value"].get<double>(), 0) << key;
+    EXPECT_EQ(machine[key]["source"], "measured by grok-bench") << key;
+  }
+  EXPECT_EQ(machine["all_reduce"][0]["ranks"], 2);
+  expectError("grok-bench", runTool("grok-bench", {"--machine=x.json", artifact.path}), 2,
+              "excludes");
+  expectError("grok-bench", runTool("grok-bench", {}), 2, "ARTIFACT is required");
+}
