@@ -143,6 +143,24 @@ Result<Mismatch> compareRouting(const RecordedBuffer &gates, const RecordedBuffe
   return mismatch;
 }
 
+Mismatch compareLocal(const RecordedBuffer &local, const Indices &experts,
+                      const std::vector<int64_t> &subset) {
+  Mismatch mismatch;
+  if (local.shape != experts.shape)
+    mismatch.raise(infinity, local.name + ": has shape " + textOf(local.shape) + ", expected " +
+                                 textOf(experts.shape));
+  for (size_t i = 0; mismatch.share == 0 && i < experts.values.size(); ++i) {
+    auto found = std::find(subset.begin(), subset.end(), experts.values[i]);
+    int64_t expected = found == subset.end() ? -1 : found - subset.begin();
+    if (local.integers[i] != expected)
+      mismatch.raise(infinity, placeOf(local, i) + ": number of expert " +
+                                   std::to_string(experts.values[i]) + " is " +
+                                   std::to_string(local.integers[i]) + ", expected " +
+                                   std::to_string(expected));
+  }
+  return mismatch;
+}
+
 Mismatch compareGroups(const RecordedBuffer &groups, const Indices &experts, int64_t numExperts) {
   compiler::GroupsLayout layout(numExperts);
   Mismatch mismatch;
@@ -166,18 +184,32 @@ Mismatch compareGroups(const RecordedBuffer &groups, const Indices &experts, int
   }
   expect(layout.offsets + active, pairs, "end offset");
   expect(layout.activeCount, active, "number of experts");
+  expect(layout.pairCount, pairs, "number of pairs");
   return mismatch;
 }
 
-RecordedBuffer sortByChoice(const RecordedBuffer &buffer, const RecordedBuffer &groups,
-                            int64_t numExperts) {
-  RecordedBuffer sorted = buffer;
+int64_t countPairs(const RecordedBuffer &groups) {
+  return groups.integers[compiler::GroupsLayout(0).pairCount];
+}
+
+void spreadByChoice(const RecordedBuffer &buffer, const RecordedBuffer &groups, int64_t numExperts,
+                    std::vector<float> &values) {
   int64_t width = buffer.shape.back();
   const int32_t *pairs = groups.integers.data() + compiler::GroupsLayout(numExperts).pairs;
-  for (int64_t i = 0; i < buffer.shape[0] * buffer.shape[1]; ++i)
-    std::copy_n(buffer.numbers.begin() + i * width, width,
-                sorted.numbers.begin() + pairs[i] * width);
-  return sorted;
+  for (int64_t i = 0; i < countPairs(groups); ++i)
+    std::copy_n(buffer.numbers.begin() + i * width, width, values.begin() + pairs[i] * width);
+}
+
+RecordedBuffer firstPairs(const RecordedBuffer &buffer, int64_t pairs) {
+  RecordedBuffer first = buffer;
+  int64_t width = buffer.shape.back(), selected = buffer.shape[1];
+  first.shape = {pairs, width};
+  first.numbers.resize(std::min<size_t>(first.numbers.size(), pairs * width));
+  first.bytes.resize(std::min<size_t>(first.bytes.size(), pairs * width));
+  // Padding is looked at by rows of the step; the one that ends inside them is left out.
+  if (first.paddingRow && int64_t(*first.paddingRow + 1) * selected > pairs)
+    first.paddingRow.reset();
+  return first;
 }
 
 } // namespace grok::verification

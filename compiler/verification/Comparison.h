@@ -27,13 +27,25 @@ Result<RecordedBuffer> dequantizeRows(const RecordedBuffer &buffer, int64_t inpu
 Result<Mismatch> compareRouting(const RecordedBuffer &gates, const RecordedBuffer &experts,
                                 const Known &reference);
 
-/// The buffer by which expert matmuls find their rows, for these choices.
+/// The numbers [T, k] of the chosen experts among `subset`, -1 for others.
+Mismatch compareLocal(const RecordedBuffer &local, const interpreter::Indices &experts,
+                      const std::vector<int64_t> &subset);
+
+/// The buffer by which expert matmuls find their rows, for these choices among
+/// `numExperts` experts; -1 is none of them.
 Mismatch compareGroups(const RecordedBuffer &groups, const interpreter::Indices &experts,
                        int64_t numExperts);
 
-/// Rows of a gate_up launch, which stand in the order of the groups' pairs, in
-/// the order of rows and choices. The groups must have been found right.
-RecordedBuffer sortByChoice(const RecordedBuffer &buffer, const RecordedBuffer &groups,
-                            int64_t numExperts);
+/// Writes the rows of a launch that stand in the order of the groups' pairs to
+/// the places of their rows and choices in `values`; other places stay as they
+/// are. The groups must have been found right.
+void spreadByChoice(const RecordedBuffer &buffer, const RecordedBuffer &groups, int64_t numExperts,
+                    std::vector<float> &values);
+
+/// Pairs that groups hold: rows of a launch behind them mean nothing.
+int64_t countPairs(const RecordedBuffer &groups);
+
+/// The first `pairs` of the rows [T, k, ..], as [pairs, ..].
+RecordedBuffer firstPairs(const RecordedBuffer &buffer, int64_t pairs);
 
 } // namespace grok::verification

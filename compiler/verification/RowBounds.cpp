@@ -16,28 +16,29 @@ using interpreter::Tensor;
 
 double sumError(double depth) { return depth * roundoff / (1 - depth * roundoff); }
 
-/// Length of the run that one factor of a weight holds for.
-static int64_t factorRows(mlir::RankedTensorType weight, int64_t contraction) {
-  auto rowsOf = [](FormatAttr format) {
-    return format.getMultiplierRows() ? format.getMultiplierRows() : format.getGroupRows();
-  };
-  if (auto format = mlir::dyn_cast_or_null<FormatAttr>(weight.getEncoding()))
-    return rowsOf(format);
-  int64_t rows = contraction;
-  if (auto formats = mlir::dyn_cast_or_null<ExpertFormatsAttr>(weight.getEncoding()))
-    for (FormatAttr format : formats.getFormats())
-      rows = std::min(rows, rowsOf(format));
-  return rows;
-}
-
-double sumDepth(mlir::RankedTensorType weight, int64_t contraction) {
-  plan::SumOrder order =
-      plan::chooseSumOrder(contraction, contraction / factorRows(weight, contraction));
+/// Of sums in which one factor holds for runs of `factorRows` weights.
+static double depthOf(int64_t contraction, int64_t factorRows) {
+  plan::SumOrder order = plan::chooseSumOrder(contraction, contraction / factorRows);
   double unitsOfSlice = double(contraction) / double(order.slices * order.unit);
   // The product, its factors (multiplier times scale, or the scale of a quantised
   // input), and the tree over slices. Integer sums of quantised inputs are exact
   // and have no more units than this has terms.
   return double(order.unit) + unitsOfSlice + std::log2(double(order.slices)) + 3;
+}
+
+double sumDepth(mlir::RankedTensorType weight, int64_t contraction) {
+  auto rowsOf = [](FormatAttr format) {
+    return format.getMultiplierRows() ? format.getMultiplierRows() : format.getGroupRows();
+  };
+  if (auto format = mlir::dyn_cast_or_null<FormatAttr>(weight.getEncoding()))
+    return depthOf(contraction, rowsOf(format));
+  auto formats = mlir::dyn_cast_or_null<ExpertFormatsAttr>(weight.getEncoding());
+  if (!formats)
+    return depthOf(contraction, contraction);
+  double depth = 0; // of the expert with the deepest sums
+  for (FormatAttr format : formats.getFormats())
+    depth = std::max(depth, depthOf(contraction, rowsOf(format)));
+  return depth;
 }
 
 /// Distance of neighbouring bf16 numbers of this size: 8 significant bits.

@@ -52,27 +52,20 @@ void StepVerifier::finish(const RecordedLaunch &launch, const Mismatch &mismatch
     progress(launch.name, int64_t(next));
 }
 
-void StepVerifier::verifyGroups(const RecordedLaunch &launch) {
-  groups = &launch.written.front();
-  finish(launch, compareGroups(*groups, *chosen, numExperts));
+Result<const RecordedLaunch *> StepVerifier::takeNamed(const Probe &probe, llvm::StringRef op) {
+  std::string place = interpreter::placeOf(*probe.op);
+  if (next == launches.size())
+    return tl::unexpected(place + ": the artifact has no launch for it, expected '" + op.str() +
+                          "'; is it made from this model?");
+  const RecordedLaunch &launch = launches[next++];
+  if (launch.op != op)
+    return tl::unexpected(place + ": expected a launch of '" + op.str() + "', found " +
+                          launch.name + " of '" + launch.op + "'; is it made from this model?");
+  return &launch;
 }
 
 Result<const RecordedLaunch *> StepVerifier::takeLaunch(const Probe &probe) {
-  // Sorting rows by expert is no op of the model.
-  while (next < launches.size() && launches[next].op == "group" && chosen &&
-         launches[next].written.size() == 1) {
-    ++next;
-    verifyGroups(launches[next - 1]);
-  }
-  std::string place = interpreter::placeOf(*probe.op);
-  if (next == launches.size())
-    return tl::unexpected(place + ": the artifact has no launch for it, expected '" + probe.launch +
-                          "'; is it made from this model?");
-  const RecordedLaunch &launch = launches[next++];
-  if (launch.op != probe.launch)
-    return tl::unexpected(place + ": expected a launch of '" + probe.launch + "', found " +
-                          launch.name + " of '" + launch.op + "'; is it made from this model?");
-  return &launch;
+  return takeNamed(probe, probe.launch);
 }
 
 /// The values that the program really had are what the next launches read.
@@ -120,8 +113,6 @@ Result<Mismatch> StepVerifier::compare(const Probe &probe, const RecordedLaunch 
         return tl::unexpected(launch.name + ": " + rows.error());
       buffer = std::move(*rows);
     }
-    if (mlir::isa<FusedGateUpOp, QuantizeOp>(probe.op) && groups && buffer.shape.size() == 3)
-      buffer = sortByChoice(buffer, *groups, numExperts);
     // The tensor of q is flat, its buffer has an axis of heads.
     if (mlir::isa<FusedQKVOp>(probe.op) && buffer.shape.size() == 3)
       buffer.shape = {buffer.shape[0], buffer.shape[1] * buffer.shape[2]};
@@ -134,6 +125,13 @@ Result<Mismatch> StepVerifier::compare(const Probe &probe, const RecordedLaunch 
   return worst;
 }
 
+/// Whether there is a launch for each subset of the experts.
+static bool isOverSubsets(mlir::Operation *op) {
+  if (auto quantize = mlir::dyn_cast<QuantizeOp>(op))
+    return quantize.getX().getDefiningOp<FusedGateUpOp>();
+  return mlir::isa<FusedGateUpOp, FusedDownCombineOp>(op);
+}
+
 Result<void> StepVerifier::verifyProbe(const Probe &probe) {
   std::vector<Known> arguments;
   for (mlir::Value input : probe.inputs)
@@ -141,7 +139,10 @@ Result<void> StepVerifier::verifyProbe(const Probe &probe) {
   auto results = probe.run(arguments, weights);
   if (!results)
     return tl::unexpected(results.error());
-  if (!probe.launch.empty()) {
+  if (isOverSubsets(probe.op)) {
+    if (auto done = verifyOverSubsets(probe, *results); !done)
+      return done;
+  } else if (!probe.launch.empty()) {
     auto launch = takeLaunch(probe);
     if (!launch)
       return tl::unexpected(launch.error());
@@ -164,7 +165,7 @@ Result<void> StepVerifier::verify(std::span<const StepRow> rows,
                                   std::vector<RecordedLaunch> recorded) {
   launches = std::move(recorded);
   next = 0;
-  groups = nullptr;
+  subsets.clear();
   chosen.reset();
   bindArguments(rows);
   for (const Probe &probe : probed.probes)

@@ -119,18 +119,6 @@ LogicalResult StepOutliner::launchGateUp(FusedGateUpOp op, const ExpertSubset &s
 
 static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
-/// The down projection of what `x` is, through its rounding.
-static FusedDownCombineOp downOf(Value x) {
-  for (Operation *user : x.getUsers()) {
-    if (auto down = dyn_cast<FusedDownCombineOp>(user))
-      return down;
-    if (auto quantize = dyn_cast<QuantizeOp>(user))
-      if (FusedDownCombineOp down = downOf(quantize.getResult()))
-        return down;
-  }
-  return {};
-}
-
 /// Experts that agree in the formats of all three matrices go together, so that
 /// one grouping serves both products.
 LogicalResult StepOutliner::outline(FusedGateUpOp op) {
@@ -139,10 +127,7 @@ LogicalResult StepOutliner::outline(FusedGateUpOp op) {
   FailureOr<ProductInput> x = inputOf(op, op.getX());
   if (failed(x))
     return failure();
-  SmallVector<RankedTensorType, 3> weights{typeOf(op.getGate()), typeOf(op.getUp())};
-  if (FusedDownCombineOp down = downOf(op.getResult()))
-    weights.push_back(typeOf(down.getDown()));
-  for (const ExpertSubset &subset : subsetsOf(weights))
+  for (const ExpertSubset &subset : subsetsOf(op))
     if (failed(launchGateUp(op, subset, *x)))
       return failure();
   return success();

@@ -35,6 +35,26 @@ SmallVector<ExpertSubset> grok::plan::subsetsOf(ArrayRef<RankedTensorType> weigh
   return subsets;
 }
 
+/// The down projection of what `x` is, through its rounding.
+static grok::FusedDownCombineOp downOf(Value x) {
+  for (Operation *user : x.getUsers()) {
+    if (auto down = dyn_cast<grok::FusedDownCombineOp>(user))
+      return down;
+    if (auto quantize = dyn_cast<grok::QuantizeOp>(user))
+      if (grok::FusedDownCombineOp down = downOf(quantize.getResult()))
+        return down;
+  }
+  return {};
+}
+
+SmallVector<ExpertSubset> grok::plan::subsetsOf(FusedGateUpOp op) {
+  auto typeOf = [](Value weight) { return cast<RankedTensorType>(weight.getType()); };
+  SmallVector<RankedTensorType, 3> weights{typeOf(op.getGate()), typeOf(op.getUp())};
+  if (grok::FusedDownCombineOp down = downOf(op.getResult()))
+    weights.push_back(typeOf(down.getDown()));
+  return subsetsOf(weights);
+}
+
 Attribute grok::plan::formatOf(RankedTensorType weight, const ExpertSubset &subset) {
   return formatOfExpert(weight, subset.isWhole() ? 0 : subset.experts.front());
 }

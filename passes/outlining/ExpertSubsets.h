@@ -21,6 +21,10 @@ struct ExpertSubset {
 /// experts.
 llvm::SmallVector<ExpertSubset> subsetsOf(llvm::ArrayRef<mlir::RankedTensorType> weights);
 
+/// The subsets that the kernels of a layer run over: experts agree in the formats
+/// of gate, up and of the down projection behind them.
+llvm::SmallVector<ExpertSubset> subsetsOf(FusedGateUpOp op);
+
 /// The format of the subset's experts in a weight of this type; null for floats.
 mlir::Attribute formatOf(mlir::RankedTensorType weight, const ExpertSubset &subset);
 

@@ -47,10 +47,13 @@ LaunchProducts productsOf(const plan::Plan &plan, const plan::Layout &layout,
     if (!textOf(tensor.packing()).starts_with("panel16"))
       continue;
     uint64_t elements = elementsOf(tensor.logical_shape());
-    if (op == "gate_up" || op == "down_combine") // the tensor may hold some of the experts
-      elements = elements / static_cast<uint64_t>(tensor.logical_shape()->Get(0)) *
-                 static_cast<uint64_t>(tensor.shape()->Get(0)) /
-                 static_cast<uint64_t>(model.num_experts()) *
+    // Of the experts a tensor may hold some, of which a row visits some.
+    const auto &logical = *tensor.logical_shape();
+    if (logical.size() == 3 && logical.Get(0) > 0)
+      elements = elements / static_cast<uint64_t>(logical.Get(0)) *
+                 static_cast<uint64_t>(tensor.shape()->Get(0));
+    if (op == "gate_up" || op == "down_combine")
+      elements = elements / static_cast<uint64_t>(model.num_experts()) *
                  static_cast<uint64_t>(model.num_selected_experts());
     products.multiplyAdds += elements;
     products.onIntegers |= tensor.dtype() == plan::DType::i8 && textOf(plan.numerics()) == "fast";

@@ -119,6 +119,17 @@ TEST(PackedTensor, someExpertsInTheirOwnOrder) {
     EXPECT_EQ(packed[2 * 64 + byte], source[3 * 64 + byte]);
 }
 
+TEST(PackedTensor, slotsAreThePlacesAmongTheExperts) {
+  PackedTensor tensor;
+  ASSERT_TRUE(readPacking("slots", tensor));
+  tensor.logical = tensor.shape = {5};
+  tensor.experts = {1, 4};
+  auto packed = pack(tensor, {});
+  const int32_t expected[] = {-1, 0, -1, -1, 1};
+  ASSERT_EQ(packed.size(), sizeof expected);
+  EXPECT_EQ(0, std::memcmp(packed.data(), expected, sizeof expected));
+}
+
 TEST(PackedTensor, packingIsReadFromItsName) {
   PackedTensor tensor;
   EXPECT_TRUE(readPacking("panel16.k4", tensor));

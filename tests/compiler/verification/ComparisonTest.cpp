@@ -123,27 +123,52 @@ namespace {
 // Rows 0 and 1 choose experts (3, 1) and (1, 0) of four: pairs 0..3.
 interpreter::Indices makeChoices() { return {{2, 2}, {3, 1, 1, 0}}; }
 
-// Active, tiles, ids [4], offsets [5], pairs sorted by (expert, row).
-std::vector<int32_t> makeGroups() { return {3, 9, 0, 1, 3, -7, 0, 1, 3, 4, -7, 3, 1, 2, 0}; }
+// Active, tiles, pairs, ids [4], offsets [5], pairs sorted by (expert, row).
+std::vector<int32_t> makeGroups() { return {3, 9, 4, 0, 1, 3, -7, 0, 1, 3, 4, -7, 3, 1, 2, 0}; }
 
 } // namespace
 
 TEST(CompareGroups, AcceptsPairsSortedByExpert) {
-  EXPECT_EQ(compareGroups(integers({15}, makeGroups()), makeChoices(), 4).share, 0);
+  EXPECT_EQ(compareGroups(integers({16}, makeGroups()), makeChoices(), 4).share, 0);
 }
 
 TEST(CompareGroups, FindsEachWrongEntry) {
-  for (size_t index : {0, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14}) {
+  for (size_t index : {0, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 14, 15}) {
     std::vector<int32_t> wrong = makeGroups();
     wrong[index] += 1;
-    EXPECT_EQ(compareGroups(integers({15}, wrong), makeChoices(), 4).share, infinity) << index;
+    EXPECT_EQ(compareGroups(integers({16}, wrong), makeChoices(), 4).share, infinity) << index;
   }
 }
 
-TEST(SortByChoice, PutsRowsBackInTheOrderOfTokens) {
-  RecordedBuffer sorted =
-      sortByChoice(numbers({2, 2, 1}, {30, 10, 20, 0}), integers({15}, makeGroups()), 4);
-  EXPECT_THAT(sorted.numbers, ElementsAre(0, 10, 20, 30));
+// The same choices among experts 1 and 3 alone: pair 3 is elsewhere.
+TEST(CompareGroups, LeavesOutPairsOfExpertsElsewhere) {
+  interpreter::Indices local = {{2, 2}, {1, 0, 0, -1}};
+  std::vector<int32_t> groups = {2, 9, 3, 0, 1, 0, 2, 3, 1, 2, 0, -7};
+  EXPECT_EQ(compareGroups(integers({12}, groups), local, 2).share, 0);
+  groups[2] = 4;
+  EXPECT_EQ(compareGroups(integers({12}, groups), local, 2).share, infinity);
+}
+
+TEST(CompareLocal, FindsAWrongNumber) {
+  EXPECT_EQ(compareLocal(integers({2, 2}, {1, 0, 0, -1}), makeChoices(), {1, 3}).share, 0);
+  Mismatch mismatch = compareLocal(integers({2, 2}, {1, 0, 0, 0}), makeChoices(), {1, 3});
+  EXPECT_EQ(mismatch.share, infinity);
+  EXPECT_THAT(mismatch.what, HasSubstr("number of expert 0 is 0, expected -1"));
+}
+
+TEST(SpreadByChoice, PutsRowsBackInTheOrderOfTokens) {
+  std::vector<float> values(4);
+  spreadByChoice(numbers({4, 1}, {30, 10, 20, 0}), integers({16}, makeGroups()), 4, values);
+  EXPECT_THAT(values, ElementsAre(0, 10, 20, 30));
+}
+
+TEST(SpreadByChoice, LeavesPairsOfExpertsElsewhere) {
+  std::vector<float> values = {1, 2, 3, 4};
+  auto groups = integers({12}, {2, 9, 3, 0, 1, 0, 2, 3, 1, 2, 0, -7});
+  RecordedBuffer rows = firstPairs(numbers({2, 2, 1}, {10, 20, 30, -7}), countPairs(groups));
+  EXPECT_THAT(rows.numbers, ElementsAre(10, 20, 30));
+  spreadByChoice(rows, groups, 2, values);
+  EXPECT_THAT(values, ElementsAre(30, 10, 20, 4));
 }
 
 namespace {

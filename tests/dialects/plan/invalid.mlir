@@ -190,6 +190,28 @@ plan.layout @cpu {
 
 // -----
 
+// Experts are numbers of the logical shape's, ascending.
+plan.layout @cpu {
+  // expected-error@+1 {{expects experts to be some of those of its logical shape, ascending}}
+  plan.tensor @t source "t" packing "slots" logical [4] {experts = array<i64: 2, 1>} : tensor<4xi32>
+}
+
+// -----
+
+plan.layout @cpu {
+  // expected-error@+1 {{expects experts to be some of those of its logical shape, ascending}}
+  plan.tensor @t source "t" packing "panel16.k4" logical [4, 64, 16] {experts = array<i64: 0, 4>, unit = 64 : i64} : tensor<2x1x16x16x4xi8>
+}
+
+// -----
+
+plan.layout @cpu {
+  // expected-error@+1 {{expects shape 2x1x16x16x4 of packing 'panel16.k4'}}
+  plan.tensor @t source "t" packing "panel16.k4" logical [4, 64, 16] {experts = array<i64: 0, 3>, unit = 64 : i64} : tensor<4x1x16x16x4xi8>
+}
+
+// -----
+
 plan.layout @cpu {
   // expected-error@+1 {{has packing 'vector16' with 2 logical sizes}}
   plan.tensor @t source "t" packing "vector16" logical [16, 16] : tensor<16xf32>

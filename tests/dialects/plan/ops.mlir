@@ -23,6 +23,11 @@ plan.layout @cpu {
   plan.tensor @"attention/query/w.scales" source "attention/query/w.scales" packing "scales16" logical [1, 72] {column_group = 12 : i64} : tensor<1x96xbf16>
   // CHECK-NEXT: plan.tensor @"moe/linear_1/w" {{.*}} logical [8, 256, 96] {row_groups = 8 : i64, slices = 8 : i64, unit = 32 : i64} : tensor<8x6x64x16x4xi8>
   plan.tensor @"moe/linear_1/w" source "moe/linear_1/w" packing "panel16.k4" logical [8, 256, 96] {row_groups = 8 : i64, slices = 8 : i64, unit = 32 : i64} : tensor<8x6x64x16x4xi8>
+  // Some of the experts, and where they stand among all.
+  // CHECK-NEXT: plan.tensor @"moe/linear/w.subset0" source "moe/linear/w" packing "panel16.k4" logical [8, 64, 16] {experts = array<i64: 1, 5>, unit = 64 : i64} : tensor<2x1x16x16x4xi8>
+  plan.tensor @"moe/linear/w.subset0" source "moe/linear/w" packing "panel16.k4" logical [8, 64, 16] {experts = array<i64: 1, 5>, unit = 64 : i64} : tensor<2x1x16x16x4xi8>
+  // CHECK-NEXT: plan.tensor @slots source "slots" packing "slots" logical [8] {experts = array<i64: 1, 5>} : tensor<8xi32>
+  plan.tensor @slots source "slots" packing "slots" logical [8] {experts = array<i64: 1, 5>} : tensor<8xi32>
   // CHECK-NEXT: plan.tensor @bf16 {{.*}} packing "panel16.k2" logical [6, 5] {unit = 2 : i64} : tensor<1x3x16x2xbf16>
   plan.tensor @bf16 source "bf16" packing "panel16.k2" logical [6, 5] {unit = 2 : i64} : tensor<1x3x16x2xbf16>
   // CHECK-NEXT: plan.tensor @"rms_norm/scale" {{.*}} packing "vector16" logical [90] : tensor<96xf32>
