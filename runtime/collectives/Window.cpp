@@ -3,6 +3,7 @@
 #include <climits>
 #include <ctime>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ std::byte *Window::buffer(int member, uint32_t turn) const {
 // call sees the new number and does not sleep.
 void Window::publish(int member, uint32_t number) {
   Record &own = record(member);
+  own.processor.store(sched_getcpu(), std::memory_order_relaxed);
   own.number.store(number);
   if (own.sleepers.load() != 0)
     futexWakeAll(own.number);
@@ -52,8 +54,11 @@ void Window::publish(int member, uint32_t number) {
 Result<void> Window::await(int member, uint32_t number, Wait &wait) {
   Record &peer = record(member);
   const auto isBehind = [&](uint32_t seen) { return static_cast<int32_t>(seen - number) < 0; };
+  // Where a busy machine has put both of us on one processor, spinning would
+  // only keep the peer from running.
+  const bool sharesProcessor = peer.processor.load(std::memory_order_relaxed) == sched_getcpu();
   while (isBehind(peer.number.load(std::memory_order_acquire))) {
-    if (wait.spin())
+    if (!sharesProcessor && wait.spin())
       continue;
     if (auto going = wait.check(); !going)
       return going;

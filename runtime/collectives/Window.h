@@ -35,6 +35,7 @@ private:
   struct alignas(128) Record {
     std::atomic<uint32_t> number;
     std::atomic<uint32_t> sleepers;
+    std::atomic<int> processor; // where the member published last
   };
   static_assert(std::atomic<uint32_t>::is_always_lock_free, "shared between processes");
 
