@@ -134,10 +134,13 @@ StageMemory measureStages(const CostModel &costs, const Sharding &sharding,
   memory.weightsOfFirst = ops.tableBytes() + 4 * width; // with the first norm
   // One table serves both ends where they are on the same rank.
   memory.weightsOfLast = sharding.pp > 1 ? ops.tableBytes() : 0;
-  const double gathered = sharding.tp > 1 ? double(costs.model.vocabulary) : 0;
-  const double ofExperts = 3 * width + double(costs.model.selectedExperts) * (local.hidden + width);
-  memory.arena = rows * double(workload.activationBytes) *
-                 std::max(ofExperts, 2 * width + local.tokens + gathered);
+  // Residual, norm and the experts' hidden rows live at once; what a collective
+  // adds up is beside them. Logits are of every row, first in parts if there are.
+  const double partial = sharding.tp * sharding.ep > 1 ? width : 0;
+  const double logits = double(costs.model.vocabulary) + (sharding.tp > 1 ? local.tokens : 0);
+  memory.arena =
+      rows * double(workload.activationBytes) *
+      (2 * width + partial + double(costs.model.selectedExperts) * local.hidden + logits);
   memory.communicator = sharding.ranks() > 1 ? costs.machine.communicatorBytes : 0;
   return memory;
 }

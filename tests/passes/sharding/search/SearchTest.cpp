@@ -208,3 +208,13 @@ TEST(Search, LastStagesGetFewerLayers) {
   EXPECT_LT(layers.back(), layers.front());
   EXPECT_EQ(std::accumulate(layers.begin(), layers.end(), int64_t(0)), 64);
 }
+
+TEST(CostModel, ActivationsAreThoseOfTheCompiledPlan) {
+  // grokc grok-1 --weights-from=none: arena of 512 rows 152 MiB, and their logits.
+  const ModelShape model = grok1();
+  const Machine machine = realMachine(1, 1, 1e12);
+  const Workload workload;
+  const Plan plan = CostModel(model, machine, workload)
+                        .evaluate({1, 1, 1, 1, {64}}, *weightFormatNamed("int8"), 1);
+  EXPECT_DOUBLE_EQ(plan.memory.arena, 152 * 0x1p20 + 512 * 131072.0 * 4);
+}
