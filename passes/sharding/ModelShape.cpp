@@ -3,6 +3,7 @@
 #include "passes/sharding/ModelShape.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <algorithm>
 
@@ -32,6 +33,7 @@ static LogicalResult readOp(Operation *op, ModelShape &shape) {
       .Case([&](AttentionOp attention) {
         CacheType cache = attention.getCache().getType();
         shape.layers = cache.getLayers();
+        shape.headSize = cache.getHeadDim();
         if (failed(agree(op, "kv heads", shape.kvHeads, cache.getKvHeads())))
           return failure();
         return agree(op, "query heads", shape.queryHeads,
@@ -39,12 +41,14 @@ static LogicalResult readOp(Operation *op, ModelShape &shape) {
       })
       .Case([&](ExpertMatmulOp matmul) {
         bool isDown = cast<RankedTensorType>(matmul.getX().getType()).getRank() == 3;
+        shape.selected = extentOf(matmul.getExperts(), 1);
         if (failed(agree(op, "experts", shape.experts, extentOf(matmul.getWeight(), 0))))
           return failure();
         return agree(op, "hidden columns", shape.hidden,
                      extentOf(matmul.getWeight(), isDown ? 1 : 2));
       })
       .Case([&](EmbedOp embed) {
+        shape.width = extentOf(embed.getTable(), 1);
         return agree(op, "tokens", shape.vocabulary, extentOf(embed.getTable(), 0));
       })
       .Case([&](UnembedOp unembed) {
@@ -66,39 +70,32 @@ FailureOr<ModelShape> sharding::shapeOf(ModuleOp module) {
   return shape;
 }
 
-LogicalResult sharding::checkLegality(ModuleOp module, ShardingAttr sharding) {
-  FailureOr<ModelShape> shape = shapeOf(module);
-  if (failed(shape))
-    return failure();
+std::optional<std::string> sharding::findObstacle(ModuleOp module, const ModelShape &shape,
+                                                  ShardingAttr sharding) {
   int64_t tp = sharding.getTp(), ep = sharding.getEp();
-  auto error = [&] {
-    return module.emitError() << "sharding '" << sharding.text() << "' does not fit: ";
-  };
-  if (shape->layers == 0)
-    return module.emitError("expects a model with attention to shard");
   int64_t layers = 0;
   for (int64_t stage : sharding.getStages())
     layers += stage;
-  if (layers != shape->layers)
-    return error() << "its stages hold " << layers << " layers, the model has " << shape->layers;
-  if (shape->queryHeads % tp != 0)
-    return error() << "tp " << tp << " does not divide " << shape->queryHeads << " query heads";
-  if (shape->kvHeads % tp != 0 && tp % shape->kvHeads != 0)
-    return error() << "tp " << tp << " neither divides nor is divided by " << shape->kvHeads
-                   << " kv heads";
-  if (shape->experts % ep != 0 || (shape->experts == 0 && ep > 1))
-    return error() << "ep " << ep << " does not divide " << shape->experts << " experts";
-  for (auto [what, extent] : {std::pair("tokens of the vocabulary", shape->vocabulary),
-                              {"hidden columns", shape->hidden}})
+  if (layers != shape.layers)
+    return llvm::formatv("its stages hold {0} layers, the model has {1}", layers, shape.layers);
+  if (shape.queryHeads % tp != 0)
+    return llvm::formatv("tp {0} does not divide {1} query heads", tp, shape.queryHeads);
+  if (shape.kvHeads % tp != 0 && tp % shape.kvHeads != 0)
+    return llvm::formatv("tp {0} neither divides nor is divided by {1} kv heads", tp,
+                         shape.kvHeads);
+  if (shape.experts % ep != 0 || (shape.experts == 0 && ep > 1))
+    return llvm::formatv("ep {0} does not divide {1} experts", ep, shape.experts);
+  for (auto [what, extent] :
+       {std::pair("tokens of the vocabulary", shape.vocabulary), {"hidden columns", shape.hidden}})
     if (extent != 0 && extent < tp)
-      return error() << "tp " << tp << " is more than " << extent << " " << what;
+      return llvm::formatv("tp {0} is more than {1} {2}", tp, extent, what);
   auto numerics = module->getAttrOfType<StringAttr>("grok.numerics");
   if (numerics && numerics == "bf16" && (tp > 1 || ep > 1))
-    return error() << "bf16 numerics round sums that ranks of tp or ep share, use f32";
+    return "bf16 numerics round sums that ranks of tp or ep share, use f32";
   if (module->hasAttr("grok.reproducible") && reproducibleSlices % tp != 0)
-    return error() << "tp " << tp << " does not divide the " << reproducibleSlices
-                   << " slices of reproducible sums";
-  return success();
+    return llvm::formatv("tp {0} does not divide the {1} slices of reproducible sums", tp,
+                         reproducibleSlices);
+  return std::nullopt;
 }
 
 int64_t sharding::kvParts(ShardingAttr sharding, int64_t kvHeads) {

@@ -14,9 +14,11 @@ def SelectSharding : Grok_ShardingPass<"grok-select-sharding"> {
   let summary = "Choose how a model is spread over ranks";
   let description = [{
     Leaves the choice in the module as `grok.sharding`. With `sharding` it is the
-    one that the text names, its layers shared evenly among the stages, the first
-    ones getting one of the rest; without, the one that the module carries.
-    Either is checked against the graph, with one error that says which number
+    one that the text names, its layers shared among the stages as `stages` says,
+    or evenly, the first ones getting one of the rest; without, the one that the
+    module carries. Built with a machine and a workload (`createSelectSharding`)
+    it is the best that the search finds for the module's shapes and formats.
+    Any is checked against the graph, with one error that says which number
     does not divide: heads and experts must, while the vocabulary and an expert's
     hidden columns are padded.
 
@@ -31,7 +33,8 @@ def SelectSharding : Grok_ShardingPass<"grok-select-sharding"> {
   }];
   let options = [
     Option<"sharding", "sharding", "std::string", "\"\"",
-           "tpN, epN, ppN and dpN, joined by dots; empty: what the module carries">
+           "tpN, epN, ppN and dpN, joined by dots; empty: what the module carries">,
+    ListOption<"stages", "stages", "int64_t", "Layers of each stage; empty: shared evenly">
   ];
   let statistics = [Statistic<"numRanks", "num-ranks", "Ranks of all replicas and stages">];
 }

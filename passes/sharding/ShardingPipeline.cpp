@@ -12,13 +12,19 @@ namespace grok::generated {
 #include "passes/sharding/Passes.h.inc"
 } // namespace grok::generated
 
-void grok::buildShardingPipeline(OpPassManager &pipeline, llvm::StringRef sharding) {
-  pipeline.addPass(createSelectSharding({sharding.str()}));
+void grok::buildPartitionPipeline(OpPassManager &pipeline) {
   pipeline.addPass(createAnnotateSharding());
   pipeline.addPass(createCheckSharding());
   pipeline.addPass(createPartition());
   pipeline.addPass(createOptimizeCollectives());
   pipeline.addPass(createSplitStages());
+}
+
+void grok::buildShardingPipeline(OpPassManager &pipeline, llvm::StringRef sharding) {
+  SelectShardingOptions options;
+  options.sharding = sharding.str();
+  pipeline.addPass(createSelectSharding(options));
+  buildPartitionPipeline(pipeline);
 }
 
 namespace {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // RUN: not grok-opt %s --grok-select-sharding=sharding=tp2,pp2 2>&1 | FileCheck %s --check-prefix=COMMA
 // RUN: not grok-opt %s --grok-select-sharding=sharding=pp4 2>&1 | FileCheck %s --check-prefix=STAGES
+// RUN: not grok-opt %s --grok-select-sharding="sharding=pp2 stages=1,1" 2>&1 | FileCheck %s --check-prefix=LAYERS
+// RUN: not grok-opt %s --grok-select-sharding="sharding=pp2 stages=3" 2>&1 | FileCheck %s --check-prefix=COUNT
+// LAYERS: error: sharding 'pp2' does not fit: its stages hold 2 layers, the model has 3
+// COUNT: error: expects the layers of each of 2 stages, found 1
 // COMMA: error: 'tp2,pp2' in sharding 'tp2,pp2' is not tpN, epN, ppN or dpN with a positive N
 // STAGES: error: sharding 'pp4' has 4 stages for 3 layers
 func.func @step(%tokens: tensor<?xi32>, %step: !grok.step, %c: !grok.cache<3 x 2 x 4, f32>, %q: tensor<?x16xf32>) -> tensor<?x16xf32> {
