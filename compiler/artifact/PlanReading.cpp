@@ -16,7 +16,7 @@ static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
       KernelOp::embed,     KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
       KernelOp::linear,    KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
       KernelOp::gateUp,    KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize,
-      KernelOp::mapExperts};
+      KernelOp::mapExperts, KernelOp::combine};
   for (KernelOp op : all)
     if (kernel.getOp() == nameOf(op))
       return op;
@@ -62,6 +62,8 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
                                                {"selected", &spec.selected},
                                                {"accumulate", &spec.accumulate},
                                                {"separate", &spec.separate},
+                                               {"parts", &spec.parts},
+                                               {"local_tokens", &spec.localTokens},
                                                {"layers", &spec.layers},
                                                {"page_tokens", &spec.pageTokens},
                                                {"max_context", &spec.maxContext},

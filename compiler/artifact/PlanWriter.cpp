@@ -49,6 +49,7 @@ private:
   plan::PlanT result;
   llvm::StringMap<int> kernelIndex, tensorIndex; // tensors of the program being built
   const RankWeights *weights = nullptr;          // of one of the program's ranks
+  int64_t firstLayer = 0;                        // of the program
 };
 } // namespace
 
@@ -165,7 +166,7 @@ std::unique_ptr<plan::BufferT> PlanBuilder::buffer(Operation *op, int64_t maxRow
         buffer->kind = plan::BufferKind::kv;
         buffer->name = "kv" + std::to_string(kv.getLayer());
         buffer->bytes = number("plan.page", "layer_bytes");
-        buffer->offset = kv.getLayer() * buffer->bytes;
+        buffer->offset = (kv.getLayer() - firstLayer) * buffer->bytes;
       })
       .Case([&](plan::LogitsOp) {
         buffer->kind = plan::BufferKind::logits;
@@ -275,6 +276,7 @@ std::unique_ptr<plan::ProgramT> PlanBuilder::program(plan::ProgramOp op) {
   program->name = op.getSymName().str();
   program->stage = static_cast<int32_t>(op.getStage());
   program->layers = static_cast<int32_t>(op.getLayers());
+  firstLayer = static_cast<int64_t>(op.getFirstLayer());
   weights = &*llvm::find_if(inputs.ranks,
                             [&](const RankWeights &rank) { return rank.stage == program->stage; });
   tensorIndex.clear();

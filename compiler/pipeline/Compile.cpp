@@ -106,10 +106,17 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.bitsPerWeight = options.bitsPerWeight;
   phase.budgetBytes = weightBudget;
   phase.assigned = options.assigned;
+  phase.sharding = options.sharding;
+  phase.reproducible = options.reproducible;
   return phase;
 }
 
 Result<void> Compilation::checkOptions() {
+  if (!options.sharding.empty() && options.numerics == Numerics::bf16)
+    return tl::unexpected(
+        "--numerics=bf16: the literal mode rounds whole sums and runs on one rank; take f32 or "
+        "fast with " +
+        options.sharding);
   const int64_t trained = source.config.sequenceLen;
   maxContext = options.maxContext.value_or(trained);
   if (maxContext < 1 || maxContext > trained)
@@ -145,7 +152,7 @@ Result<int64_t> Compilation::findWeightBudget() {
   PhaseOptions smallest = phaseOptions();
   smallest.weights = "int8";
   smallest.bitsPerWeight = 0;
-  for (Phase phase : {Phase::quantize, Phase::fuse, Phase::outline, Phase::memory})
+  for (Phase phase : {Phase::quantize, Phase::shard, Phase::fuse, Phase::outline, Phase::memory})
     addPhase(passes, phase, smallest);
   if (failed(passes.run(*trial)))
     return diagnosed("--memory-budget");
@@ -284,6 +291,8 @@ Result<std::string> Compilation::import() {
                               : options.kv == CacheElement::i8 ? checkpoint::DType::i8
                                                                : checkpoint::DType::f32;
   module = graph::buildGraph(context, source.config, source.tensors, graphOptions);
+  if (module && options.reproducible)
+    (*module)->setAttr("grok.reproducible", UnitAttr::get(&context));
   if (!module || failed(verify(*module)))
     return diagnosed("cannot build the graph of " + source.config.name);
   return source.config.name + ", " + std::to_string(source.config.numLayers) + " layers, weights " +

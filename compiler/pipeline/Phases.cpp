@@ -16,8 +16,8 @@ using namespace grok;
 using namespace grok::compiler;
 
 std::string_view compiler::nameOf(Phase phase) {
-  static constexpr std::string_view names[] = {"import", "quantize", "fuse",    "outline",
-                                               "memory", "kernels",  "artifact"};
+  static constexpr std::string_view names[] = {"import",  "quantize", "shard",   "fuse",
+                                               "outline", "memory",   "kernels", "artifact"};
   return names[static_cast<int>(phase)];
 }
 
@@ -39,6 +39,10 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     passes.addPass(createSelectQuantization(select));
     return;
   }
+  case Phase::shard:
+    if (!options.sharding.empty())
+      buildShardingPipeline(passes, options.sharding);
+    return;
   case Phase::fuse:
     passes.addPass(createCanonicalizerPass());
     passes.addPass(createCSEPass());

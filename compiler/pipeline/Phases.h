@@ -13,11 +13,11 @@ namespace grok::compiler {
 
 /// In order. Import makes the module, kernels and artifact leave MLIR; the
 /// others are passes.
-enum class Phase { import, quantize, fuse, outline, memory, kernels, artifact };
+enum class Phase { import, quantize, shard, fuse, outline, memory, kernels, artifact };
 
-inline constexpr std::array allPhases = {Phase::import,  Phase::quantize, Phase::fuse,
-                                         Phase::outline, Phase::memory,   Phase::kernels,
-                                         Phase::artifact};
+inline constexpr std::array allPhases = {Phase::import,  Phase::quantize, Phase::shard,
+                                         Phase::fuse,    Phase::outline,  Phase::memory,
+                                         Phase::kernels, Phase::artifact};
 
 std::string_view nameOf(Phase phase);
 std::optional<Phase> phaseNamed(std::string_view name);
@@ -33,6 +33,9 @@ struct PhaseOptions {
   double bitsPerWeight = 0;
   int64_t budgetBytes = 0;
   std::vector<std::string> assigned;
+
+  std::string sharding;      // "tp2.pp2"; empty = one rank
+  bool reproducible = false; // logits that do not depend on it
 };
 
 /// Adds the passes of one phase (none for import, kernels, artifact).

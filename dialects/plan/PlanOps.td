@@ -103,7 +103,7 @@ def Plan_ProgramOp : Plan_Op<"program", [Symbol, NoTerminator, SingleBlock, NoRe
   let description = [{
     A step of `n` rows runs the first bucket with `max_rows >= n`; buckets stand
     in ascending order. Ranks of pipeline stage `stage` run it; its pages hold
-    `layers` layers.
+    `layers` layers from `first_layer`.
 
     ```mlir
     plan.program @main attributes {layers = 2 : i64} {
@@ -115,7 +115,8 @@ def Plan_ProgramOp : Plan_Op<"program", [Symbol, NoTerminator, SingleBlock, NoRe
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, DefaultValuedAttr<I64Attr, "0">:$stage,
-                       DefaultValuedAttr<I64Attr, "0">:$layers);
+                       DefaultValuedAttr<I64Attr, "0">:$layers,
+                       DefaultValuedAttr<I64Attr, "0">:$first_layer);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
   let hasRegionVerifier = 1;

@@ -29,6 +29,15 @@ SumOrder grok::plan::chooseSumOrder(int64_t length, int64_t groups, int64_t long
   return {largestPower(longestUnit, length / slices, group), slices};
 }
 
+SumOrder grok::plan::choosePartSumOrder(int64_t fullLength, int64_t fullGroups, int64_t length,
+                                        int64_t groups, int64_t longestUnit) {
+  SumOrder whole = chooseSumOrder(fullLength, fullGroups, longestUnit);
+  const int64_t parts = fullLength / length;
+  if (fullLength % length != 0 || whole.slices % parts != 0)
+    return chooseSumOrder(length, groups, longestUnit);
+  return {whole.unit, whole.slices / parts};
+}
+
 int64_t grok::plan::choosePackedInputs(int64_t elementBits, int64_t unit) {
   int64_t wanted = 32 / elementBits; // one 32-bit lane
   return unit % wanted == 0 ? wanted : 1;

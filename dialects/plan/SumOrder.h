@@ -26,6 +26,13 @@ inline constexpr int64_t longestIntegerUnit = 128;
 /// positive and a multiple of `groups`.
 SumOrder chooseSumOrder(int64_t length, int64_t groups, int64_t longestUnit = longestFloatUnit);
 
+/// The order for a rank's part, `length` of `fullLength` inputs: whole slices of
+/// the whole order if there are as many for each rank, so that the sums of all
+/// parts, added as a balanced tree, have the bits of the whole. Else an order of
+/// its own, from the part's `groups`.
+SumOrder choosePartSumOrder(int64_t fullLength, int64_t fullGroups, int64_t length, int64_t groups,
+                            int64_t longestUnit = longestFloatUnit);
+
 /// Consecutive inputs of one column that are adjacent in memory: what the dot
 /// product instructions of the element type take at once. `elementBits` is 8,
 /// 16 or 32.

@@ -193,7 +193,7 @@ LogicalResult TensorOp::verify() {
     return expectShape(*this, logical);
   if (getPacking() == "first16" && logical.size() == 1 && type.getElementType().isInteger(32))
     return expectShape(*this, {panelColumns});
-  if (getPacking() == "slots" && getExperts() && logical.size() == 1 &&
+  if (getPacking() == "slots" && (getExperts() || getPart()) && logical.size() == 1 &&
       type.getElementType().isInteger(32))
     return expectShape(*this, logical);
   return emitOpError("has packing '")

@@ -32,7 +32,7 @@ static LogicalResult checkEqualFormats(FusedQKVOp op, const PackedMatrix &query,
 }
 
 LogicalResult StepOutliner::outline(FusedQKVOp op) {
-  auto layer = static_cast<int64_t>(op.getLayer());
+  int64_t layer = settings.firstLayer + static_cast<int64_t>(op.getLayer());
   auto headDim = static_cast<int64_t>(op.getHeadDim());
   FailureOr<ProductInput> x = ProductInput{};
   if (!op.getNorm())
@@ -73,12 +73,13 @@ LogicalResult StepOutliner::outline(FusedQKVOp op) {
   return success();
 }
 
-LogicalResult StepOutliner::launchAttention(Operation *op, Value query, Value result, int64_t layer,
-                                            KernelParams params) {
+LogicalResult StepOutliner::launchAttention(Operation *op, Value query, Value result,
+                                            int64_t inStage, KernelParams params) {
   FailureOr<Value> q = bufferOf(op, query);
   if (failed(q))
     return failure();
   Location loc = op->getLoc();
+  int64_t layer = settings.firstLayer + inStage;
   Value o = bucket.addRows(loc, layer, "attention",
                            {cast<RankedTensorType>(query.getType()).getDimSize(1)});
   buffers[result] = o;

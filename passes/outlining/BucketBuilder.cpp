@@ -81,3 +81,11 @@ void BucketBuilder::addLaunch(Location loc, const LaunchSpec &launch, const Kern
   LaunchOp::create(builder, loc, kernel, builder.getStringAttr(name), buffers, launch.tiles,
                    builder.getArrayAttr(uses), layer);
 }
+
+void BucketBuilder::addCollective(Location loc, StringRef kind, std::optional<int64_t> layer,
+                                  ArrayRef<StringRef> over, Value source, Value target,
+                                  StringRef name) {
+  std::string unique = makeName(launchNames, layer, name.empty() ? kind : name);
+  CollectiveOp::create(builder, loc, kind, unique, builder.getStrArrayAttr(over), source, target,
+                       layer ? builder.getI64IntegerAttr(*layer) : IntegerAttr());
+}

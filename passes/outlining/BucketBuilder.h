@@ -71,6 +71,11 @@ public:
   void addLaunch(mlir::Location loc, const LaunchSpec &launch, const KernelParams &params,
                  llvm::ArrayRef<LaunchOperand> operands);
 
+  /// `source` and `target` as the kind wants them; `name` is the kind's if empty.
+  void addCollective(mlir::Location loc, llvm::StringRef kind, std::optional<int64_t> layer,
+                     llvm::ArrayRef<llvm::StringRef> over, mlir::Value source, mlir::Value target,
+                     llvm::StringRef name = "");
+
 private:
   /// "layer3.q"; with "_2" and so on behind a name that is taken.
   std::string makeName(llvm::StringSet<> &taken, std::optional<int64_t> layer,

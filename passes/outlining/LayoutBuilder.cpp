@@ -77,11 +77,15 @@ static FailureOr<StoredForm> formOf(Operation *user, grok::WeightOp weight, Attr
 }
 
 /// Integer sums run to the end of an activation group; float chains end where
-/// the factor of their weights changes.
-static SumOrder orderOf(const StoredForm &form, int64_t inputs, int64_t unit) {
-  if (unit)
-    return chooseSumOrder(inputs, form.rowGroups, longestIntegerUnit);
-  return chooseSumOrder(inputs, form.group ? inputs / form.group : form.rowGroups);
+/// the factor of their weights changes. A rank's part of a contraction is summed
+/// in slices of the whole.
+static SumOrder orderOf(const StoredForm &form, const StoredForm &full, int64_t inputs,
+                        int64_t fullInputs, int64_t unit) {
+  auto groupsOf = [&](const StoredForm &each, int64_t length) {
+    return each.group && !unit ? length / each.group : each.rowGroups;
+  };
+  return choosePartSumOrder(fullInputs, groupsOf(full, fullInputs), inputs, groupsOf(form, inputs),
+                            unit ? longestIntegerUnit : longestFloatUnit);
 }
 
 /// What a rank holds of a weight, as `plan.tensor` says it; null = all of it.
@@ -96,8 +100,9 @@ static DictionaryAttr partOf(grok::WeightOp weight) {
        builder.getNamedAttr("shape", builder.getDenseI64ArrayAttr(shape))});
 }
 
-LayoutBuilder::LayoutBuilder(LayoutOp layout)
-    : layout(layout), builder(OpBuilder::atBlockEnd(&layout.getBody().front())) {}
+LayoutBuilder::LayoutBuilder(LayoutOp layout, bool reproducible)
+    : layout(layout), reproducible(reproducible),
+      builder(OpBuilder::atBlockEnd(&layout.getBody().front())) {}
 
 bool LayoutBuilder::Record::operator==(const Record &other) const {
   auto fields = [](const Record &record) {
@@ -153,6 +158,12 @@ FailureOr<PackedTensor> LayoutBuilder::packScales(Operation *user, grok::WeightO
   record.type = RankedTensorType::get(shape, format.getScale());
   return add(user, (weight.getPath() + ".scales").str(), record,
              (weight.getPath() + subset.suffix() + ".scales").str());
+}
+
+/// The type of the whole weight, of which a rank may hold a part.
+static RankedTensorType storedTypeOf(grok::WeightOp weight) {
+  return weight.getFullAttr() ? cast<RankedTensorType>(weight.getFullAttr().getValue())
+                              : weight.getType();
 }
 
 /// What a matrix is as the operand of a product, apart from its storage.
@@ -220,7 +231,22 @@ FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, 
   FailureOr<StoredForm> form = formOf(user, *weight, encoding, matrix.inputs);
   if (failed(form))
     return failure();
-  SumOrder sums = orderOf(*form, matrix.inputs, order.unit);
+  RankedTensorType full = storedTypeOf(*weight);
+  int64_t fullInputs = extentsOf(full, order, {}).inputs;
+  FailureOr<StoredForm> fullForm = form;
+  if (!isa_and_present<grok::ExpertFormatsAttr>(full.getEncoding()))
+    fullForm = formOf(user, *weight, full.getEncoding(), fullInputs);
+  if (failed(fullForm))
+    return failure();
+  SumOrder sums = orderOf(*form, *fullForm, matrix.inputs, fullInputs, order.unit);
+  if (reproducible && fullInputs != matrix.inputs &&
+      sums.slices * (fullInputs / matrix.inputs) !=
+          orderOf(*fullForm, *fullForm, fullInputs, fullInputs, order.unit).slices)
+    return user->emitOpError("cannot be reproducible: '")
+           << weight->getPath() << "' is summed in "
+           << orderOf(*fullForm, *fullForm, fullInputs, fullInputs, order.unit).slices
+           << " slices, which " << fullInputs / matrix.inputs
+           << " ranks cannot share; take a tp that divides them";
   if (order.unit && sums.unit != order.unit)
     return user->emitOpError("expects its input quantized in groups of ")
            << sums.unit << " for '" << weight->getPath() << "', found " << order.unit;
@@ -251,6 +277,18 @@ FailureOr<PackedTensor> LayoutBuilder::packSlots(Operation *user, Value value,
   record.type = RankedTensorType::get(record.logical, builder.getI32Type());
   record.experts = subset.experts;
   return add(user, (weight->getPath() + subset.suffix() + ".slots").str(), record);
+}
+
+FailureOr<PackedTensor> LayoutBuilder::packRankSlots(Operation *user, Value value) {
+  FailureOr<grok::WeightOp> weight = findWeight(user, value);
+  if (failed(weight))
+    return failure();
+  Record record;
+  record.packing = "slots";
+  record.logical = {storedTypeOf(*weight).getDimSize(0)};
+  record.type = RankedTensorType::get(record.logical, builder.getI32Type());
+  record.part = partOf(*weight);
+  return add(user, (weight->getPath() + ".local_slots").str(), record);
 }
 
 FailureOr<PackedTensor> LayoutBuilder::packVector(Operation *user, Value value) {

@@ -50,13 +50,16 @@ std::optional<int64_t> layerOf(llvm::StringRef path);
 /// once; asked for in two orders is an error.
 class LayoutBuilder {
 public:
-  explicit LayoutBuilder(LayoutOp layout);
+  /// `reproducible`: refuses orders of sums that depend on the number of ranks.
+  LayoutBuilder(LayoutOp layout, bool reproducible);
 
   mlir::FailureOr<PackedMatrix> packMatrix(mlir::Operation *user, mlir::Value weight,
                                            MatrixOrder order = {}, const ExpertSubset &subset = {});
   /// Of every expert its number in the subset, or -1. `weight` names the layer.
   mlir::FailureOr<PackedTensor> packSlots(mlir::Operation *user, mlir::Value weight,
                                           const ExpertSubset &subset);
+  /// Of every expert its number on the rank, which holds a part of `weight`'s.
+  mlir::FailureOr<PackedTensor> packRankSlots(mlir::Operation *user, mlir::Value weight);
   mlir::FailureOr<PackedTensor> packVector(mlir::Operation *user, mlir::Value weight);
   /// The rotation table: a row of cosines and one of sines for each position.
   mlir::FailureOr<PackedTensor> packRope(mlir::Operation *user, int64_t positions, int64_t headDim,
@@ -91,6 +94,7 @@ private:
                                            const ExpertSubset &subset);
 
   LayoutOp layout;
+  bool reproducible;
   mlir::OpBuilder builder;
   llvm::StringMap<Record> tensors;
 };

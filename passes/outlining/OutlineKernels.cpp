@@ -40,6 +40,26 @@ static FailureOr<CacheType> findCache(func::FuncOp step) {
   return found;
 }
 
+/// Layers of a stage follow one another; caches count them from 0.
+static int64_t firstLayerOf(func::FuncOp step) {
+  int64_t first = mostLayers;
+  step.walk([&](grok::WeightOp weight) {
+    if (std::optional<int64_t> layer = layerOf(weight.getPath()))
+      first = std::min(first, *layer);
+  });
+  return first == mostLayers ? 0 : first;
+}
+
+/// The whole step, or one function for each stage, in order.
+static SmallVector<func::FuncOp> findStages(ModuleOp module) {
+  if (auto step = module.lookupSymbol<func::FuncOp>("step"))
+    return {step};
+  SmallVector<func::FuncOp> stages;
+  while (auto stage = module.lookupSymbol<func::FuncOp>(("stage" + Twine(stages.size())).str()))
+    stages.push_back(stage);
+  return stages;
+}
+
 namespace {
 
 struct OutlineKernels : public grok::impl::OutlineKernelsBase<OutlineKernels> {
@@ -49,9 +69,11 @@ struct OutlineKernels : public grok::impl::OutlineKernelsBase<OutlineKernels> {
 
 private:
   FailureOr<StepSettings> readSettings(ModuleOp module, func::FuncOp step);
+  LogicalResult outlineAll(ModuleOp module, ArrayRef<func::FuncOp> stages);
   LogicalResult checkOption(ModuleOp module, StringRef name, int64_t value, int64_t most);
-  LogicalResult outline(func::FuncOp step, const StepSettings &settings);
-  void describePlan(ModuleOp module, const StepSettings &settings);
+  LogicalResult outline(func::FuncOp step, int64_t stage, const StepSettings &settings,
+                        KernelTable &kernels);
+  void describePlan(ModuleOp module, const StepSettings &settings, int64_t layers);
 };
 
 } // namespace
@@ -89,19 +111,30 @@ FailureOr<StepSettings> OutlineKernels::readSettings(ModuleOp module, func::Func
     return failure();
   PageShape page =
       PageShape::of(cache->getKvHeads(), cache->getHeadDim(), pageTokens, elementBytes);
-  return StepSettings{numerics.getValue(), kv,     pageTokens,     positions,
-                      tilePanels,          *cache, page.layerBytes};
+  StepSettings settings{numerics.getValue(), kv,     pageTokens,     positions,
+                        tilePanels,          *cache, page.layerBytes};
+  if (auto sharding = module->getAttrOfType<ShardingAttr>("grok.sharding")) {
+    settings.tensorRanks = sharding.getTp();
+    settings.expertRanks = sharding.getEp();
+  }
+  settings.isStage = step.getSymName() != "step";
+  settings.firstLayer = firstLayerOf(step);
+  return settings;
 }
 
-LogicalResult OutlineKernels::outline(func::FuncOp step, const StepSettings &settings) {
+LogicalResult OutlineKernels::outline(func::FuncOp step, int64_t stage,
+                                      const StepSettings &settings, KernelTable &kernels) {
   OpBuilder builder(step);
-  auto layoutOp = LayoutOp::create(builder, step.getLoc(), layoutName);
+  std::string suffix = settings.isStage ? ("_stage" + Twine(stage)).str() : "";
+  auto layoutOp = LayoutOp::create(builder, step.getLoc(), layoutName + suffix);
   layoutOp.getBody().emplaceBlock();
-  auto program = ProgramOp::create(builder, step.getLoc(), "main");
+  builder.setInsertionPointToEnd(step->getBlock());
+  auto program = ProgramOp::create(builder, step.getLoc(),
+                                   settings.isStage ? step.getSymName().str() + "_program" : "main",
+                                   stage, settings.cache.getLayers(), settings.firstLayer);
   auto programBuilder = OpBuilder::atBlockEnd(&program.getBody().emplaceBlock());
-  builder.setInsertionPoint(program);
-  LayoutBuilder layout(layoutOp);
-  KernelTable kernels(builder);
+  bool reproducible = step->getParentOp()->hasAttr("grok.reproducible");
+  LayoutBuilder layout(layoutOp, reproducible);
 
   SmallVector<int64_t> rowBounds{1};
   if (maxStepRows > 1)
@@ -113,13 +146,13 @@ LogicalResult OutlineKernels::outline(func::FuncOp step, const StepSettings &set
     if (failed(StepOutliner(settings, layout, bucketBuilder).outline(step)))
       return failure();
     numLaunches += llvm::range_size(bucket.getOps<LaunchOp>());
+    numCollectives += llvm::range_size(bucket.getOps<CollectiveOp>());
   }
-  numKernels += kernels.size();
   numTensors += layout.size();
   return success();
 }
 
-void OutlineKernels::describePlan(ModuleOp module, const StepSettings &settings) {
+void OutlineKernels::describePlan(ModuleOp module, const StepSettings &settings, int64_t layers) {
   Builder builder(module);
   auto number = [&](StringRef key, int64_t value) {
     return builder.getNamedAttr(key, builder.getI64IntegerAttr(value));
@@ -127,23 +160,44 @@ void OutlineKernels::describePlan(ModuleOp module, const StepSettings &settings)
   module->setAttr(
       "plan.page",
       builder.getDictionaryAttr({number("tokens", settings.pageTokens),
-                                 number("bytes", settings.layerBytes * settings.cache.getLayers()),
+                                 number("bytes", settings.layerBytes * layers),
                                  number("layer_bytes", settings.layerBytes),
                                  builder.getNamedAttr("kv", builder.getStringAttr(settings.kv))}));
   module->setAttr("plan.max_context", builder.getI64IntegerAttr(settings.maxContext));
   module->setAttr("plan.max_step_rows", builder.getI64IntegerAttr(maxStepRows));
 }
 
+LogicalResult OutlineKernels::outlineAll(ModuleOp module, ArrayRef<func::FuncOp> stages) {
+  OpBuilder builder(stages.front());
+  KernelTable kernels(builder);
+  std::optional<StepSettings> last;
+  int64_t layers = 0;
+  for (auto [stage, step] : llvm::enumerate(stages)) {
+    FailureOr<StepSettings> settings = readSettings(module, step);
+    if (failed(settings) || failed(outline(step, int64_t(stage), *settings, kernels)))
+      return failure();
+    layers += settings->cache.getLayers();
+    last = *settings;
+  }
+  numKernels += kernels.size();
+  describePlan(module, *last, layers);
+  return success();
+}
+
 void OutlineKernels::runOnOperation() {
   ModuleOp module = getOperation();
-  auto step = module.lookupSymbol<func::FuncOp>("step");
-  if (!step || step.isExternal() || !step.getBody().hasOneBlock()) {
+  SmallVector<func::FuncOp> stages = findStages(module);
+  bool isStep = !stages.empty() && llvm::all_of(stages, [](func::FuncOp stage) {
+    return !stage.isExternal() && stage.getBody().hasOneBlock();
+  });
+  if (!isStep) {
     module.emitError("expects the step as func.func @step with one block");
     return signalPassFailure();
   }
-  FailureOr<StepSettings> settings = readSettings(module, step);
-  if (failed(settings) || failed(outline(step, *settings)))
+  if (failed(outlineAll(module, stages)))
     return signalPassFailure();
-  describePlan(module, *settings);
-  step.erase();
+  for (func::FuncOp stage : stages)
+    stage.erase();
+  for (auto grid : llvm::make_early_inc_range(module.getOps<shard::GridOp>()))
+    grid.erase();
 }

@@ -43,7 +43,8 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
             uses [<read, whole>, <read, panels>, <read, panels>, <write, panels>] {layer = 0 : i64} : ...
     ```
   }];
-  let dependentDialects = ["::grok::GrokDialect", "::grok::plan::PlanDialect", "::mlir::func::FuncDialect"];
+  let dependentDialects = ["::grok::GrokDialect", "::grok::plan::PlanDialect", "::mlir::func::FuncDialect",
+                           "::mlir::shard::ShardDialect"];
   let options = [
     Option<"maxStepRows", "max-step-rows", "int64_t", "512", "Rows of the largest step">,
     Option<"pageTokens", "page-tokens", "int64_t", "32",
@@ -57,6 +58,7 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
   let statistics = [
     Statistic<"numKernels", "num-kernels", "Distinct kernels">,
     Statistic<"numLaunches", "num-launches", "Launches in all buckets">,
+    Statistic<"numCollectives", "num-collectives", "Collectives in all buckets">,
     Statistic<"numTensors", "num-tensors", "Packed tensors">
   ];
 }

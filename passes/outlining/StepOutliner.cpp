@@ -124,9 +124,17 @@ LogicalResult StepOutliner::outline(EmbedOp op) {
   KernelParams params = makeParams();
   params.add("emb", table->inputs).add("vocab", table->columns).add("weight", table->format);
   params.addNumber("multiplier", roundConstant(op.getMultiplier()));
-  bucket.addLaunch(op.getLoc(), {.op = "embed", .tiles = bucket.countRows()}, params,
-                   {readWhole(bucket.addWeight(op.getLoc(), table->values)),
-                    readWhole(bucket.addWeight(op.getLoc(), table->scales)), writeRows(h)});
+  SmallVector<LaunchOperand> operands{readWhole(bucket.addWeight(op.getLoc(), table->values)),
+                                      readWhole(bucket.addWeight(op.getLoc(), table->scales)),
+                                      writeRows(h)};
+  if (op.getTokens().getDefiningOp<LocalTokensOp>()) {
+    FailureOr<PackedTensor> first = layout.packFirst(op, op.getTable());
+    if (failed(first))
+      return failure();
+    params.add("local_tokens", 1);
+    operands.push_back(readWhole(bucket.addWeight(op.getLoc(), *first)));
+  }
+  bucket.addLaunch(op.getLoc(), {.op = "embed", .tiles = bucket.countRows()}, params, operands);
   return success();
 }
 
@@ -211,6 +219,8 @@ LogicalResult StepOutliner::outline(FusedResidualNormOp op) {
   buffers[op.getNormed()] = x;
   KernelParams params = makeParams();
   params.add("emb", lengthOf(op.getPost())).addNumber("eps", toDouble(op.getEps()));
+  if (int64_t parts = partsOf.lookup(op.getX()))
+    params.add("parts", parts);
   bucket.addLaunch(loc, {.op = "residual_norm", .layer = layer, .tiles = bucket.countRows()},
                    params,
                    {updateRows(*h), readRows(*a), readWhole(bucket.addWeight(loc, *post)),
@@ -243,7 +253,12 @@ LogicalResult StepOutliner::outline(UnembedOp op) {
     return op.emitOpError(
         "expects rows chosen by grok.logit_rows; its kernel reads the step's logit rows");
   Location loc = op.getLoc();
-  Value logits = bucket.addLogits(loc, table->columns);
+  // A part of the vocabulary is gathered before it is what the step returns.
+  bool isPart =
+      llvm::any_of(op->getUsers(), [](Operation *user) { return isa<shard::AllGatherOp>(user); });
+  Value logits = isPart ? bucket.addRows(loc, std::nullopt, "logits_part", {table->columns})
+                        : bucket.addLogits(loc, table->columns);
+  buffers[op.getResult()] = logits;
   KernelParams params = makeParams(x->unit);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", table->inputs)
@@ -257,17 +272,9 @@ LogicalResult StepOutliner::outline(UnembedOp op) {
   return success();
 }
 
-LogicalResult StepOutliner::outline(func::ReturnOp op) {
-  for (Value value : op.getOperands())
-    if (!isa<CacheType>(value.getType()) && !value.getDefiningOp<UnembedOp>())
-      return op.emitOpError("expects to return logits and the cache, found a value of type ")
-             << value.getType();
-  return success();
-}
-
 /// Rounding is part of a result's type; it must be the one kernels are made for.
 static LogicalResult checkRounding(Operation &op, bool isLiteral) {
-  if (isa<RouteOp, FusedGateUpOp>(op)) // float32 in both modes
+  if (isa<RouteOp, FusedGateUpOp, LocalTokensOp, LocalExpertsOp>(op)) // alike in both modes
     return success();
   for (Type type : op.getResultTypes())
     if (auto tensor = dyn_cast<RankedTensorType>(type))
@@ -285,7 +292,8 @@ LogicalResult StepOutliner::outlineOp(Operation &op) {
   return llvm::TypeSwitch<Operation *, LogicalResult>(&op)
       .Case<EmbedOp, QuantizeOp, RMSNormOp, LinearOp, FusedResidualNormOp, LogitRowsOp, UnembedOp,
             FusedQKVOp, FlashAttentionOp, AttentionOp, RouteOp, FusedGateUpOp, FusedDownCombineOp,
-            func::ReturnOp>([&](auto typed) { return outline(typed); })
+            shard::AllReduceOp, shard::AllGatherOp, CutColumnsOp, LocalTokensOp, LocalExpertsOp,
+            ExpertMatmulOp, CombineOp, func::ReturnOp>([&](auto typed) { return outline(typed); })
       .Default([](Operation *other) {
         return other->emitOpError(
             "has no kernel; expects the fused form of the step (grok-fusion)");
@@ -296,6 +304,7 @@ LogicalResult StepOutliner::outline(func::FuncOp step) {
   for (BlockArgument argument : step.getArguments())
     if (isa<CacheType>(argument.getType()))
       cache = argument;
+  receiveArguments(step);
   for (Operation &op : step.getBody().front())
     if (failed(outlineOp(op)))
       return failure();

@@ -5,6 +5,7 @@
 #include "passes/outlining/BucketBuilder.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Shard/IR/ShardOps.h"
 
 namespace grok::plan {
 
@@ -15,6 +16,10 @@ struct StepSettings {
   int64_t pageTokens, maxContext, tilePanels;
   grok::CacheType cache;
   int64_t layerBytes; // of one layer in a page
+  // Of grok.sharding:
+  int64_t tensorRanks = 1, expertRanks = 1;
+  bool isStage = false;   // one of several
+  int64_t firstLayer = 0; // of the stage
 
   bool isLiteral() const { return numerics == "bf16"; }
 };
@@ -71,11 +76,26 @@ private:
   mlir::LogicalResult outline(RouteOp op);
   mlir::LogicalResult outline(FusedGateUpOp op);
   mlir::LogicalResult outline(FusedDownCombineOp op);
+  // RankLaunches.cpp
+  mlir::LogicalResult outline(mlir::shard::AllReduceOp op);
+  mlir::LogicalResult outline(mlir::shard::AllGatherOp op);
+  mlir::LogicalResult outline(CutColumnsOp op);
+  mlir::LogicalResult outline(LocalTokensOp op);
+  mlir::LogicalResult outline(LocalExpertsOp op);
+  mlir::LogicalResult outline(ExpertMatmulOp op);
+  mlir::LogicalResult outline(CombineOp op);
+  void receiveArguments(mlir::func::FuncOp step);
+  /// Ranks that a collective goes over.
+  struct RankGroup {
+    llvm::SmallVector<llvm::StringRef> over;
+    int64_t ranks = 1;
+  };
+  mlir::FailureOr<RankGroup> groupOf(mlir::Operation *op, llvm::ArrayRef<int16_t> axes) const;
 
   mlir::LogicalResult launchNorm(mlir::Operation *op, mlir::Value x, mlir::Value scale, double eps,
                                  std::optional<int64_t> layer, mlir::Value &normed);
   mlir::LogicalResult launchAttention(mlir::Operation *op, mlir::Value query, mlir::Value result,
-                                      int64_t layer, KernelParams params);
+                                      int64_t inStage, KernelParams params);
   /// Local ids of the experts in `subset`, from those of all.
   mlir::FailureOr<mlir::Value> mapExperts(mlir::Operation *op, mlir::Value experts,
                                           const PackedTensor &slots, const ExpertShape &shape);
@@ -108,6 +128,8 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> buffers;
   /// Instead of `buffers`: rows of gate_up, by subsets of the experts.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<ExpertRows>> expertRows;
+  /// Of sums over ranks that their readers make: the number of parts in a row.
+  llvm::DenseMap<mlir::Value, int64_t> partsOf;
   llvm::DenseSet<mlir::Value> chosen; // rows that logits are wanted of
   mlir::Value cache;                  // as last written
 };

@@ -49,6 +49,9 @@ static Product productOf(Operation *op) {
         return Product{&gateUp.getXMutable(), {gateUp.getGate(), gateUp.getUp()}};
       })
       .Case([](FusedDownCombineOp down) { return Product{&down.getXMutable(), {down.getDown()}}; })
+      .Case([](ExpertMatmulOp matmul) {
+        return Product{&matmul.getXMutable(), {matmul.getWeight()}};
+      })
       .Case([](UnembedOp unembed) { return Product{&unembed.getXMutable(), {unembed.getTable()}}; })
       .Default([](Operation *) { return Product{}; });
 }
@@ -67,6 +70,21 @@ static int64_t countRowGroups(RankedTensorType weight, int64_t inputs) {
   return inputs / experts.getFormats().front().getGroupRows();
 }
 
+/// The type of the whole weight, of which a rank may hold a part.
+static RankedTensorType storedTypeOf(Value weight) {
+  if (auto op = weight.getDefiningOp<grok::WeightOp>(); op && op.getFullAttr())
+    return cast<RankedTensorType>(op.getFullAttr().getValue());
+  return cast<RankedTensorType>(weight.getType());
+}
+
+/// Inputs of the whole product where a rank has `inputs` of them: the table is
+/// never cut along them, all else stands as [.., inputs, columns].
+static int64_t fullInputsOf(RankedTensorType stored, int64_t inputs) {
+  auto format = dyn_cast_or_null<FormatAttr>(stored.getEncoding());
+  bool isTable = format && format.getAlongLast();
+  return isTable ? inputs : stored.getShape()[stored.getRank() - 2];
+}
+
 /// The length of the exact sums of a product, and so of its input's groups; 0
 /// where it has to stay in floats.
 static int64_t findUnit(const Product &product) {
@@ -78,7 +96,12 @@ static int64_t findUnit(const Product &product) {
     int64_t groups = countRowGroups(cast<RankedTensorType>(weight.getType()), inputs);
     if (groups == 0 || inputs % adjacentInputs != 0)
       return 0;
-    int64_t own = plan::chooseSumOrder(inputs, groups, plan::longestIntegerUnit).unit;
+    RankedTensorType stored = storedTypeOf(weight);
+    int64_t fullInputs = fullInputsOf(stored, inputs);
+    int64_t fullGroups = countRowGroups(stored, fullInputs);
+    int64_t own = plan::choosePartSumOrder(fullInputs, std::max<int64_t>(fullGroups, 1), inputs,
+                                           groups, plan::longestIntegerUnit)
+                      .unit;
     if (own % adjacentInputs != 0 || (unit != 0 && own != unit))
       return 0;
     unit = own;

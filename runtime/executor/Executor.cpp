@@ -89,6 +89,7 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
                    .op = opOf(parts.plan, launch),
                    .layer = launch.layer(),
                    .bucketRows = bucket.max_rows()};
+  result.operation = launch.name() ? launch.name()->c_str() : "";
   if (launch.collective() != plan::Collective::none)
     return resolveCollective(bucket, launch, result);
   result.tiles = *launch.tiles();
@@ -110,7 +111,6 @@ Executor::Launch Executor::resolveCollective(const plan::Bucket &bucket, const p
       *bucket.buffers()->Get(static_cast<uint32_t>(launch.operands()->Get(0)->buffer()));
   resolved.collective = launch.collective();
   resolved.over = launch.over();
-  resolved.operation = launch.name() ? launch.name()->c_str() : "";
   resolved.rowBytes = elementsOf(first.row_shape()) * sizeOf(first.dtype());
   for (const plan::Operand *operand : *launch.operands())
     resolved.ofLogits |= bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()))->kind() ==
@@ -163,6 +163,8 @@ void Executor::observe(Bucket &bucket, const Launch &launch, const GrokStepInfo 
 Result<int64_t> Executor::runKernel(Bucket &bucket, const Launch &launch,
                                     const GrokStepInfo &step) {
   auto tiles = countTiles(launch, step);
+  if (links) // a sign of life for those who wait
+    links->communicator().setOperation(launch.operation);
   if (tiles)
     device->launch(launch.kernel, bucket.addresses.data() + launch.firstAddress, step, *tiles);
   return tiles;

@@ -50,7 +50,7 @@ private:
     plan::TileCount tiles;
     const int32_t *tileCounter = nullptr; // for counts made by kernels
     plan::Collective collective = plan::Collective::none;
-    const char *operation = nullptr; // name of the collective
+    const char *operation = ""; // the launch's name
     plan::Axis over = plan::Axis::NONE;
     uint64_t rowBytes = 0; // of what a collective reads, or receives
     bool ofLogits = false; // a collective's rows are logit rows

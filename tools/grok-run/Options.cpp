@@ -11,7 +11,6 @@ struct RawOptions {
   std::string tokens;
   std::string kvMemory;
   std::string device = "auto";
-  int64_t ranks = 1;
 };
 } // namespace
 
@@ -66,7 +65,7 @@ static void declareMachine(CommandLine &commandLine, RunOptions &options, RawOpt
   app.add_option("--kv-memory", raw.kvMemory,
                  "Key/value cache, such as 512MiB or 4GiB (default: what the prompts need)")
       ->type_name("SIZE");
-  app.add_option("--ranks", raw.ranks)->group("");
+  declareRanks(app, options.ranks);
   commandLine.addOptionOfLaterVersion("--beams");
 }
 
@@ -84,8 +83,6 @@ static runtime::Result<void> finishOptions(RunOptions &options, const RawOptions
                                            bool hasTokens, bool hasKvMemory) {
   if (options.promptText.has_value() + options.promptsFile.has_value() + hasTokens != 1)
     return runtime::fail("prompt, give exactly one of --prompt, --prompts and --tokens");
-  if (raw.ranks != 1)
-    return runtime::fail("--ranks: ", raw.ranks, " ranks are not in this version, give 1");
   if (options.maxNewTokens.value_or(0) < 0)
     return runtime::fail("--max-new-tokens: ", *options.maxNewTokens,
                          " is negative, give 0 or more");

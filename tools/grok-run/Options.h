@@ -3,7 +3,7 @@
 #pragma once
 
 #include "runtime/generation/Generation.h"
-#include "tools/commandline/CommandLine.h"
+#include "tools/commandline/Ranks.h"
 #include <variant>
 
 namespace grok::tools {
@@ -21,6 +21,7 @@ struct RunOptions {
   bool stopAtEos = false;
   std::vector<std::string> stopTexts;
   int threads = 0; // 0 = one per core
+  runtime::RankFlags ranks;
   int64_t prefillChunk = 0;
   uint64_t kvMemory = 0; // 0 = what the prompts need
   std::optional<std::string> logitsFile;

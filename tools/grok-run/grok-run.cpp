@@ -65,13 +65,9 @@ static Result<void> checkPrompts(std::span<const Prompt> prompts, const Generati
   return {};
 }
 
-static Result<void> run(const RunOptions &options, const std::string &tool) {
-  runtime::LoadOptions loadOptions;
-  loadOptions.threads = options.threads;
-  const Result<std::shared_ptr<const Model>> model = Model::load(options.artifact, loadOptions);
-  if (!model)
-    return fail(model.error());
-  const Result<std::optional<Tokenizer>> loaded = loadTokenizer(**model, options);
+static Result<void> run(const RunOptions &options, const std::string &tool,
+                        const std::shared_ptr<const Model> &model) {
+  const Result<std::optional<Tokenizer>> loaded = loadTokenizer(*model, options);
   if (!loaded)
     return fail(loaded.error());
   const Tokenizer *tokenizer = *loaded ? &**loaded : nullptr;
@@ -79,16 +75,16 @@ static Result<void> run(const RunOptions &options, const std::string &tool) {
   if (!prompts)
     return fail(prompts.error());
 
-  const GenerationOptions generation = generationOptions(options, **model, *prompts);
+  const GenerationOptions generation = generationOptions(options, *model, *prompts);
   const uint64_t kvMemory =
-      options.kvMemory ? options.kvMemory : neededMemory(**model, generation, *prompts);
+      options.kvMemory ? options.kvMemory : neededMemory(*model, generation, *prompts);
   // Checked before the session reserves memory for prompts that cannot run.
   if (Result<void> checked =
-          checkPrompts(*prompts, generation, runtime::limitsOf((*model)->info(), kvMemory));
+          checkPrompts(*prompts, generation, runtime::limitsOf(model->info(), kvMemory));
       !checked)
     return checked;
   const Result<std::unique_ptr<Session>> session = Session::create(
-      *model, {.kvMemory = kvMemory, .sequences = static_cast<int>(prompts->size())});
+      model, {.kvMemory = kvMemory, .sequences = static_cast<int>(prompts->size())});
   if (!session)
     return fail(session.error());
 
@@ -97,8 +93,8 @@ static Result<void> run(const RunOptions &options, const std::string &tool) {
   for (const Prompt &prompt : *prompts)
     ids.push_back(prompt.ids);
   runtime::SessionEngine engine(**session);
-  const EngineLimits limits = runtime::limitsOf((*model)->info(), (*session)->kvBytesReserved());
-  return writer.openLogits((*model)->info().vocabSize)
+  const EngineLimits limits = runtime::limitsOf(model->info(), (*session)->kvBytesReserved());
+  return writer.openLogits(model->info().vocabSize)
       .and_then([&] { return runtime::generate(engine, limits, generation, ids, writer); })
       .and_then([&] { return writer.close(); });
 }
@@ -108,8 +104,13 @@ static int runMain(int argc, char **argv) {
   const std::variant<RunOptions, int> parsed = parseRunOptions(commandLine, argc, argv);
   if (const int *status = std::get_if<int>(&parsed))
     return *status;
-  const Result<void> done = run(std::get<RunOptions>(parsed), commandLine.name());
-  return done ? exitDone : commandLine.reportError(done.error());
+  const auto &options = std::get<RunOptions>(parsed);
+  runtime::LoadOptions loadOptions;
+  loadOptions.threads = options.threads;
+  return runOnRanks(commandLine, options.artifact, loadOptions, options.ranks,
+                    [&](const std::shared_ptr<const Model> &model) {
+                      return run(options, commandLine.name(), model);
+                    });
 }
 
 } // namespace grok::tools

@@ -16,8 +16,7 @@ using namespace grok::compiler;
 using Error = tl::unexpected<std::string>;
 
 /// Named in the documentation for later versions: known, but not offered.
-static constexpr const char *laterFlags[] = {"--emulate", "--devices", "--sharding",
-                                             "--reproducible", "--reuse-weights"};
+static constexpr const char *laterFlags[] = {"--emulate", "--devices", "--reuse-weights"};
 
 static std::string defaultCache() {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/')
@@ -128,8 +127,16 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
                  "Folder that holds or is ckpt-0; random:SEED; none = a plan to look at")
       ->type_name("DIR|random:SEED|none");
   app.add_option(
-         "--compile-to", texts.phase,
-         "Stop after import, quantize, fuse, outline, memory or kernels and print the module")
+         "--sharding", compile.sharding,
+         "How to spread the model over ranks: auto, or dot-joined tpN (heads, expert hidden "
+         "size, vocabulary), epN (experts), ppN (stages of layers), dpN (replicas), as "
+         "tp2.pp2 (default: auto with --devices, else one rank)")
+      ->type_name("auto|tpN.epN.ppN.dpN");
+  app.add_flag("--reproducible", compile.reproducible,
+               "Logits have the same bits under every sharding, batch and chunking");
+  app.add_option("--compile-to", texts.phase,
+                 "Stop after import, quantize, shard, fuse, outline, memory or kernels and print "
+                 "the module")
       ->type_name("PHASE");
   app.add_option("--dump-phases", compile.dumpPhases, "Write the module after each phase here")
       ->type_name("DIR");
@@ -218,8 +225,6 @@ static tl::expected<void, std::string> finish(Flags &flags, const Texts &texts, 
     return done;
   if (hasContext)
     compile.maxContext = texts.maxContext;
-  if (texts.phase == "shard")
-    return Error("--compile-to=" + texts.phase + ": not in this version");
   auto phase = phaseNamed(texts.phase);
   if (!phase)
     return Error("--compile-to=" + texts.phase + ": unknown phase");

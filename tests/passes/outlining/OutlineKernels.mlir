@@ -49,7 +49,7 @@ module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"
 // CHECK-NEXT: plan.kernel @down_combine_1 {{.*}}max_rows = 512
 // CHECK-NEXT: plan.kernel @unembed_1 {{.*}}max_rows = 512
 // CHECK-NOT: plan.kernel
-// CHECK-LABEL: plan.program @main {
+// CHECK-LABEL: plan.program @main attributes {layers = 1 : i64} {
 // CHECK-NEXT: plan.bucket rows 1 {
 // CHECK: %[[H:.*]] = plan.buffer "h" : <tensor<?x96xf32>>
 // CHECK: plan.launch @[[EMBED]] "embed"(%[[TABLE:.*]], %[[TABLE]], %[[H]]) tiles <per_row = 1, max = 1> uses [<read, whole>, <read, whole>, <write, rows>]
