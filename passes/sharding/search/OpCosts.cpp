@@ -2,6 +2,7 @@
 #include "passes/sharding/search/OpCosts.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace grok::search {
 
@@ -11,20 +12,31 @@ static constexpr double indexBytes = 4; // token and expert ids
 /// Of a rank's columns, a norm's scale counts once.
 static double normFlops(double elements) { return 4 * elements; }
 
+/// What one of `parts` ranks has: where parts are not equal, whole panels of
+/// columns, the last ones filled up with zeros.
+static double partOf(int64_t size, int64_t parts) {
+  constexpr int64_t panelColumns = 16;
+  const int64_t part = (size + parts - 1) / parts;
+  return double(size % parts == 0 ? part : (part + panelColumns - 1) / panelColumns * panelColumns);
+}
+
 LocalShape::LocalShape(const ModelShape &model, const Sharding &sharding)
     : model(model), queryColumns(double(model.queryHeads / sharding.tp * model.headSize)),
       keyColumns(double(std::max<int64_t>(1, model.keyValueHeads / sharding.tp) * model.headSize)),
-      hidden(double(model.hidden / sharding.tp)), experts(double(model.experts / sharding.ep)),
-      tokens(double((model.vocabulary + sharding.tp - 1) / sharding.tp)) {}
+      hidden(partOf(model.hidden, sharding.tp)), experts(double(model.experts / sharding.ep)),
+      tokens(partOf(model.vocabulary, sharding.tp)) {}
 
-/// Row groups of a matrix of which a rank has `rows` of `allRows` rows.
-static double groupsOf(double rows, double allRows, int64_t groups) {
-  return std::max(1.0, rows * double(groups) / allRows);
+/// Row groups of a matrix of which a rank has `rows` of `allRows` rows: no group
+/// of a part crosses one of the whole.
+static double groupsOf(double rows, int64_t allRows, int64_t groups) {
+  if (groups == 1)
+    return 1;
+  return rows / double(std::gcd(allRows / groups, int64_t(rows)));
 }
 
 double OpCosts::expertBytes() const {
   const auto width = double(local.model.width);
-  const double groups = groupsOf(local.hidden, double(local.model.hidden), local.model.rowGroups);
+  const double groups = groupsOf(local.hidden, local.model.hidden, local.model.rowGroups);
   return 2 * format.experts.bytes(width, local.hidden, 1) +
          format.experts.bytes(local.hidden, width, groups);
 }
@@ -79,11 +91,9 @@ std::vector<OpCost> OpCosts::layer(const Step &step) const {
   const auto width = double(local.model.width), rows = double(step.rows);
   const auto selected = double(local.model.selectedExperts), all = double(local.model.experts);
   const double elements = rows * width, routed = rows * selected;
-  const double outputGroups =
-      groupsOf(local.queryColumns, double(local.model.queryHeads * local.model.headSize),
-               local.model.rowGroups);
-  const double downGroups =
-      groupsOf(local.hidden, double(local.model.hidden), local.model.rowGroups);
+  const double outputGroups = groupsOf(
+      local.queryColumns, local.model.queryHeads * local.model.headSize, local.model.rowGroups);
+  const double downGroups = groupsOf(local.hidden, local.model.hidden, local.model.rowGroups);
   const OpCost norm = {.op = "grok.fused_residual_norm",
                        .weightBytes = 2 * width * floatBytes,
                        .activationBytes = 4 * activations(elements),

@@ -61,8 +61,9 @@ Result<void> checkSharding(const ModelShape &model, const Sharding &sharding) {
     return refuse(tp, "tp", "does not divide the", model.queryHeads, "query heads");
   if (kvHeads % tp != 0 && tp % kvHeads != 0)
     return refuse(tp, "tp", "neither divides nor is a multiple of the", kvHeads, "key/value heads");
-  if (model.hidden % tp != 0)
-    return refuse(tp, "tp", "does not divide the", model.hidden, "hidden units of an expert");
+  if (tp > std::min(model.hidden, model.vocabulary))
+    return refuse(tp, "tp", "is more than the", std::min(model.hidden, model.vocabulary),
+                  "hidden columns or tokens");
   if (model.experts % sharding.ep != 0)
     return refuse(sharding.ep, "ep", "does not divide the", model.experts, "experts");
   if (sharding.pp > model.layers)

@@ -186,7 +186,7 @@ TEST_F(GrokPlanSearch, RefusesBadInputInOneLine) {
   };
   refused({"--devices=8xh100,8xh200"}, 1, "one machine at a time");
   refused({"--devices=1xh200", "--weights=int8"}, 1, "1xh200: no plan fits, needs ");
-  refused({"--devices=8xh100", "--sharding=tp48"}, 1, "tp48 does not divide the 32768");
+  refused({"--devices=8xh100", "--sharding=tp6"}, 1, "tp6 neither divides");
   refused({"--devices=8xh100", "--top=0"}, 2, "--top");
   refused({"--devices=8xh100", "--goal=fast"}, 2, "--goal");
   refused({"--devices=8xh100", "--certificate=/dev/null/x"}, 1, "--certificate");

@@ -136,3 +136,19 @@ TEST(OpCosts, RanksTogetherHoldTheModelOnce) {
   EXPECT_GT(16 * weightsOf({.tp = 16, .stageLayers = {}}), whole + 64 * 2 * 6144 * 1024)
       << "keys and values of a head are on two ranks";
 }
+
+TEST(OpCosts, PartsThatAreNotEqualAreFilledUp) {
+  search::ModelShape model = shapeOf(smallModel());
+  model.queryHeads = model.keyValueHeads = 3;
+  const search::LocalShape local(model, {3, 1, 1, 1, {}});
+  EXPECT_EQ(local.hidden, 96) << "256 columns in three parts of whole panels";
+  EXPECT_EQ(local.tokens, 112) << "320 tokens";
+  EXPECT_EQ(local.queryColumns, 16);
+  // Row groups of 128 rows do not lie on parts of 96: scales for every 32 rows.
+  const search::WeightFormat format = *search::weightFormatNamed("int8");
+  const search::Workload workload;
+  const search::OpCosts costs(local, format, workload);
+  for (const search::OpCost &cost : costs.layer({.rows = 1, .distinctExperts = 1, .pairs = 1}))
+    if (cost.op == "grok.fused_down_combine")
+      EXPECT_EQ(cost.weightBytes, 96 * 96 + 2 * 96 * 96 / 32);
+}

@@ -28,11 +28,14 @@ TEST(Sharding, RulesOfTheModel) {
     return checked ? std::string() : checked.error();
   };
   for (const char *legal :
-       {"tp1", "tp2", "tp8", "tp16", "ep8", "pp64", "tp8.pp3.dp5", "tp2.ep2.pp3"})
+       {"tp1", "tp2", "tp8", "tp16", "ep8", "pp64", "tp8.pp3.dp5", "tp2.ep2.pp3", "tp48"})
     EXPECT_EQ(errorOf(legal), "") << legal;
   EXPECT_THAT(errorOf("tp5"), HasSubstr("tp5 does not divide the 48 query heads of grok-1"));
   EXPECT_THAT(errorOf("tp6"), HasSubstr("tp6 neither divides nor is a multiple of the 8"));
-  EXPECT_THAT(errorOf("tp48"), HasSubstr("tp48 does not divide the 32768 hidden units"));
+  ModelShape narrow = grok1();
+  narrow.hidden = 8;
+  EXPECT_THAT(checkSharding(narrow, *parseSharding("tp16")).error(),
+              HasSubstr("tp16 is more than the 8 hidden columns or tokens"));
   EXPECT_THAT(errorOf("ep3"), HasSubstr("ep3 does not divide the 8 experts"));
   EXPECT_THAT(errorOf("pp65"), HasSubstr("pp65 is more than the 64 layers"));
 }
