@@ -45,6 +45,15 @@ TEST_F(SensitivitiesTest, RulesOfAllLayersDoNotDependOnTheirNumber) {
   EXPECT_NEAR(sum(4), sum(64), 1e-12); // 64 roundings of numbers below 1
 }
 
+TEST_F(SensitivitiesTest, ExpertsWithoutEntriesShareTheirItems) {
+  model.weights.push_back({{}, {{8, 128, 64}, {}, {}, false}});
+  WeightItem expert{"layer1.down.expert5", ItemKind::down, 1, 5, {0}};
+  EXPECT_EQ(read().lossPerError(expert, model), lossOf(ItemKind::down, 1) / 8);
+  setSensitivities(*module, {{"layer1.down", {0.5, {{"int4g32", 0.006}}}}});
+  EXPECT_EQ(read().lossPerError(expert, model), 0.5 / 8);
+  EXPECT_EQ(read().errorOf(expert, {4, 32}), 0.006);
+}
+
 TEST_F(SensitivitiesTest, ReadsBackWhatWasMeasured) {
   setSensitivities(*module, {{"layer0.down", {0.5, {{"int4g32", 0.006}}}},
                              {"layer1.down.expert0", {0.25, {}}},
