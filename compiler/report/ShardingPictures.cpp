@@ -159,6 +159,19 @@ static void drawTicks(Svg &svg, const Axis &axis, double least, double most, boo
     }
 }
 
+/// Those of the front are named, on the side where no others are.
+static void drawPoint(Svg &svg, const PlanPoint &point, double column, double row) {
+  svg.circle(column, row, point.isFront ? 5 : 3, point.isFront ? "own" : "other",
+             point.sharding + ", " + point.weights + ", batch " + std::to_string(point.batch) +
+                 ": " + fixedText(point.milliseconds, 2) + " ms, " +
+                 fixedText(point.tokensPerSecond, 0) + " tokens/s");
+  if (!point.isFront)
+    return;
+  const bool isLeft = column > 220; // room for the name
+  svg.write(column + (isLeft ? -8 : 4), row - (isLeft ? 2 : 8),
+            point.sharding + " b" + std::to_string(point.batch), isLeft ? "end" : "start");
+}
+
 std::string drawPareto(const std::vector<PlanPoint> &points) {
   Axis x(90, 620), y(305, 30);
   double left = 1e300, right = -1e300, low = 1e300, high = -1e300;
@@ -176,16 +189,11 @@ std::string drawPareto(const std::vector<PlanPoint> &points) {
   drawTicks(svg, y, low, high, false);
   svg.write(660, 358, "milliseconds from token to token", "end");
   svg.write(8, 12, "tokens per second of all sequences");
-  for (const PlanPoint &point : points) {
-    const double column = x.at(std::log10(point.milliseconds));
-    const double row = y.at(std::log10(point.tokensPerSecond));
-    svg.circle(column, row, point.isFront ? 5 : 3, point.isFront ? "own" : "other",
-               point.sharding + ", " + point.weights + ", batch " + std::to_string(point.batch) +
-                   ": " + fixedText(point.milliseconds, 2) + " ms, " +
-                   fixedText(point.tokensPerSecond, 0) + " tokens/s");
-    if (point.isFront)
-      svg.write(column + 8, row + 12, point.sharding + " b" + std::to_string(point.batch));
-  }
+  for (bool isFront : {false, true}) // the front on top
+    for (const PlanPoint &point : points)
+      if (point.isFront == isFront)
+        drawPoint(svg, point, x.at(std::log10(point.milliseconds)),
+                  y.at(std::log10(point.tokensPerSecond)));
   return svg.take();
 }
 
