@@ -15,6 +15,11 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
     `residual_norm` updates, the cache is a page address, chosen rows are read
     through the step.
 
+    Experts of a layer in different formats are cut into subsets that agree in the
+    formats of gate, up and down (`tests/passes/outlining/MixedExperts.mlir`). Each
+    has packed tensors (`<weight>.subset0`), `slots` that number its experts, and
+    launches of its own; down_combine adds one subset's sums to those before it.
+
     Runs after fusion, on ops that a kernel exists for; any other op is an error
     that names it. Needs `grok.model` and `grok.numerics` ("f32" or "bf16") on
     the module, and adds `plan.page`, `plan.max_context` and

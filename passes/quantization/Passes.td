@@ -64,7 +64,8 @@ def SelectQuantization : Pass<"grok-select-quantization", "::mlir::ModuleOp"> {
                "What weights=auto may choose: stored, int8, int4g32, int4g64, int3g32, int3g64; "
                "default all but stored">,
     ListOption<"assign", "assign", "std::string",
-               "ITEM:FORMAT, such as layer3.down:int4g32, in place of what is chosen otherwise">
+               "ITEM:FORMAT, such as layer3.down:int4g32 or layer3.down.expert5:int4g32, in place of "
+               "what is chosen otherwise; the last one of an item holds">
   ];
   let statistics = [Statistic<"numRetyped", "num-retyped", "Weights given another format">];
 }
