@@ -37,6 +37,8 @@ private:
       return value.is_string();
     else if constexpr (std::is_same_v<T, double>)
       return value.is_number();
+    else if constexpr (std::is_same_v<T, bool>)
+      return value.is_boolean();
     else
       return value.is_number_integer();
   }
@@ -70,7 +72,8 @@ static search::Workload readWorkload(Keys &keys, const ordered_json &json) {
           .newTokens = number("new_tokens"),
           .stepRows = number("max_step_rows"),
           .cacheElementBits = number("cache_element_bits"),
-          .activationBytes = number("activation_bytes")};
+          .activationBytes = number("activation_bytes"),
+          .isReproducible = keys.at<bool>(json, "reproducible")};
 }
 
 static search::WeightFormat readFormat(Keys &keys, const ordered_json &json) {

@@ -18,7 +18,8 @@ std::string headlineOf(const SearchDocument &document) {
   return document.model.name + " on " + document.devices + " for " + nameOf(workload.goal) +
          ": batch " + std::to_string(workload.batch) + ", context " +
          std::to_string(workload.context) + ", prompt " + std::to_string(workload.prompt) +
-         ", new tokens " + std::to_string(workload.newTokens);
+         ", new tokens " + std::to_string(workload.newTokens) +
+         (workload.isReproducible ? ", reproducible" : "");
 }
 
 std::string compareTimes(const search::Times &left, const search::Times &right) {

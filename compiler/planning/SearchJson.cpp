@@ -48,7 +48,8 @@ static ordered_json workloadJson(const search::Workload &workload) {
           {"new_tokens", workload.newTokens},
           {"max_step_rows", workload.stepRows},
           {"cache_element_bits", workload.cacheElementBits},
-          {"activation_bytes", workload.activationBytes}};
+          {"activation_bytes", workload.activationBytes},
+          {"reproducible", workload.isReproducible}};
 }
 
 static ordered_json formatJson(const search::WeightFormat &format) {

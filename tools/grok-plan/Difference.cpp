@@ -58,7 +58,7 @@ static void addAll(Facts &facts, const std::string &prefix, const ordered_json &
   for (const auto &[key, value] : object.items())
     if (value.is_number())
       facts.addNumber(prefix + key, value);
-    else if (value.is_string())
+    else if (value.is_string() || value.is_boolean())
       facts.addText(prefix + key, value);
 }
 

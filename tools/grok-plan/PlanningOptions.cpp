@@ -61,6 +61,8 @@ void declareWorkload(CLI::App &command, PlanningOptions &options) {
                   "Most bytes on a rank, such as 60GiB (default: what the device has)")
       ->type_name("SIZE");
   declareSizes(command, options.workload);
+  command.add_flag("--reproducible", options.workload.isReproducible,
+                   "Count sums that have the same bits for every sharding");
   command.add_flag("--json", options.json, "Print JSON");
 }
 

@@ -54,7 +54,8 @@ private:
   bool isWanted(int64_t tp, int64_t ep, int64_t pp) const {
     const Limits &limits = claim.limits;
     return (limits.tp == 0 || limits.tp == tp) && (limits.ep == 0 || limits.ep == ep) &&
-           (limits.pp == 0 || limits.pp == pp) && checkSharding(claim.model, {tp, ep, pp, 1, {}});
+           (limits.pp == 0 || limits.pp == pp) &&
+           checkSharding(claim.model, {tp, ep, pp, 1, {}}, claim.workload);
   }
   void tryAll(const CostModel &costs, const Sharding &sharding) {
     const int64_t sequences = (claim.workload.batch + sharding.dp - 1) / sharding.dp;

@@ -21,7 +21,7 @@ std::vector<Family> listFamilies(const CostModel &costs, const Limits &limits,
       for (int64_t pp = 1;
            isWanted(limits.ep, ep) && pp <= std::min(devices / (tp * ep), model.layers); ++pp) {
         const Sharding sharding{tp, ep, pp, /*dp=*/1, {}};
-        if (!isWanted(limits.pp, pp) || !checkSharding(model, sharding))
+        if (!isWanted(limits.pp, pp) || !checkSharding(model, sharding, costs.workload))
           continue;
         for (const WeightFormat &format : formats)
           families.push_back({sharding, &format, boundObjective(costs, sharding, format),

@@ -86,7 +86,7 @@ Result<void> Search::explainEmpty() const {
   asked.ep = std::max<int64_t>(1, limits.ep);
   asked.pp = std::max<int64_t>(1, limits.pp);
   asked.dp = std::max<int64_t>(1, limits.dp);
-  if (Result<void> checked = checkSharding(costs.model, asked); !checked)
+  if (Result<void> checked = checkSharding(costs.model, asked, costs.workload); !checked)
     return checked;
   if (asked.ranks() > machine.devices())
     return fail(asked.text(), " takes ", asked.ranks(), " ranks, but ", machine.name, " has ",

@@ -50,7 +50,8 @@ Result<Sharding> parseSharding(const std::string &text) {
   return sharding;
 }
 
-Result<void> checkSharding(const ModelShape &model, const Sharding &sharding) {
+Result<void> checkSharding(const ModelShape &model, const Sharding &sharding,
+                           const Workload &workload) {
   const auto refuse = [&](int64_t size, const char *axis, const char *rule, int64_t number,
                           const char *what) {
     return fail(sharding.text(), " cannot be made: ", axis, size, ' ', rule, ' ', number, ' ', what,
@@ -68,6 +69,9 @@ Result<void> checkSharding(const ModelShape &model, const Sharding &sharding) {
     return refuse(sharding.ep, "ep", "does not divide the", model.experts, "experts");
   if (sharding.pp > model.layers)
     return refuse(sharding.pp, "pp", "is more than the", model.layers, "layers");
+  if (workload.isReproducible && reproducibleSlices % tp != 0)
+    return refuse(tp, "tp", "does not divide the", reproducibleSlices,
+                  "slices of reproducible sums");
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include "passes/sharding/search/Machine.h"
 #include "passes/sharding/search/Model.h"
+#include "passes/sharding/search/Workload.h"
 
 namespace grok::search {
 
@@ -27,8 +28,9 @@ struct Sharding {
 /// The inverse of text(): dot-joined tpN, epN, ppN, dpN, each at most once.
 Result<Sharding> parseSharding(const std::string &text);
 
-/// Fails with the first reason why the model cannot be split so.
-Result<void> checkSharding(const ModelShape &model, const Sharding &sharding);
+/// Fails with the first reason why the model cannot be split so, for that work.
+Result<void> checkSharding(const ModelShape &model, const Sharding &sharding,
+                           const Workload &workload = {});
 
 /// Most nodes that `size` consecutive ranks lie on, of the groups that begin at
 /// multiples of `size`.

@@ -88,7 +88,8 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
   clock.addLaunches(times.layer, launchesOfLayer + (sharding.tp == 1 ? 1 : 0) +
                                      (group == 1 ? normsOfLayer - 1 : 0));
   clock.addReduce(times.layer, sharding.tp, message);
-  clock.addReduce(times.layer, group, message);
+  clock.addReduce(times.layer, group,
+                  message * (costs.workload.isReproducible ? double(model.selectedExperts) : 1));
   clock.addOps(times.last, ops.head(step));
   clock.addLaunches(times.last, launchesOfHead);
   const double logits = local.tokens * double(step.logitRows * costs.workload.activationBytes);

@@ -6,6 +6,9 @@
 
 namespace grok::search {
 
+/// Slices of a reproducible sum.
+inline constexpr int64_t reproducibleSlices = 16;
+
 enum class Goal {
   latency,    // least time from a token to the next one
   throughput, // most new tokens per second, prompts included
@@ -21,6 +24,9 @@ struct Workload {
   int64_t stepRows = 512;        // most rows of one step: prompts are cut into these
   int64_t cacheElementBits = 16; // of keys and values; 8 adds a scale per head
   int64_t activationBytes = 4;   // of one element
+  /// Equal bits for every sharding: ranks have whole slices of every sum, and the
+  /// outputs of a row's experts are added up apart.
+  bool isReproducible = false;
 };
 
 } // namespace grok::search

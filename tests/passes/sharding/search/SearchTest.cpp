@@ -209,6 +209,20 @@ TEST(Search, LastStagesGetFewerLayers) {
   EXPECT_EQ(std::accumulate(layers.begin(), layers.end(), int64_t(0)), 64);
 }
 
+TEST(CostModel, ReproducibleSumsSendTheExpertsApart) {
+  const ModelShape model = grok1();
+  Machine machine = realMachine(1, 8, 1e12);
+  machine.allReduces = {{8, 1, 1, "linear", 1e-12, ""}, {8, 1, 1e6, "linear", 1e-6, ""}};
+  Workload fast, exact;
+  exact.isReproducible = true;
+  const auto collectives = [&](const Workload &workload) {
+    return CostModel(model, machine, workload)
+        .evaluate({8, 1, 1, 1, {64}}, *weightFormatNamed("int8"), 1)
+        .token[Term::collectives];
+  };
+  EXPECT_NEAR(collectives(exact) - collectives(fast), 64 * 4 * 6144 * 1e-12, 1e-15);
+}
+
 TEST(CostModel, ActivationsAreThoseOfTheCompiledPlan) {
   // grokc grok-1 --weights-from=none: arena of 512 rows 152 MiB, and their logits.
   const ModelShape model = grok1();

@@ -32,6 +32,11 @@ TEST(Sharding, RulesOfTheModel) {
     EXPECT_EQ(errorOf(legal), "") << legal;
   EXPECT_THAT(errorOf("tp5"), HasSubstr("tp5 does not divide the 48 query heads of grok-1"));
   EXPECT_THAT(errorOf("tp6"), HasSubstr("tp6 neither divides nor is a multiple of the 8"));
+  Workload exact;
+  exact.isReproducible = true;
+  EXPECT_TRUE(checkSharding(grok1(), *parseSharding("tp16"), exact));
+  EXPECT_THAT(checkSharding(grok1(), *parseSharding("tp24"), exact).error(),
+              HasSubstr("tp24 does not divide the 16 slices of reproducible sums"));
   ModelShape narrow = grok1();
   narrow.hidden = 8;
   EXPECT_THAT(checkSharding(narrow, *parseSharding("tp16")).error(),
