@@ -69,7 +69,7 @@ static Result<void> checkReduce(Group &group, int rank, int64_t rows, int64_t co
   const std::vector<float> own = valuesOf(rank, count);
   if (auto done = group.allReduceRows(own.data(), sum.data(), rows, columns); !done)
     return done;
-  if (std::memcmp(sum.data(), expected.data(), sum.size() * sizeof(float)) != 0)
+  if (count > 0 && std::memcmp(sum.data(), expected.data(), sum.size() * sizeof(float)) != 0)
     return fail("all_reduce of ", rows, " x ", columns, " differs from the tree");
   return {};
 }
