@@ -81,6 +81,7 @@ static Result<std::vector<Tensor>> scatter(const Tensor &whole, int64_t dim, siz
     return tl::unexpected("expects " + std::to_string(ranks) + " ranks to divide " +
                           std::to_string(whole.shape[dim]));
   std::vector<Tensor> parts;
+  parts.reserve(ranks);
   for (size_t rank = 0; rank < ranks; ++rank)
     parts.push_back(slicePart(whole, dim, int64_t(rank), int64_t(ranks)));
   return parts;
@@ -98,6 +99,7 @@ static Result<std::vector<Tensor>> exchange(llvm::ArrayRef<const Tensor *> parts
   std::vector<Tensor> received;
   for (size_t rank = 0; rank < parts.size(); ++rank) {
     std::vector<const Tensor *> pieces;
+    pieces.reserve(sent.size());
     for (const auto &from : sent)
       pieces.push_back(&from[rank]);
     received.push_back(gatherAll(pieces, concatDim));

@@ -52,7 +52,7 @@ std::vector<std::vector<size_t>> Lockstep::groupsOver(llvm::ArrayRef<int16_t> ax
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
     const size_t index[] = {rank / size_t(grid[1]), rank % size_t(grid[1])};
     Indices others, own;
-    for (int16_t axis : {0, 1})
+    for (int16_t axis = 0; axis < 2; ++axis)
       if (!llvm::is_contained(axes, axis))
         others.push_back(index[axis]);
     for (int16_t axis : axes)
@@ -71,6 +71,7 @@ std::vector<std::vector<size_t>> Lockstep::groupsOver(llvm::ArrayRef<int16_t> ax
 Result<void> Lockstep::runCollectiveOp(mlir::Operation &op) {
   for (const std::vector<size_t> &group : groupsOver(axesOf(op))) {
     std::vector<const Tensor *> parts;
+    parts.reserve(group.size());
     for (size_t rank : group)
       parts.push_back(&std::get<Tensor>(ranks[rank].valueOf(op.getOperand(0))));
     auto values = runCollective(op, parts);
@@ -137,6 +138,7 @@ Result<std::vector<std::vector<Value>>> interpretRanks(mlir::func::FuncOp functi
   if (auto done = ranks.runBlock(function.getBody().front(), exit.getOperands()); !done)
     return tl::unexpected(done.error());
   std::vector<std::vector<Value>> results;
+  results.reserve(ranks.size());
   for (size_t rank = 0; rank < ranks.size(); ++rank)
     results.push_back(ranks.rank(rank).read(exit.getOperands()));
   return results;

@@ -15,7 +15,7 @@ int64_t grok::partExtent(int64_t extent, int64_t parts) {
   if (ShapedType::isDynamic(extent) || extent % parts == 0)
     return ShapedType::isDynamic(extent) ? extent : extent / parts;
   constexpr int64_t alignment = 16; // so that parts stand side by side in kernels' rows
-  return llvm::alignTo(llvm::divideCeil(extent, parts), alignment);
+  return static_cast<int64_t>(llvm::alignTo(llvm::divideCeil(extent, parts), alignment));
 }
 
 // Blocks of `block` positions of the whole, as blocks of a part of `length`.

@@ -54,7 +54,7 @@ private:
   const RankAxes &axes;
   OpBuilder builder;
   Operation *firstOp; // shardings and annotated arguments stand before it
-  llvm::DenseMap<OpOperand *, Splits> wanted;
+  llvm::DenseMap<const OpOperand *, Splits> wanted;
   llvm::DenseMap<Value, Splits> made;
   SmallVector<std::pair<Splits, Value>> shardings; // one op for each
   int64_t numEdges = 0;
@@ -153,8 +153,8 @@ void Annotator::planSources() {
     Splits splits(cast<RankedTensorType>(result.getType()).getRank());
     if (!result.use_empty()) {
       // Uses are listed last first.
-      OpOperand *first = nullptr;
-      for (OpOperand &use : result.getUses())
+      const OpOperand *first = nullptr;
+      for (const OpOperand &use : result.getUses())
         first = &use;
       splits = wanted.lookup(first);
     }
