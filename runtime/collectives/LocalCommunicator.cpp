@@ -7,6 +7,7 @@
 #include <cstring>
 #include <deque>
 #include <map>
+#include <sched.h>
 
 namespace grok::runtime {
 
@@ -31,6 +32,7 @@ private:
   std::mutex mutex;
   std::condition_variable changed;
   std::atomic<int> waiting = 0;
+  std::atomic<int> senderRanOn = -1; // processor of the last message
   std::deque<std::vector<std::byte>> messages;
   std::vector<std::vector<std::byte>> empty;
 };
@@ -79,7 +81,8 @@ private:
 } // namespace
 
 Result<std::unique_lock<std::mutex>> Mailbox::lockWhen(Ready ready, Wait &wait) {
-  while (!(this->*ready)() && wait.spin()) {
+  // Spinning on the processor that the sender needs would hold it up.
+  while (!(this->*ready)() && senderRanOn.load() != sched_getcpu() && wait.spin()) {
   }
   std::unique_lock lock(mutex);
   while (!(this->*ready)()) {
@@ -103,6 +106,7 @@ Result<void> Mailbox::put(const void *data, size_t bytes, Wait &wait) {
   if (bytes > 0)
     std::memcpy(message.data(), data, bytes);
   messages.push_back(std::move(message));
+  senderRanOn.store(sched_getcpu());
   waiting.fetch_add(1);
   lock->unlock();
   changed.notify_all();
