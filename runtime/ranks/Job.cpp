@@ -117,6 +117,7 @@ Result<std::unique_ptr<Job>> Job::join(const RankEnvironment &environment,
   parts->communicator->setDeadline(options.deadline);
   MonitorLimits limits;
   limits.stuck = options.deadline * 3 / 4;
+  limits.silent = std::max(limits.silent, options.deadline * 3 / 8);
   parts->monitor = std::make_unique<Monitor>(std::move(*roster), environment.rank,
                                              *parts->communicator, limits, options.program);
   return std::unique_ptr<Job>(new Job(std::move(parts)));

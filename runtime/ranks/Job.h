@@ -13,7 +13,8 @@ struct JobOptions {
   std::string program = "grok-run"; // begins the lines of failures
   std::chrono::milliseconds joinTime{120'000};
   /// How long a rank may keep the others waiting within a step. A rank that is
-  /// in one operation for three quarters of it counts as stuck.
+  /// in one operation for three quarters of it counts as stuck, one that says
+  /// nothing for three eighths of it, at least 3 s, as stopped.
   std::chrono::milliseconds deadline{8000};
   bool sharedMemory = true; // between ranks of one host
 

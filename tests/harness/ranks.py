@@ -52,18 +52,20 @@ class Outcome:
 
 
 class RankJob:
-    """A running job; `arguments` are for each rank, `environments` one for each."""
+    """A running job. `arguments` are for each rank, `environments` one for each,
+    `numbers` pairs of --rank and --ranks where they shall be wrong."""
 
     def __init__(self, ranks, *arguments, program=PROGRAM, mpi=False, environment=None,
-                 environments=None, launcher=None):
+                 environments=None, numbers=None):
         self.tag = uuid.uuid4().hex
         command = [program, *map(str, arguments), f"--tag={self.tag}"]
         if mpi:
-            commands = [(launcher or MPIRUN) + ["-n", str(ranks)] + command]
+            commands = [MPIRUN + ["-n", str(ranks)] + command]
         else:
-            leader = f"--leader=127.0.0.1:{free_port()}"
-            commands = [command + [f"--rank={rank}", f"--ranks={ranks}", leader]
-                        for rank in range(ranks)]
+            self.port = free_port()
+            commands = [command + [f"--rank={rank}", f"--ranks={count}",
+                                   f"--leader=127.0.0.1:{self.port}"]
+                        for rank, count in numbers or [(rank, ranks) for rank in range(ranks)]]
         self.start = time.monotonic()
         self.processes = [
             subprocess.Popen(one, env={**os.environ, **MPI_ENVIRONMENT, **more},

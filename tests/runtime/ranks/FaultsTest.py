@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Whatever happens to one rank, every process ends soon and says which and why."""
 import signal
+import socket
+import subprocess
+import time
 import unittest
 
 import random_kills
@@ -16,6 +19,18 @@ FAULTS = {
     "sleep": (3, 'is stuck in "layer 7 experts" for 6 s'),
     "input": (1, "cannot go on: weights.bin: wrong checksum"),
 }
+
+
+def connect(port):
+    """A connection to the port, as soon as somebody listens there."""
+    end = time.monotonic() + ranks.PROMISED_SECONDS
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port))
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 class Faults(unittest.TestCase):
@@ -109,6 +124,30 @@ class Joining(unittest.TestCase):
 
     def test_other_weights(self):
         self.refused(ranks.run(3, "--fault=weights", "--victim=1"), "has other weights than rank 0")
+
+    def test_two_of_one_number(self):
+        self.refused(ranks.run(3, numbers=[(0, 3), (1, 3), (1, 3)]),
+                     "two processes say that they are rank 1 (host ")
+
+    def test_another_number_of_ranks(self):
+        self.refused(ranks.run(2, numbers=[(0, 2), (1, 3)]),
+                     "was started as one of 3 ranks, rank 0 as one of 2")
+
+    # Whoever else finds the port is dropped, and holds up nobody for long.
+    def test_strangers(self):
+        job = ranks.RankJob(2, numbers=[(0, 2)], environment={"GROK_RANK_JOIN_TIME": "8"})
+        strangers = []
+        for said in (b"GET / HTTP/1.1\r\n\r\n" * 40, b"", b"\0" * 1000):
+            strangers.append(connect(job.port))
+            strangers[-1].sendall(said)
+        other = subprocess.run([ranks.PROGRAM, "--rank=1", "--ranks=2",
+                                f"--leader=127.0.0.1:{job.port}"], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, check=False)
+        outcome = job.outcome()
+        for stranger in strangers:
+            stranger.close()
+        self.assertEqual((outcome.codes, other.returncode), ([0], 0), f"{outcome}{other.stdout}")
+        self.assertEqual(outcome.text, "sum 39, shared memory\n")
 
     def test_missing_rank(self):
         job = ranks.RankJob(3, environment={"GROK_RANK_JOIN_TIME": "1"})
