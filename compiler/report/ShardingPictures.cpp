@@ -80,11 +80,11 @@ std::string drawDevices(const SearchDocument &document) {
           double(nodes) * (nodeHeight + gap), "Devices and their memory");
   for (int64_t device = 0; device < nodes * perNode; ++device) {
     const int64_t inNode = device % perNode;
+    const int64_t node = device / perNode, row = inNode / across;
     const double x = label + double(inNode % across) * (width + gap);
-    const double y = double(device / perNode) * (nodeHeight + gap) +
-                     double(inNode / across) * (height + gap) + gap;
+    const double y = double(node) * (nodeHeight + gap) + double(row) * (height + gap) + gap;
     if (inNode == 0)
-      svg.write(0, y + height / 2, "node " + std::to_string(device / perNode));
+      svg.write(0, y + height / 2, "node " + std::to_string(node));
     const bool isUsed = device < plan.sharding.ranks();
     svg.box(x, y, width, height, isUsed ? "device" : "free",
             isUsed ? "rank " + std::to_string(device) : "not used");
@@ -146,7 +146,8 @@ std::vector<PlanPoint> pointsOf(const SearchDocument &document) {
 
 /// Powers of ten along a logarithmic axis.
 static void drawTicks(Svg &svg, const Axis &axis, double least, double most, bool isX) {
-  for (double power = std::floor(least); power <= std::ceil(most); ++power)
+  const int first = int(std::floor(least)), last = int(std::ceil(most));
+  for (int power = first; power <= last; ++power)
     for (double step : {1.0, 2.0, 5.0}) {
       const double value = power + std::log10(step);
       if (value < least || value > most)

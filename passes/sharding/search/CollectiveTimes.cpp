@@ -69,7 +69,9 @@ const AllReduceTime *Machine::fastestAllReduce(int64_t ranks, int64_t nodesSpann
 
 static double atKnownRanks(const Machine &machine, int64_t ranks, int64_t nodes, double bytes) {
   const AllReduceTime *fastest = machine.fastestAllReduce(ranks, nodes, bytes);
-  return *lookUp(machine, fastest->algorithm, ranks, nodes, bytes);
+  if (!fastest)
+    return std::numeric_limits<double>::infinity();
+  return lookUp(machine, fastest->algorithm, ranks, nodes, bytes).value_or(fastest->seconds);
 }
 
 double Machine::allReduceSeconds(int64_t ranks, int64_t nodesSpanned, double bytes) const {

@@ -69,9 +69,11 @@ double expectedMostDistinct(int64_t experts, int64_t selected, int64_t rows, int
 
 /// Expected largest of `count` independent standard normal numbers.
 static double normalMaximum(int64_t count) {
-  constexpr double step = 1.0 / 64, end = 8;
-  double expected = 0; // integral of P(largest > x) above 0, less P(largest < x) below
-  for (double x = step / 2; x < end; x += step) {
+  constexpr double step = 1.0 / 64;
+  constexpr int steps = 512; // to 8 deviations
+  double expected = 0;       // integral of P(largest > x) above 0, less P(largest < x) below
+  for (int i = 0; i < steps; ++i) {
+    const double x = (i + 0.5) * step;
     const double above = 0.5 * std::erfc(x / std::sqrt(2.0));
     expected += step * (1 - std::pow(1 - above, double(count)) - std::pow(above, double(count)));
   }
@@ -84,7 +86,8 @@ double expectedMostPairs(int64_t experts, int64_t selected, int64_t rows, int64_
     return all;
   // Pairs of one expert are binomial; those of a group are nearly their sum.
   const double share = double(selected) / double(experts);
-  const double deviation = std::sqrt(double(experts / groups) * double(rows) * share * (1 - share));
+  const double deviation =
+      std::sqrt(double(experts) / double(groups) * double(rows) * share * (1 - share));
   return std::min(all, all / double(groups) + deviation * normalMaximum(groups));
 }
 

@@ -20,10 +20,14 @@ static double partOf(int64_t size, int64_t parts) {
   return double(size % parts == 0 ? part : (part + panelColumns - 1) / panelColumns * panelColumns);
 }
 
+static int64_t localHeads(int64_t heads, int64_t tp) { return std::max<int64_t>(1, heads / tp); }
+
 LocalShape::LocalShape(const ModelShape &model, const Sharding &sharding)
-    : model(model), queryColumns(double(model.queryHeads / sharding.tp * model.headSize)),
-      keyColumns(double(std::max<int64_t>(1, model.keyValueHeads / sharding.tp) * model.headSize)),
-      hidden(partOf(model.hidden, sharding.tp)), experts(double(model.experts / sharding.ep)),
+    : model(model),
+      queryColumns(double(localHeads(model.queryHeads, sharding.tp)) * double(model.headSize)),
+      keyColumns(double(localHeads(model.keyValueHeads, sharding.tp)) * double(model.headSize)),
+      hidden(partOf(model.hidden, sharding.tp)),
+      experts(double(model.experts) / double(sharding.ep)),
       tokens(partOf(model.vocabulary, sharding.tp)) {}
 
 /// Row groups of a matrix of which a rank has `rows` of `allRows` rows: no group
