@@ -14,6 +14,7 @@ TEST(CollectivesTest, AddsByTheBalancedTree) {
     std::vector<Tensor> tensors;
     std::vector<const Tensor *> parts;
     tensors.reserve(values.size());
+    parts.reserve(values.size());
     for (float value : values)
       parts.push_back(&tensors.emplace_back(tensor({1}, {value})));
     return reduceAll(parts, Rounding::f32).values.front();

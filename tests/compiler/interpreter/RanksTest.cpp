@@ -12,18 +12,17 @@
 
 #include "mlir/Dialect/Shard/IR/ShardOps.h"
 #include "mlir/Transforms/Passes.h"
-#include "gmock/gmock.h"
+#include "gtest/gtest.h"
 
 #include <cmath>
 
 using namespace mlir;
 using namespace grok;
 using namespace grok::interpreter;
-using testing::HasSubstr;
 
 namespace {
 
-const std::vector<int32_t> tokens = {100, 3, 0, 200, 57, 3, 411};
+constexpr int32_t tokens[] = {100, 3, 0, 200, 57, 3, 411};
 
 /// The interpreter rounds a product once to float32 on each rank instead of once
 /// in all. The logits of the golden models are below 8 (2^3) and a layer adds 2

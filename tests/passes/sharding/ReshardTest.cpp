@@ -130,6 +130,7 @@ TEST_F(ReshardTest, EveryPathLeadsWhereItShould) {
       ASSERT_TRUE(build(whole, from, to)) << message;
       ++paths;
       std::vector<std::vector<interpreter::Value>> arguments;
+      arguments.reserve(countRanks);
       for (int64_t rank = 0; rank < countRanks; ++rank)
         arguments.push_back({partOf(from, rank)});
       auto results = interpreter::interpretRanks(
