@@ -11,6 +11,7 @@
 #include "compiler/pipeline/CalibrationRun.h"
 #include "compiler/pipeline/MemoryUse.h"
 #include "compiler/pipeline/ModelSource.h"
+#include "compiler/pipeline/ShardingTask.h"
 #include "compiler/pipeline/WeightFormats.h"
 #include "compiler/quantization/GroupEncoder.h"
 #include "compiler/targets/cpu/CpuKernels.h"
@@ -76,6 +77,7 @@ private:
   std::string diagnostic; // first error that MLIR reported
   OpenedModel source;
   int64_t maxContext = 0;
+  ShardingTask sharding;
   int64_t weightBudget = 0;                    // bytes; 0 = any
   std::unique_ptr<CalibrationRun> calibration; // with --calibrate
   std::unique_ptr<quantization::MatrixEncoder> search;
@@ -106,23 +108,31 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.bitsPerWeight = options.bitsPerWeight;
   phase.budgetBytes = weightBudget;
   phase.assigned = options.assigned;
-  phase.sharding = options.sharding;
-  phase.reproducible = options.reproducible;
+  phase.sharding = sharding;
   return phase;
 }
 
 Result<void> Compilation::checkOptions() {
-  if (!options.sharding.empty() && options.numerics == Numerics::bf16)
-    return tl::unexpected(
-        "--numerics=bf16: the literal mode rounds whole sums and runs on one rank; take f32 or "
-        "fast with " +
-        options.sharding);
   const int64_t trained = source.config.sequenceLen;
   maxContext = options.maxContext.value_or(trained);
   if (maxContext < 1 || maxContext > trained)
     return tl::unexpected("--max-context=" + std::to_string(maxContext) + ": " +
                           source.config.name + " holds 1 to " + std::to_string(trained) +
                           " positions");
+  auto task = shardingTaskOf(options, maxContext);
+  if (!task)
+    return tl::unexpected(task.error());
+  sharding = *task;
+  if (sharding.isOneRank())
+    return {};
+  if (options.numerics == Numerics::bf16)
+    return tl::unexpected(std::string() +
+                          "--numerics=bf16: the literal mode rounds whole sums and runs on one "
+                          "rank; take f32 or fast with several");
+  if (options.verify)
+    return tl::unexpected(std::string() +
+                          "--verify: compares on one rank; leave out --sharding and --devices, "
+                          "or --verify");
   return {};
 }
 
@@ -310,7 +320,12 @@ Result<std::string> Compilation::runPasses(Phase phase) {
     fused = module->clone();
   int64_t count = 0;
   module->walk([&](Operation *) { ++count; });
-  return std::to_string(count) + " ops";
+  std::string detail = std::to_string(count) + " ops";
+  if (phase != Phase::shard)
+    return detail;
+  auto chosen = (*module)->getAttrOfType<ShardingAttr>("grok.sharding");
+  return chosen ? chosen.text() + ", " + std::to_string(chosen.countRanks()) + " ranks, " + detail
+                : std::string("one rank");
 }
 
 Result<std::string> Compilation::makeKernels() {

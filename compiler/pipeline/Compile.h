@@ -27,7 +27,8 @@ struct CompileOptions {
   std::vector<std::string> assigned; // "layer3.down:int4g32": formats of single items
   std::string calibrate;             // text file; empty = none
   std::string emitReport;            // .html or .json file; empty = none
-  std::string sharding;              // "tp2.pp2"; empty = one rank
+  std::string devices;               // machine, machine file or number of ranks; empty = one
+  std::string sharding;              // "tp2.pp2", or auto: the best on the devices
   bool reproducible = false;         // the bits of the logits do not depend on the sharding
   std::optional<int64_t> maxContext; // default: the model's sequence_len
   int64_t maxStepRows = 512;

@@ -40,8 +40,12 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     return;
   }
   case Phase::shard:
-    if (!options.sharding.empty())
-      buildShardingPipeline(passes, options.sharding);
+    if (options.sharding.machine) {
+      passes.addPass(createSelectSharding(*options.sharding.machine, options.sharding.workload));
+      buildPartitionPipeline(passes);
+    } else if (!options.sharding.text.empty()) {
+      buildShardingPipeline(passes, options.sharding.text);
+    }
     return;
   case Phase::fuse:
     passes.addPass(createCanonicalizerPass());

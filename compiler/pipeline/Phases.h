@@ -2,6 +2,9 @@
 // The compiler's story as a pass pipeline, phase by phase.
 #pragma once
 
+#include "passes/sharding/search/Machine.h"
+#include "passes/sharding/search/Workload.h"
+
 #include "mlir/Pass/PassManager.h"
 #include <array>
 #include <optional>
@@ -22,6 +25,15 @@ inline constexpr std::array allPhases = {Phase::import,  Phase::quantize, Phase:
 std::string_view nameOf(Phase phase);
 std::optional<Phase> phaseNamed(std::string_view name);
 
+/// A sharding by name, or the machine and use to search one for.
+struct ShardingTask {
+  std::string text; // "tp2.pp2"
+  std::optional<search::Machine> machine;
+  search::Workload workload;
+
+  bool isOneRank() const { return text.empty() && !machine; }
+};
+
 struct PhaseOptions {
   int64_t maxContext = 8192;
   int64_t maxStepRows = 512;
@@ -34,8 +46,7 @@ struct PhaseOptions {
   int64_t budgetBytes = 0;
   std::vector<std::string> assigned;
 
-  std::string sharding;      // "tp2.pp2"; empty = one rank
-  bool reproducible = false; // logits that do not depend on it
+  ShardingTask sharding;
 };
 
 /// Adds the passes of one phase (none for import, kernels, artifact).

@@ -14,8 +14,8 @@ namespace grok {
 #include "passes/sharding/Passes.h.inc"
 } // namespace grok
 
-/// Ranked plans to look through for one that can be partitioned.
-static constexpr size_t rankedPlans = 64;
+/// Ranked plans to look through for one that can be partitioned: all of them.
+static constexpr size_t rankedPlans = 1 << 16;
 
 namespace {
 
@@ -65,15 +65,19 @@ FailureOr<ShardingAttr> SelectSharding::search(const ModelShape &shape) {
                                         task->workload, limits);
   if (!ranked)
     return module.emitError(ranked.error());
+  // Who names devices means all of them, be it as replicas.
   for (const search::Plan &plan : ranked->plans) {
+    if (plan.sharding.ranks() != task->machine.devices())
+      continue;
     auto attribute =
         ShardingAttr::get(&getContext(), plan.sharding.tp, plan.sharding.ep, plan.sharding.pp,
                           plan.sharding.dp, ArrayRef<int64_t>(plan.sharding.stageLayers));
     if (!sharding::findObstacle(module, shape, attribute))
       return attribute;
   }
-  InFlightDiagnostic error = module.emitError() << "no sharding of the model fits machine '"
-                                                << task->machine.name << "'";
+  InFlightDiagnostic error = module.emitError()
+                             << "no sharding of the model over all " << task->machine.devices()
+                             << " devices fits machine '" << task->machine.name << "'";
   if (ranked->smallest)
     error << ": " << ranked->smallest->sharding.text() << ", the smallest, needs "
           << static_cast<int64_t>(ranked->smallest->memory.total()) << " bytes on a rank of "

@@ -16,7 +16,7 @@ using namespace grok::compiler;
 using Error = tl::unexpected<std::string>;
 
 /// Named in the documentation for later versions: known, but not offered.
-static constexpr const char *laterFlags[] = {"--emulate", "--devices", "--reuse-weights"};
+static constexpr const char *laterFlags[] = {"--emulate", "--reuse-weights"};
 
 static std::string defaultCache() {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/')
@@ -126,6 +126,10 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
   app.add_option("--weights-from", compile.weightsFrom,
                  "Folder that holds or is ckpt-0; random:SEED; none = a plan to look at")
       ->type_name("DIR|random:SEED|none");
+  app.add_option("--devices", compile.devices,
+                 "Machine to spread the model over: a number of ranks on this kind of processor, a "
+                 "known machine or part of one as 4xh100 (--list machines), or a machine file")
+      ->type_name("N|MACHINE|FILE.json");
   app.add_option(
          "--sharding", compile.sharding,
          "How to spread the model over ranks: auto, or dot-joined tpN (heads, expert hidden "
