@@ -94,6 +94,7 @@ static search::Limits readLimits(Keys &keys, const ordered_json &root) {
   limits.ep = keys.at<int64_t>(json, "ep");
   limits.pp = keys.at<int64_t>(json, "pp");
   limits.dp = keys.at<int64_t>(json, "dp");
+  limits.usesAllDevices = keys.at<bool>(json, "all_devices");
   limits.memoryBudget = keys.at<double>(json, "memory_budget");
   limits.top = static_cast<size_t>(keys.at<int64_t>(json, "top"));
   for (const ordered_json &format : keys.list(root, "formats"))

@@ -134,6 +134,7 @@ ordered_json toJson(const SearchDocument &document) {
                          {"ep", limits.ep},
                          {"pp", limits.pp},
                          {"dp", limits.dp},
+                         {"all_devices", limits.usesAllDevices},
                          {"memory_budget", limits.memoryBudget},
                          {"top", limits.top}}},
                        {"evaluated", certificate.ranked.evaluated},

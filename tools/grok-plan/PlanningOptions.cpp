@@ -61,6 +61,7 @@ void declareWorkload(CLI::App &command, PlanningOptions &options) {
                   "Most bytes on a rank, such as 60GiB (default: what the device has)")
       ->type_name("SIZE");
   declareSizes(command, options.workload);
+  command.add_flag("--all-devices", options.allDevices, "Only plans with a rank on every device");
   command.add_flag("--reproducible", options.workload.isReproducible,
                    "Count sums that have the same bits for every sharding");
   command.add_flag("--json", options.json, "Print JSON");
@@ -84,6 +85,7 @@ Result<search::Workload> workloadOf(const PlanningOptions &options) {
 
 Result<search::Limits> limitsOf(const PlanningOptions &options) {
   search::Limits limits;
+  limits.usesAllDevices = options.allDevices;
   const bool isAuto = std::ranges::count(options.weights, "auto") > 0;
   if (isAuto && options.weights.size() > 1)
     return fail("--weights, auto chooses by itself, give it alone");

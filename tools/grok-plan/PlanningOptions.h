@@ -16,6 +16,7 @@ struct PlanningOptions {
   std::string sharding = "auto";
   std::string memoryBudget;
   search::Workload workload;
+  bool allDevices = false;
   bool json = false;
   // Of search:
   int64_t top = 10;

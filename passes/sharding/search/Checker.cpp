@@ -23,10 +23,10 @@ public:
     for (int64_t tp = 1; tp <= devices; ++tp)
       for (int64_t ep = 1; tp * ep <= devices; ++ep)
         for (int64_t pp = 1; tp * ep * pp <= devices; ++pp) {
-          if (!isWanted(tp, ep, pp))
+          if (!checkSharding(claim.model, {tp, ep, pp, 1, {}}, claim.workload))
             continue;
           for (int64_t dp = 1; tp * ep * pp * dp <= devices; ++dp)
-            if (claim.limits.dp == 0 || claim.limits.dp == dp)
+            if (isAllowed({tp, ep, pp, dp, {}}, claim.limits, claim.workload, machine))
               tryAll(costs, {tp, ep, pp, dp, {}});
         }
   }
@@ -51,12 +51,6 @@ public:
   }
 
 private:
-  bool isWanted(int64_t tp, int64_t ep, int64_t pp) const {
-    const Limits &limits = claim.limits;
-    return (limits.tp == 0 || limits.tp == tp) && (limits.ep == 0 || limits.ep == ep) &&
-           (limits.pp == 0 || limits.pp == pp) &&
-           checkSharding(claim.model, {tp, ep, pp, 1, {}}, claim.workload);
-  }
   void tryAll(const CostModel &costs, const Sharding &sharding) {
     const int64_t sequences = (claim.workload.batch + sharding.dp - 1) / sharding.dp;
     for (const WeightFormat &format : claim.limits.formats)

@@ -39,13 +39,15 @@ std::vector<Plan> plansOf(const Family &family, const CostModel &costs, const Li
   int64_t before = 0;
   for (int64_t dp = 1; dp <= costs.machine.devices() / family.sharding.ranks(); ++dp) {
     const int64_t sequences = (batch + dp - 1) / dp;
-    // More replicas help only if some replica then has fewer sequences.
-    const bool isUseful = limits.dp ? dp == limits.dp : dp == 1 || sequences < before;
+    // More replicas help only if some replica then has fewer sequences. Their
+    // number may be given.
+    const bool isUseful = dp == 1 || sequences < before;
     before = sequences;
-    if (!isUseful)
-      continue;
     Sharding sharding = family.sharding;
     sharding.dp = dp;
+    const bool isGiven = limits.dp || limits.usesAllDevices;
+    if (isGiven ? !isAllowed(sharding, limits, costs.workload, costs.machine) : !isUseful)
+      continue;
     for (int64_t count : microBatchChoices(sharding.pp, sequences))
       plans.push_back(costs.evaluate(sharding, *family.format, count));
   }

@@ -9,6 +9,16 @@
 
 namespace grok::search {
 
+bool isAllowed(const Sharding &sharding, const Limits &limits, const Workload &workload,
+               const Machine &machine) {
+  const auto isWanted = [](int64_t given, int64_t size) { return given == 0 || given == size; };
+  if (!isWanted(limits.tp, sharding.tp) || !isWanted(limits.ep, sharding.ep) ||
+      !isWanted(limits.pp, sharding.pp) || !isWanted(limits.dp, sharding.dp))
+    return false;
+  return !limits.usesAllDevices ||
+         (sharding.ranks() == machine.devices() && sharding.dp <= workload.batch);
+}
+
 bool ranksBefore(const Plan &left, const Plan &right) {
   const auto key = [](const Plan &plan) {
     return std::tuple(plan.objective, plan.sharding.ranks(), plan.sharding.text(),

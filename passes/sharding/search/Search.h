@@ -14,6 +14,8 @@ struct Limits {
   std::vector<WeightFormat> formats;
   /// Sizes that are given; 0 = free.
   int64_t tp = 0, ep = 0, pp = 0, dp = 0;
+  /// Only plans with a rank on every device, and with a sequence for every replica.
+  bool usesAllDevices = false;
   double memoryBudget = 0; // bytes on a rank; 0 = what the machine has
   size_t top = 10;         // plans to rank
 };
@@ -40,6 +42,10 @@ struct RankedPlans {
 /// empty.
 Result<RankedPlans> searchShardings(const ModelShape &model, const Machine &machine,
                                     const Workload &workload, const Limits &limits);
+
+/// Whether a plan may have these sizes.
+bool isAllowed(const Sharding &sharding, const Limits &limits, const Workload &workload,
+               const Machine &machine);
 
 /// Whether `left` ranks before `right`.
 bool ranksBefore(const Plan &left, const Plan &right);

@@ -66,6 +66,11 @@ TEST_F(Certified, HoldsForEveryGoal) {
     }
 }
 
+TEST_F(Certified, HoldsOnAllDevices) {
+  limits.usesAllDevices = true;
+  EXPECT_EQ(errorOf(certifyNow()), "");
+}
+
 TEST_F(Certified, AChangedCostFlipsTheChoiceWhereItSays) {
   Claim claim = certifyNow();
   EXPECT_EQ(claim.ranked.front().sharding, "tp8");

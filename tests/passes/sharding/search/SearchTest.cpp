@@ -195,6 +195,24 @@ TEST(Search, GivenSizesHold) {
               HasSubstr("takes 32 ranks, but bare has 8"));
 }
 
+TEST(Search, EveryDeviceIfAsked) {
+  const ModelShape model = grok1();
+  Limits limits;
+  limits.usesAllDevices = true;
+  limits.top = 1000;
+  Workload workload;
+  for (int64_t batch : {1, 4}) {
+    workload.batch = batch;
+    const auto ranked = searchShardings(model, realMachine(1, 6, 1e12), workload, limits);
+    ASSERT_TRUE(ranked);
+    EXPECT_FALSE(ranked->plans.empty());
+    for (const Plan &plan : ranked->plans) {
+      EXPECT_EQ(plan.sharding.ranks(), 6);
+      EXPECT_LE(plan.sharding.dp, batch);
+    }
+  }
+}
+
 TEST(Search, LastStagesGetFewerLayers) {
   // The table's product takes as long as more than one layer at batch 1.
   const ModelShape model = grok1();
