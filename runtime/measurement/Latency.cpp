@@ -101,6 +101,7 @@ Result<std::vector<double>> measureAllReduce(int ranks, std::span<const int64_t>
     return fail(communicators.error());
   std::vector<Result<std::vector<double>>> results(communicators->size());
   std::vector<std::thread> threads;
+  threads.reserve(results.size());
   for (size_t rank = 0; rank < results.size(); ++rank)
     threads.emplace_back([&, rank] { results[rank] = reduceAll(*(*communicators)[rank], bytes); });
   for (std::thread &thread : threads)

@@ -23,10 +23,11 @@ public:
       : costs(costs), family(family), local(costs.model, family),
         ops(local, format, costs.workload) {
     const Machine &machine = costs.machine;
-    // Fewer ranks on a node never have less each.
+    // Fewer ranks on a node, and fewer that are busy, never have less each.
     const int64_t onNode = std::min(family.ranks(), machine.devicesPerNode);
-    bandwidth = machine.rankBandwidth(onNode);
-    peak = machine.rankPeak(format.name, onNode);
+    const int64_t busy = std::max<int64_t>(1, onNode / family.pp);
+    bandwidth = machine.rankBandwidth(onNode, busy);
+    peak = machine.rankPeak(format.name, onNode, busy);
     collectives = double(costs.model.layers) *
                   (cheapestReduce(family.tp) + cheapestReduce(family.tp * family.ep));
   }

@@ -78,16 +78,20 @@ static Schedule makeSchedule(const CostModel &costs, const Sharding &sharding,
   schedule.sequences = divideUp(workload.batch, sharding.dp);
   schedule.microBatches = microBatches;
   const int64_t rows = divideUp(schedule.sequences, microBatches);
-  schedule.decode = timeStages(
-      costs, sharding, format,
-      {.rows = rows, .cacheReads = double(rows), .context = workload.context, .logitRows = rows});
+  Step decode{
+      .rows = rows, .cacheReads = double(rows), .context = workload.context, .logitRows = rows};
+  decode.busyStages = std::min(microBatches, sharding.pp);
+  schedule.decode = timeStages(costs, sharding, format, decode);
   if (!needsPrompts)
     return schedule;
   schedule.chunks = std::max<int64_t>(1, divideUp(workload.prompt, workload.stepRows));
-  const int64_t chunkRows = std::max<int64_t>(1, divideUp(workload.prompt, schedule.chunks));
-  schedule.prefill =
-      timeStages(costs, sharding, format,
-                 {.rows = chunkRows, .cacheReads = 1, .context = workload.prompt / 2});
+  Step chunk{.rows = std::max<int64_t>(1, divideUp(workload.prompt, schedule.chunks)),
+             .cacheReads = 1,
+             .context = workload.prompt / 2};
+  // One request on its own; of many, all stages work on some.
+  chunk.busyStages =
+      workload.goal == Goal::throughput ? sharding.pp : std::min(schedule.chunks, sharding.pp);
+  schedule.prefill = timeStages(costs, sharding, format, chunk);
   return schedule;
 }
 

@@ -15,21 +15,22 @@ std::string Machine::peakNameFor(const std::string &weights) const {
   return peaks.contains("f32") ? "f32" : peaks.begin()->first;
 }
 
-/// Cores of each rank; at least a part of one.
-static double coresOf(const Machine &machine, int64_t ranksOnNode) {
-  return double(machine.sharedCores) / double(ranksOnNode);
+/// Cores that one of the busy ranks has: its threads, or what is left of a core.
+static double coresOf(const Machine &machine, int64_t ranksOnNode, int64_t busy) {
+  const int64_t threads = std::max<int64_t>(1, machine.sharedCores / ranksOnNode);
+  return std::min(double(threads), double(machine.sharedCores) / double(busy));
 }
 
-double Machine::rankBandwidth(int64_t ranksOnNode) const {
+double Machine::rankBandwidth(int64_t ranksOnNode, int64_t busy) const {
   if (sharedCores == 0)
     return bandwidth * bandwidthShare;
   return bandwidthShare *
-         std::min(bandwidth * coresOf(*this, ranksOnNode), nodeBandwidth / double(ranksOnNode));
+         std::min(bandwidth * coresOf(*this, ranksOnNode, busy), nodeBandwidth / double(busy));
 }
 
-double Machine::rankPeak(const std::string &weights, int64_t ranksOnNode) const {
+double Machine::rankPeak(const std::string &weights, int64_t ranksOnNode, int64_t busy) const {
   const double peak = peaks.at(peakNameFor(weights)) * peakShare;
-  return sharedCores == 0 ? peak : peak * coresOf(*this, ranksOnNode);
+  return sharedCores == 0 ? peak : peak * coresOf(*this, ranksOnNode, busy);
 }
 
 double Machine::rankMemory(int64_t ranksOnNode) const {

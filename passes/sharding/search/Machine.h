@@ -55,9 +55,10 @@ struct Machine {
   /// Name of the peak that kernels for `weights` (f32, bf16, int8, ...) reach.
   std::string peakNameFor(const std::string &weights) const;
 
-  /// Bandwidth, peak and usable memory of one of `ranks` ranks of a node.
-  double rankBandwidth(int64_t ranksOnNode) const;
-  double rankPeak(const std::string &weights, int64_t ranksOnNode) const;
+  /// Bandwidth, peak and usable memory of one of the ranks of a node, of which
+  /// `busy` work at a time: each has its part of the cores, at least one thread.
+  double rankBandwidth(int64_t ranksOnNode, int64_t busy) const;
+  double rankPeak(const std::string &weights, int64_t ranksOnNode, int64_t busy) const;
   double rankMemory(int64_t ranksOnNode) const;
 
   /// Time to add `bytes` of each of `ranks` ranks that lie on `nodes` nodes: the

@@ -25,6 +25,7 @@ struct Step {
   int64_t logitRows = 1;
   /// Experts whose matrices a rank reads, and (row, expert) pairs that it computes.
   double distinctExperts = 2, pairs = 2;
+  int64_t busyStages = 1; // that work at a time, on other rows
 };
 
 /// The part of the model on one rank.

@@ -30,11 +30,13 @@ namespace {
 /// Adds up the time of ops and collectives on one rank.
 class Clock {
 public:
-  Clock(const CostModel &costs, const Sharding &sharding, const WeightFormat &format)
+  Clock(const CostModel &costs, const Sharding &sharding, const WeightFormat &format,
+        int64_t busyStages)
       : machine(costs.machine), sharding(sharding) {
     const int64_t onNode = std::min(sharding.ranks(), machine.devicesPerNode);
-    bandwidth = machine.rankBandwidth(onNode);
-    peak = machine.rankPeak(format.name, onNode);
+    const int64_t busy = std::max<int64_t>(1, onNode * busyStages / sharding.pp);
+    bandwidth = machine.rankBandwidth(onNode, busy);
+    peak = machine.rankPeak(format.name, onNode, busy);
   }
 
   void addOps(Times &times, const std::vector<OpCost> &ops) const {
@@ -72,7 +74,7 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
   const ModelShape &model = costs.model;
   const LocalShape local(model, sharding);
   const OpCosts ops(local, format, costs.workload);
-  const Clock clock(costs, sharding, format);
+  const Clock clock(costs, sharding, format, given.busyStages);
   Step step = given;
   step.distinctExperts = costs.mostDistinctExperts(step.rows, sharding.ep);
   step.pairs = costs.mostPairs(step.rows, sharding.ep);

@@ -65,8 +65,10 @@ TEST(MachineFile, Parts) {
 TEST(MachineFile, RanksOfOneProcessorShareIt) {
   const Machine machine = *findMachine("4");
   EXPECT_DOUBLE_EQ(4 * machine.rankMemory(4), machine.rankMemory(1));
-  EXPECT_LE(4 * machine.rankBandwidth(4), machine.nodeBandwidth);
-  EXPECT_GE(2 * machine.rankBandwidth(2), machine.rankBandwidth(1));
+  EXPECT_LE(4 * machine.rankBandwidth(4, 4), machine.nodeBandwidth);
+  EXPECT_GE(2 * machine.rankBandwidth(2, 2), machine.rankBandwidth(1, 1));
+  EXPECT_GT(machine.rankBandwidth(4, 2), machine.rankBandwidth(4, 4)) << "two wait";
+  EXPECT_LE(machine.rankBandwidth(4, 1), machine.bandwidth) << "of one thread each";
 }
 
 TEST(MachineFile, ErrorsNameFileAndKey) {
