@@ -114,7 +114,7 @@ double boundMemory(const CostModel &costs, const Sharding &family, const WeightF
                         (memory.weightsOfLayer + memory.cacheOfLayer);
   const double ofEnds = (memory.weightsOfFirst + memory.weightsOfLast) / double(family.pp);
   const double communicator = family.ranks() > 1 ? memory.communicator : 0;
-  return ofMean + ofEnds + memory.arena + communicator;
+  return ofMean + ofEnds + memory.weightsOfAll + memory.arena + communicator;
 }
 
 } // namespace grok::search

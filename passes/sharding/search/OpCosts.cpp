@@ -12,12 +12,17 @@ static constexpr double indexBytes = 4; // token and expert ids
 /// Of a rank's columns, a norm's scale counts once.
 static double normFlops(double elements) { return 4 * elements; }
 
+/// Columns of whole panels.
+static int64_t panelsOf(int64_t columns) {
+  constexpr int64_t panelColumns = 16;
+  return (columns + panelColumns - 1) / panelColumns * panelColumns;
+}
+
 /// What one of `parts` ranks has: where parts are not equal, whole panels of
 /// columns, the last ones filled up with zeros.
 static double partOf(int64_t size, int64_t parts) {
-  constexpr int64_t panelColumns = 16;
   const int64_t part = (size + parts - 1) / parts;
-  return double(size % parts == 0 ? part : (part + panelColumns - 1) / panelColumns * panelColumns);
+  return double(size % parts == 0 ? part : panelsOf(part));
 }
 
 static int64_t localHeads(int64_t heads, int64_t tp) { return std::max<int64_t>(1, heads / tp); }
@@ -142,6 +147,9 @@ double OpCosts::layerWeightBytes() const {
   // The ops of a step that reads no expert.
   for (const OpCost &cost : layer({.rows = 0, .distinctExperts = 0, .pairs = 0}))
     bytes += cost.weightBytes;
+  // The router's columns fill a panel.
+  const int64_t columns = local.model.experts;
+  bytes += double(local.model.width * (panelsOf(columns) - columns)) * floatBytes;
   return bytes;
 }
 

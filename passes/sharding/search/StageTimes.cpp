@@ -134,6 +134,8 @@ StageMemory measureStages(const CostModel &costs, const Sharding &sharding,
   StageMemory memory;
   memory.weightsOfLayer = ops.layerWeightBytes();
   memory.cacheOfLayer = double(sequences * positions) * ops.cacheRowBytes();
+  // Sines and cosines of every position.
+  memory.weightsOfAll = double(workload.context * costs.model.headSize) * 4;
   memory.weightsOfFirst = ops.tableBytes() + 4 * width; // with the first norm
   // One table serves both ends where they are on the same rank.
   memory.weightsOfLast = sharding.pp > 1 ? ops.tableBytes() : 0;
@@ -161,8 +163,9 @@ std::vector<int64_t> dealLayers(int64_t layers, int64_t stages, const StageTimes
   std::vector<StageSizes> seconds(size_t(stages), {times.layer.total(), 0});
   seconds.front().besides += times.first.total();
   seconds.back().besides += times.last.total();
-  std::vector<StageSizes> bytes(size_t(stages), {memory.weightsOfLayer + memory.cacheOfLayer,
-                                                 memory.arena + memory.communicator});
+  std::vector<StageSizes> bytes(size_t(stages),
+                                {memory.weightsOfLayer + memory.cacheOfLayer,
+                                 memory.weightsOfAll + memory.arena + memory.communicator});
   bytes.front().besides += memory.weightsOfFirst;
   bytes.back().besides += memory.weightsOfLast;
 
@@ -195,7 +198,7 @@ std::vector<Memory> memoryOfStages(const StageMemory &memory, const std::vector<
   std::vector<Memory> stages;
   for (size_t i = 0; i < layers.size(); ++i) {
     const bool isFirst = i == 0, isLast = i + 1 == layers.size();
-    stages.push_back({.weights = double(layers[i]) * memory.weightsOfLayer +
+    stages.push_back({.weights = double(layers[i]) * memory.weightsOfLayer + memory.weightsOfAll +
                                  (isFirst ? memory.weightsOfFirst : 0) +
                                  (isLast ? memory.weightsOfLast : 0),
                       .cache = double(layers[i]) * memory.cacheOfLayer,

@@ -26,6 +26,7 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
 struct StageMemory {
   double weightsOfLayer = 0, cacheOfLayer = 0;
   double weightsOfFirst = 0, weightsOfLast = 0; // besides the layers
+  double weightsOfAll = 0;                      // on every stage
   double arena = 0, communicator = 0;
 };
 

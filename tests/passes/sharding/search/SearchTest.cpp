@@ -241,12 +241,14 @@ TEST(CostModel, ReproducibleSumsSendTheExpertsApart) {
   EXPECT_NEAR(collectives(exact) - collectives(fast), 64 * 4 * 6144 * 1e-12, 1e-15);
 }
 
-TEST(CostModel, ActivationsAreThoseOfTheCompiledPlan) {
-  // grokc grok-1 --weights-from=none: arena of 512 rows 152 MiB, and their logits.
+TEST(CostModel, MemoryIsThatOfTheCompiledPlan) {
+  // grokc grok-1 --weights-from=none --max-context=8192: bytes of all tensors;
+  // arena of 512 rows 152 MiB, and their logits.
   const ModelShape model = grok1();
   const Machine machine = realMachine(1, 1, 1e12);
   const Workload workload;
   const Plan plan = CostModel(model, machine, workload)
                         .evaluate({1, 1, 1, 1, {64}}, *weightFormatNamed("int8"), 1);
+  EXPECT_EQ(int64_t(plan.memory.weights), 318256472064);
   EXPECT_DOUBLE_EQ(plan.memory.arena, 152 * 0x1p20 + 512 * 131072.0 * 4);
 }
