@@ -466,7 +466,7 @@ plan.program @main {
     // expected-note@+1 {{the buffer}}
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     // expected-error@+1 {{reads operand 0 before any launch has written it}}
-    plan.collective "send" "s" over ["pp"] reads %a : <tensor<?x16xf32>>
+    plan.collective "send" "s" over ["pp"] reads %a : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -615,7 +615,7 @@ plan.program @main {
   plan.bucket rows 8 {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects kind all_gather, all_reduce, send or receive, got 'broadcast'}}
-    plan.collective "broadcast" "c" over ["tp"] writes %a : <tensor<?x16xf32>>
+    plan.collective "broadcast" "c" over ["tp"] writes %a : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -625,7 +625,7 @@ plan.program @main {
   plan.bucket rows 8 {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects a source and a target}}
-    plan.collective "all_reduce" "c" over ["tp"] writes %a : <tensor<?x16xf32>>
+    plan.collective "all_reduce" "c" over ["tp"] writes %a : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -636,7 +636,7 @@ plan.program @main {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     %b = plan.buffer "b" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects a target, and no source}}
-    plan.collective "receive" "c" over ["pp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+    plan.collective "receive" "c" over ["pp"] reads %a : !plan.buffer<tensor<?x16xf32>> writes %b : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -646,7 +646,7 @@ plan.program @main {
   plan.bucket rows 8 {
     %a = plan.buffer "a" : <tensor<16xf32>>
     // expected-error@+1 {{expects buffers of rows}}
-    plan.collective "receive" "c" over ["pp"] writes %a : <tensor<16xf32>>
+    plan.collective "receive" "c" over ["pp"] writes %a : !plan.buffer<tensor<16xf32>>
   }
 }
 
@@ -656,7 +656,7 @@ plan.program @main {
   plan.bucket rows 8 {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects to go over pp, got ["tp"]}}
-    plan.collective "receive" "c" over ["tp"] writes %a : <tensor<?x16xf32>>
+    plan.collective "receive" "c" over ["tp"] writes %a : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -667,7 +667,7 @@ plan.program @main {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     %b = plan.buffer "b" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects to go over tp, ep or both, got ["tp", "tp"]}}
-    plan.collective "all_reduce" "c" over ["tp", "tp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+    plan.collective "all_reduce" "c" over ["tp", "tp"] reads %a : !plan.buffer<tensor<?x16xf32>> writes %b : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -678,7 +678,7 @@ plan.program @main {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     %b = plan.buffer "b" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects an axis to go over}}
-    plan.collective "all_reduce" "c" over [] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+    plan.collective "all_reduce" "c" over [] reads %a : !plan.buffer<tensor<?x16xf32>> writes %b : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -689,7 +689,7 @@ plan.program @main {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     %b = plan.buffer "b" : <tensor<?x32xf32>>
     // expected-error@+1 {{expects two buffers of one type with float32 rows}}
-    plan.collective "all_reduce" "c" over ["tp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x32xf32>>
+    plan.collective "all_reduce" "c" over ["tp"] reads %a : !plan.buffer<tensor<?x16xf32>> writes %b : !plan.buffer<tensor<?x32xf32>>
   }
 }
 
@@ -700,7 +700,7 @@ plan.program @main {
     %a = plan.buffer "a" : <tensor<?x16xf32>>
     %b = plan.buffer "b" : <tensor<?x16xf32>>
     // expected-error@+1 {{expects target rows of at least two source rows, of one element type}}
-    plan.collective "all_gather" "c" over ["tp"] reads %a : <tensor<?x16xf32>> writes %b : <tensor<?x16xf32>>
+    plan.collective "all_gather" "c" over ["tp"] reads %a : !plan.buffer<tensor<?x16xf32>> writes %b : !plan.buffer<tensor<?x16xf32>>
   }
 }
 
@@ -713,6 +713,6 @@ plan.program @main {
   plan.bucket rows 1 {
     %w = plan.weight @cpu::@t : <tensor<16xf32>>
     // expected-error@+1 {{expects buffers of rows}}
-    plan.collective "receive" "c" over ["pp"] writes %w : <tensor<16xf32>>
+    plan.collective "receive" "c" over ["pp"] writes %w : !plan.buffer<tensor<16xf32>>
   }
 }

@@ -57,15 +57,15 @@ plan.program @main {
         : !plan.buffer<tensor<32x96x16x1xf32>>, !plan.buffer<tensor<?x96xf32>>
     // CHECK-NEXT: %[[PARTS:parts]] = plan.buffer "parts"
     %parts = plan.buffer "parts" : <tensor<?x2x96xf32>>
-    // CHECK-NEXT: plan.collective "all_gather" "embed_parts" over ["tp"] reads %[[H]] : <tensor<?x96xf32>> writes %[[PARTS]] : <tensor<?x2x96xf32>>
-    plan.collective "all_gather" "embed_parts" over ["tp"] reads %h : <tensor<?x96xf32>> writes %parts : <tensor<?x2x96xf32>>
+    // CHECK-NEXT: plan.collective "all_gather" "embed_parts" over ["tp"] reads %[[H]] : !plan.buffer<tensor<?x96xf32>> writes %[[PARTS]] : !plan.buffer<tensor<?x2x96xf32>>
+    plan.collective "all_gather" "embed_parts" over ["tp"] reads %h : !plan.buffer<tensor<?x96xf32>> writes %parts : !plan.buffer<tensor<?x2x96xf32>>
     %sum = plan.buffer "sum" : <tensor<?x96xf32>>
-    // CHECK: plan.collective "all_reduce" "embed_sum" over ["ep", "tp"] reads %[[H]] : <tensor<?x96xf32>> writes %[[SUM:.*]] : <tensor<?x96xf32>> {layer = 0 : i64}
-    plan.collective "all_reduce" "embed_sum" over ["ep", "tp"] reads %h : <tensor<?x96xf32>> writes %sum : <tensor<?x96xf32>> {layer = 0 : i64}
-    // CHECK-NEXT: plan.collective "send" "send" over ["pp"] reads %[[SUM]] : <tensor<?x96xf32>>
-    plan.collective "send" "send" over ["pp"] reads %sum : <tensor<?x96xf32>>
-    // CHECK-NEXT: plan.collective "receive" "receive" over ["pp"] writes %[[SUM]] : <tensor<?x96xf32>>
-    plan.collective "receive" "receive" over ["pp"] writes %sum : <tensor<?x96xf32>>
+    // CHECK: plan.collective "all_reduce" "embed_sum" over ["ep", "tp"] reads %[[H]] : !plan.buffer<tensor<?x96xf32>> writes %[[SUM:.*]] : !plan.buffer<tensor<?x96xf32>> {layer = 0 : i64}
+    plan.collective "all_reduce" "embed_sum" over ["ep", "tp"] reads %h : !plan.buffer<tensor<?x96xf32>> writes %sum : !plan.buffer<tensor<?x96xf32>> {layer = 0 : i64}
+    // CHECK-NEXT: plan.collective "send" "send" over ["pp"] reads %[[SUM]] : !plan.buffer<tensor<?x96xf32>>
+    plan.collective "send" "send" over ["pp"] reads %sum : !plan.buffer<tensor<?x96xf32>>
+    // CHECK-NEXT: plan.collective "receive" "receive" over ["pp"] writes %[[SUM]] : !plan.buffer<tensor<?x96xf32>>
+    plan.collective "receive" "receive" over ["pp"] writes %sum : !plan.buffer<tensor<?x96xf32>>
   }
   // CHECK: plan.bucket rows 512 arena 1048576 {
   plan.bucket rows 512 arena 1048576 {
