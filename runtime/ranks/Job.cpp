@@ -17,7 +17,7 @@ namespace grok::runtime {
 static constexpr std::chrono::seconds monitorsTurn{1};
 
 // All ranks were there a moment ago.
-static constexpr std::chrono::seconds pairingTime{8};
+static constexpr std::chrono::seconds pairingTime{5};
 
 struct Job::Parts {
   JobOptions options;
@@ -103,9 +103,11 @@ Result<std::unique_ptr<Job>> Job::join(const RankEnvironment &environment,
   if (!roster)
     return fail(roster.error());
   if (!environment.mpi) {
-    auto sockets = connectPairs(*roster, environment.rank, *listener, Clock::now() + pairingTime);
-    if (!sockets)
-      return fail(sockets.error());
+    const Clock::time_point paired = Clock::now() + pairingTime;
+    auto sockets = connectPairs(*roster, environment.rank, *listener, paired);
+    const std::string problem = sockets ? "" : sockets.error();
+    if (auto agreed = agreeOnPairs(*roster, environment.rank, problem, paired); !agreed)
+      return fail(agreed.error());
     transport = makeSocketTransport(*sockets);
   }
   auto parts = std::make_unique<Parts>();

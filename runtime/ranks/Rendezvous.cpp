@@ -111,12 +111,17 @@ static std::string missingRanks(const Roster &roster) {
   return missing + (more ? " and " + std::to_string(more) + " more" : "");
 }
 
-static void tellVerdict(const Roster &roster, const std::string &refusal) {
-  const Clock::time_point end = Clock::now() + helloTime;
+static Verdict makeVerdict(const std::string &refusal, const Token &token) {
   Verdict verdict = {};
   verdict.refused = !refusal.empty();
   refusal.copy(verdict.why.data(), verdict.why.size() - 1);
-  verdict.token = roster.token;
+  verdict.token = token;
+  return verdict;
+}
+
+static void tellVerdict(const Roster &roster, const std::string &refusal) {
+  const Clock::time_point end = Clock::now() + helloTime;
+  const Verdict verdict = makeVerdict(refusal, roster.token);
   for (const Stream &stream : roster.control)
     if (stream && stream.send(&verdict, sizeof(verdict), end) && refusal.empty())
       // A rank that is gone by now is the monitor's to report.
@@ -205,6 +210,41 @@ Result<Roster> joinRanks(const std::vector<std::string> &hosts, int port, const 
     return fail("rank 0 gave up while the ranks joined: ", got.error());
   roster.control.push_back(std::move(*stream));
   return roster;
+}
+
+// What a rank says of its pairs; "" if it has them all.
+static std::string hearOfPairs(const Roster &roster, int rank, Clock::time_point end) {
+  Verdict verdict;
+  const auto number = static_cast<size_t>(rank);
+  auto heard = roster.control[number].receive(&verdict, sizeof(verdict), end);
+  if (!heard) {
+    endProcess(roster.members[number].process); // it may be stopped
+    return roster.nameOf(rank) + " ended or stopped while the ranks joined: " + heard.error();
+  }
+  verdict.why.back() = 0;
+  return verdict.refused ? verdict.why.data() : "";
+}
+
+Result<void> agreeOnPairs(const Roster &roster, int rank, const std::string &problem,
+                          Clock::time_point end) {
+  std::string refusal = problem;
+  if (rank == 0) {
+    for (int other = 1; other < static_cast<int>(roster.members.size()) && refusal.empty(); ++other)
+      refusal = hearOfPairs(roster, other, end);
+    const Verdict verdict = makeVerdict(refusal, roster.token);
+    for (const Stream &stream : roster.control)
+      if (stream)
+        static_cast<void>(stream.send(&verdict, sizeof(verdict), Clock::now() + helloTime));
+    return refusal.empty() ? Result<void>() : fail(refusal);
+  }
+  Verdict verdict = makeVerdict(problem, roster.token);
+  const Clock::time_point told = end + graceTime;
+  if (auto sent = roster.control[0].send(&verdict, sizeof(verdict), told); !sent)
+    return fail(roster.nameOf(0), " gave up while the ranks joined: ", sent.error());
+  if (auto got = roster.control[0].receive(&verdict, sizeof(verdict), told); !got)
+    return fail(roster.nameOf(0), " gave up while the ranks joined: ", got.error());
+  verdict.why.back() = 0;
+  return verdict.refused ? fail(verdict.why.data()) : Result<void>();
 }
 
 // Rank 0's address as the others see it is the one that they reached it at.

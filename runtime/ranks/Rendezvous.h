@@ -47,5 +47,10 @@ Result<Roster> joinRanks(const std::vector<std::string> &hosts, int port, const 
 /// Connects every pair of ranks once all know the roster. By rank.
 Result<std::vector<int>> connectPairs(const Roster &roster, int rank, const Listener &listener,
                                       Clock::time_point end);
+/// Tells whether all ranks have their pairs: before that, none is watched by
+/// the others. `problem`: why this rank has not, or "". Collective; everyone
+/// gets the same error.
+Result<void> agreeOnPairs(const Roster &roster, int rank, const std::string &problem,
+                          Clock::time_point end);
 
 } // namespace grok::runtime
