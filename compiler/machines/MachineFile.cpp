@@ -14,8 +14,8 @@ namespace grok::machines {
 using nlohmann::json;
 using search::fail;
 
-/// Far above every machine; products of two stay exact.
-static constexpr int64_t mostDevices = 1 << 20;
+/// Of one machine; a search tries every number of replicas.
+static constexpr int64_t mostDevices = 1 << 14;
 static constexpr double microsecond = 1e-6;
 
 namespace {
@@ -241,6 +241,7 @@ Result<Machine> parseMachine(std::string_view text, const std::string &file) {
   machine.bandwidthShare = reader.value("bandwidth_share", true);
   machine.peakShare = reader.value("peak_share", true);
   machine.launchSeconds = microsecond * reader.value("launch_gap_microseconds", true, true);
+  reader.expect(machine.devices() <= mostDevices, "devices_per_node", "expects fewer in all");
   reader.expect(machine.bandwidthShare <= 1, "bandwidth_share", "expects at most 1");
   reader.expect(machine.peakShare <= 1, "peak_share", "expects at most 1");
   const json *peaks = reader.child("peak_operations_per_second", true);

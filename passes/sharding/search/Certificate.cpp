@@ -91,6 +91,9 @@ double Contest::locatePassing(const Candidate &rival, double near, double far) {
 
 std::optional<double> Contest::findPassing(const Candidate &rival, double limit) {
   const bool isFasterBeyond = number.isRate() == isUp;
+  // No time falls by more than the distance, and none falls where all get slower.
+  if (isFasterBeyond ? rival.objective >= limit * choiceAt(1) : rival.objective >= choiceAt(limit))
+    return std::nullopt;
   double near = 1, ratio = limit;
   while (near < limit) {
     const double far = std::min(near * ratio, limit);

@@ -74,6 +74,21 @@ static double atKnownRanks(const Machine &machine, int64_t ranks, int64_t nodes,
   return lookUp(machine, fastest->algorithm, ranks, nodes, bytes).value_or(fastest->seconds);
 }
 
+/// Without a cell for so many nodes: what is known of the most nodes below, and
+/// another step between nodes for each doubling; never less than the links take.
+static double overMoreNodes(const Machine &machine, int64_t ranks, int64_t nodes, double bytes) {
+  int64_t known = 0;
+  for (const AllReduceTime &cell : machine.allReduces)
+    if (cell.nodes < nodes)
+      known = std::max(known, cell.nodes);
+  const double byLinks = linkSeconds(machine, ranks, nodes, bytes);
+  if (known == 0)
+    return byLinks;
+  const double steps = std::log2(double(nodes) / double(known));
+  return std::max(byLinks,
+                  machine.allReduceSeconds(ranks, known, bytes) + steps * machine.across.seconds);
+}
+
 double Machine::allReduceSeconds(int64_t ranks, int64_t nodesSpanned, double bytes) const {
   if (ranks <= 1 || bytes <= 0)
     return 0;
@@ -87,7 +102,7 @@ double Machine::allReduceSeconds(int64_t ranks, int64_t nodesSpanned, double byt
       more = cell.ranks;
   }
   if (fewer == 0 && more == 0)
-    return linkSeconds(*this, ranks, nodesSpanned, bytes);
+    return overMoreNodes(*this, ranks, nodesSpanned, bytes);
   if (fewer == 0) // never cheaper than a guess with fewer hops; the table's is safe
     return atKnownRanks(*this, more, nodesSpanned, bytes);
   const double lower = atKnownRanks(*this, fewer, nodesSpanned, bytes);

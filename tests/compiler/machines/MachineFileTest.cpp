@@ -82,6 +82,7 @@ TEST(MachineFile, ErrorsNameFileAndKey) {
   EXPECT_FALSE(parseMachine("{", "m.json"));
   EXPECT_THAT(with("/nodes", 0), HasSubstr("m.json, nodes: expects a whole number"));
   EXPECT_THAT(with("/nodes", 2), HasSubstr("m.json, links.across: is missing"));
+  EXPECT_THAT(with("/devices_per_node", 1 << 20), HasSubstr("devices_per_node: expects a whole"));
   EXPECT_THAT(with("/frob", 1), HasSubstr("m.json, frob: is no key of a machine file"));
   EXPECT_THAT(with("/memory_bytes", 1e9), HasSubstr("m.json, memory_bytes: expects {\"value\""));
   EXPECT_THAT(with("/memory_bytes/value", -1), HasSubstr("m.json, memory_bytes: value expects"));
