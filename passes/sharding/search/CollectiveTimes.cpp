@@ -74,8 +74,9 @@ static double atKnownRanks(const Machine &machine, int64_t ranks, int64_t nodes,
   return lookUp(machine, fastest->algorithm, ranks, nodes, bytes).value_or(fastest->seconds);
 }
 
-/// Without a cell for so many nodes: what is known of the most nodes below, and
-/// another step between nodes for each doubling; never less than the links take.
+/// Without a cell for so many nodes: what is known of the most nodes below, with
+/// as many ranks on each, and another step between nodes for each doubling; never
+/// less than the links take.
 static double overMoreNodes(const Machine &machine, int64_t ranks, int64_t nodes, double bytes) {
   int64_t known = 0;
   for (const AllReduceTime &cell : machine.allReduces)
@@ -84,9 +85,9 @@ static double overMoreNodes(const Machine &machine, int64_t ranks, int64_t nodes
   const double byLinks = linkSeconds(machine, ranks, nodes, bytes);
   if (known == 0)
     return byLinks;
-  const double steps = std::log2(double(nodes) / double(known));
-  return std::max(byLinks,
-                  machine.allReduceSeconds(ranks, known, bytes) + steps * machine.across.seconds);
+  const int64_t fewerRanks = std::max<int64_t>(2, ranks * known / nodes);
+  const double between = std::log2(double(nodes) / double(known)) * machine.across.seconds;
+  return std::max(byLinks, machine.allReduceSeconds(fewerRanks, known, bytes) + between);
 }
 
 double Machine::allReduceSeconds(int64_t ranks, int64_t nodesSpanned, double bytes) const {
