@@ -221,7 +221,7 @@ void Monitor::judge() {
 void Monitor::judge(int number, Clock::time_point now) {
   const Peer &peer = peers[static_cast<size_t>(number)];
   if (now - peer.heard > limits.silent) {
-    endProcess(roster.members[static_cast<size_t>(number)].process);
+    stopped = number;
     abortJob(number,
              "is stopped or cannot be reached: nothing heard for " + seconds(limits.silent));
   }
@@ -261,6 +261,9 @@ void Monitor::leave(const std::string &line, int exitCode) {
   const std::string text = program + ": " + line + "\n";
   static_cast<void>(!write(STDERR_FILENO, text.data(), text.size()));
   std::this_thread::sleep_for(lastWords);
+  // Only now: its end would look to the others like the cause.
+  if (stopped >= 0)
+    endProcess(roster.members[static_cast<size_t>(stopped)].process);
   _exit(exitCode);
 }
 

@@ -73,6 +73,7 @@ private:
   std::vector<Peer> peers; // by rank: what they said last. Followers: rank 0 only
   Clock::time_point nextReport;
   Clock::time_point finishedAt;
+  int stopped = -1;  // the rank that was found so
   Stream wakeup;     // an event that ends the thread's wait
   std::mutex ending; // taken once and for good: one end, one line
   std::mutex mutex;  // for the following

@@ -150,18 +150,13 @@ class Joining(unittest.TestCase):
         self.assertEqual(outcome.text, "sum 39, shared memory\n")
 
     def test_missing_rank(self):
-        job = ranks.RankJob(3, environment={"GROK_RANK_JOIN_TIME": "1"})
-        job.processes[1].kill()
-        outcome = job.outcome()
-        self.assertIn("rank 1 did not join within 1 s", outcome.text)
-        self.assertEqual([outcome.codes[0], outcome.codes[2]], [1, 1], outcome)
+        self.refused(ranks.run(3, numbers=[(0, 3), (2, 3)],
+                               environment={"GROK_RANK_JOIN_TIME": "1"}),
+                     "rank-program: rank 1 did not join within 1 s")
 
     def test_no_leader(self):
-        job = ranks.RankJob(2, environment={"GROK_RANK_JOIN_TIME": "1"})
-        job.processes[0].kill()
-        outcome = job.outcome()
-        self.assertEqual(outcome.codes[1], 1, outcome)
-        self.assertIn("rank-program: rank 0 ", outcome.text)
+        self.refused(ranks.run(2, numbers=[(1, 2)], environment={"GROK_RANK_JOIN_TIME": "1"}),
+                     "rank-program: rank 0 cannot be reached: 127.0.0.1:")
 
     def test_wrong_variables(self):
         for name, text in (("GROK_RANK_DEADLINE", "soon"), ("GROK_RANK_JOIN_TIME", "-1"),
@@ -173,25 +168,25 @@ class Joining(unittest.TestCase):
 
 @ranks.needs_mpi
 class FaultsUnderMpirun(unittest.TestCase):
-    def fault(self, name, code, said):
+    def fault(self, name, codes, said):
         outcome = ranks.run(3, f"--fault={name}", mpi=True)
         self.assertLess(outcome.seconds, ranks.PROMISED_SECONDS, outcome)
         self.assertEqual(outcome.leftovers, [], outcome)
-        self.assertEqual(outcome.codes, [code], outcome)
+        self.assertIn(outcome.codes[0], codes, outcome)
         self.assertRegex(outcome.text, said)
 
     # mpirun itself kills the others, before or after they could speak.
     def test_kill(self):
-        self.fault("kill", 137, "rank 1 ")
+        self.fault("kill", [137], "rank 1 ")
 
     def test_stop(self):
-        self.fault("stop", 137, r"rank 1 \(host .*\) is stopped")
+        self.fault("stop", [3, 137], r"rank 1 \(host .*\) is stopped")
 
     def test_stuck(self):
-        self.fault("sleep", 3, r"rank 1 \(host .*\) is stuck in \"layer 7 experts\"")
+        self.fault("sleep", [3], r"rank 1 \(host .*\) is stuck in \"layer 7 experts\"")
 
     def test_another_plan(self):
-        self.fault("differ", 1, r"rank 1 \(host .*\) has another plan")
+        self.fault("differ", [1], r"rank 1 \(host .*\) has another plan")
 
     # MPI's own start waits for every rank, and knows no time limit.
     def test_stop_before_mpi_starts(self):

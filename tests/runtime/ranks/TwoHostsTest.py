@@ -81,7 +81,8 @@ class ByMpi(unittest.TestCase):
 
     def test_hosts_share_no_memory(self):
         code, text, _ = on_two_hosts(mpirun(2, "--steps=3"))
-        self.assertEqual((code, text), (0, "sum 5, messages\n"))
+        self.assertEqual(code, 0, text)
+        self.assertIn("sum 5, messages\n", text)  # mpirun may warn of this and that
 
     def test_kill(self):
         code, text, seconds = on_two_hosts(mpirun(4, "--fault=kill"))
