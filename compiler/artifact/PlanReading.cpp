@@ -13,9 +13,9 @@ using namespace grok::compiler;
 
 static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
   static constexpr KernelOp all[] = {
-      KernelOp::embed,     KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
-      KernelOp::linear,    KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
-      KernelOp::gateUp,    KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize,
+      KernelOp::embed,      KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
+      KernelOp::linear,     KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
+      KernelOp::gateUp,     KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize,
       KernelOp::mapExperts, KernelOp::combine};
   for (KernelOp op : all)
     if (kernel.getOp() == nameOf(op))

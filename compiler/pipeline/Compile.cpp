@@ -3,11 +3,9 @@
 #include "compiler/pipeline/Compile.h"
 
 #include "compiler/artifact/OutputFile.h"
-#include "compiler/artifact/OutputFolder.h"
 #include "compiler/artifact/PlanReading.h"
-#include "compiler/artifact/PlanWriter.h"
-#include "compiler/artifact/WorkJournal.h"
 #include "compiler/interpreter/CheckpointWeights.h"
+#include "compiler/pipeline/ArtifactPhase.h"
 #include "compiler/pipeline/CalibrationRun.h"
 #include "compiler/pipeline/MemoryUse.h"
 #include "compiler/pipeline/ModelSource.h"
@@ -36,9 +34,6 @@ namespace fs = std::filesystem;
 
 using Clock = std::chrono::steady_clock;
 
-/// Packed weights of this size are left for the next run if this one fails.
-static constexpr uint64_t bytesWorthKeeping = uint64_t(1) << 30;
-
 namespace {
 /// One run: what the phases hand to one another.
 class Compilation {
@@ -60,12 +55,9 @@ private:
   Result<void> reportQuantization();
   Result<void> replaceByFlat();
   Result<std::string> makeKernels();
-  Result<std::string> writeArtifact();
+  Result<std::string> writeFolder();
   Result<void> writeModule(const std::string &path);
   PackingSource packingSource() const { return {*source.weights, encoder, options.threads}; }
-  Result<std::vector<RankWeights>> placeRanks();
-  Result<void> writeWeights(const std::string &folder);
-  Result<void> writePlanFile(const std::string &folder);
   Result<void> verifyArtifact();
   Result<void> checkOptions();
   tl::unexpected<std::string> diagnosed(StringRef what);
@@ -354,89 +346,29 @@ Result<std::string> Compilation::makeKernels() {
          std::to_string(code->objectsFromCache + code->objectsCompiled) + " objects from the cache";
 }
 
-/// The ranks of one replica, each with its part of the tensors of its stage.
-Result<std::vector<RankWeights>> Compilation::placeRanks() {
-  auto sharding = (*module)->getAttrOfType<ShardingAttr>("grok.sharding");
-  const int64_t tp = sharding ? sharding.getTp() : 1, ep = sharding ? sharding.getEp() : 1;
-  std::vector<std::vector<PackedTensor>> stages;
-  for (auto layout : module->getOps<plan::LayoutOp>()) {
-    FailureOr<std::vector<PackedTensor>> tensors = readLayout(layout);
-    if (failed(tensors))
-      return diagnosed("phase artifact");
-    stages.push_back(std::move(*tensors));
-  }
-  std::vector<RankWeights> ranks;
-  const size_t count = stages.size() * tp * ep;
-  for (size_t number = 0; number < count; ++number) {
-    RankWeights rank;
-    rank.stage = static_cast<int>(number / (tp * ep));
-    rank.tensors = stages[rank.stage];
-    for (PackedTensor &tensor : rank.tensors)
-      tensor.placeOnRank(number % tp, tp, number / tp % ep, ep);
-    char name[64];
-    std::snprintf(name, sizeof name, "model-cpu-%05zu-of-%05zu.weights.safetensors", number, count);
-    rank.file = placeTensors(name, rank.tensors);
-    ranks.push_back(std::move(rank));
-  }
-  return ranks;
-}
-
-Result<void> Compilation::writeWeights(const std::string &folder) {
-  if (!source.weights) {
-    for (RankWeights &rank : plan.ranks)
-      rank.file.name.clear();
-    return {};
-  }
-  auto written = writeWeightFiles(folder, plan.ranks, packingSource(), hooks.packing);
-  for (const RankWeights &rank : plan.ranks)
-    report.weightBytes += rank.file.bytes;
-  return written;
-}
-
-Result<void> Compilation::writePlanFile(const std::string &folder) {
-  FailureOr<std::vector<std::byte>> bytes = writePlan(*module, plan);
-  if (failed(bytes))
-    return diagnosed("phase artifact");
-  report.planBytes = bytes->size();
-  auto file = OutputFile::create(folder + "/model.plan", bytes->size());
-  if (!file)
-    return tl::unexpected(file.error());
-  return file->writeAt(0, *bytes).and_then([&] { return file->close(); });
-}
-
-Result<std::string> Compilation::writeArtifact() {
+Result<std::string> Compilation::writeFolder() {
   plan.weights =
       report.quantization ? report.quantization->selection.weights : weightsText(source.tensors);
   plan.tokenizer = std::move(source.tokenizer);
-  auto ranks = placeRanks();
-  if (!ranks)
-    return tl::unexpected(ranks.error());
-  plan.ranks = std::move(*ranks);
-  std::string identity; // of work that an identical run can go on with
+  std::optional<PackingSource> packing;
   if (source.weights)
-    for (const RankWeights &rank : plan.ranks)
-      identity +=
-          identityOf(rank.tensors, packingSource(), options.model + "\t" + options.weightsFrom);
-  auto folder = OutputFolder::create(options.output, identity);
-  if (!folder)
-    return tl::unexpected(folder.error());
-  auto written = writeWeights(folder->path());
-  uint64_t finished = 0;
+    packing.emplace(packingSource());
+  auto written = writeArtifact(options.output,
+                               {*module, packing ? &*packing : nullptr,
+                                options.model + "\t" + options.weightsFrom, hooks.packing},
+                               plan);
+  if (!written)
+    return written.error() == "phase artifact" ? diagnosed(written.error())
+                                               : tl::unexpected(written.error());
+  report.planBytes = *written;
+  if (!source.weights)
+    return "plan without weights";
   int64_t tensors = 0, reused = 0;
   for (const RankWeights &rank : plan.ranks) {
-    finished += rank.file.finishedBytes;
+    report.weightBytes += rank.file.bytes;
     tensors += std::ssize(rank.tensors);
     reused += rank.file.reusedTensors;
   }
-  if (!written && finished >= bytesWorthKeeping)
-    folder->keep();
-  auto committed = written.and_then([&] { return writePlanFile(folder->path()); }).and_then([&] {
-    return folder->commit();
-  });
-  if (!committed)
-    return tl::unexpected(committed.error());
-  if (!report.weightBytes)
-    return "plan without weights";
   std::string detail = "packed " + std::to_string(tensors) + " tensors";
   if (plan.ranks.size() > 1)
     detail += " for " + std::to_string(plan.ranks.size()) + " ranks";
@@ -469,7 +401,7 @@ Result<void> Compilation::runPhase(Phase phase) {
   Result<std::string> detail = phase == Phase::import     ? import()
                                : phase == Phase::quantize ? quantize()
                                : phase == Phase::kernels  ? makeKernels()
-                               : phase == Phase::artifact ? writeArtifact()
+                               : phase == Phase::artifact ? writeFolder()
                                                           : runPasses(phase);
   if (!detail)
     return tl::unexpected(detail.error());

@@ -31,6 +31,7 @@ static search::Workload workloadOf(const CompileOptions &options, int64_t maxCon
   workload.context = maxContext;
   workload.stepRows = options.maxStepRows;
   workload.cacheElementBits = bytesOf(options.kv) * 8;
+  workload.isReproducible = options.reproducible;
   return workload;
 }
 

@@ -177,7 +177,7 @@ LogicalResult StepOutliner::outline(CombineOp op) {
 void StepOutliner::receiveArguments(func::FuncOp step) {
   for (BlockArgument argument : step.getArguments()) {
     auto type = dyn_cast<RankedTensorType>(argument.getType());
-    if (!type || !type.getElementType().isF32())
+    if (!settings.isStage || !type || !type.getElementType().isF32())
       continue;
     Value h = bucket.addRows(step.getLoc(), std::nullopt, "h", rowOf(argument));
     buffers[argument] = h;

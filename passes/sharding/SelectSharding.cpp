@@ -14,8 +14,8 @@ namespace grok {
 #include "passes/sharding/Passes.h.inc"
 } // namespace grok
 
-/// Ranked plans to look through for one that can be partitioned: all of them.
-static constexpr size_t rankedPlans = 1 << 16;
+/// Ranked plans to look through for one that can be partitioned.
+static constexpr size_t rankedPlans = 64;
 
 namespace {
 
@@ -61,14 +61,12 @@ FailureOr<ShardingAttr> SelectSharding::search(const ModelShape &shape) {
   search::Limits limits;
   limits.formats = {sharding::searchedFormat(module)};
   limits.top = rankedPlans;
+  limits.usesAllDevices = true; // who names devices means all of them, be it as replicas
   auto ranked = search::searchShardings(sharding::searchedModel(module, shape), task->machine,
                                         task->workload, limits);
   if (!ranked)
     return module.emitError(ranked.error());
-  // Who names devices means all of them, be it as replicas.
   for (const search::Plan &plan : ranked->plans) {
-    if (plan.sharding.ranks() != task->machine.devices())
-      continue;
     auto attribute =
         ShardingAttr::get(&getContext(), plan.sharding.tp, plan.sharding.ep, plan.sharding.pp,
                           plan.sharding.dp, ArrayRef<int64_t>(plan.sharding.stageLayers));

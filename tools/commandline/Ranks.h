@@ -15,9 +15,10 @@ void declareRanks(CLI::App &app, runtime::RankFlags &flags);
 /// Loads the artifact and runs `body` with it: on every rank's process the model
 /// is loaded, on rank 0 the body runs, the others follow it. Returns the exit
 /// code; an error has been reported. A failed peer ends the process with 3.
-int runOnRanks(const CommandLine &commandLine, const std::string &artifact,
-               runtime::LoadOptions options, const runtime::RankFlags &flags,
-               const std::function<runtime::Result<void>(
-                   const std::shared_ptr<const runtime::Model> &)> &body);
+int runOnRanks(
+    const CommandLine &commandLine, const std::string &artifact, runtime::LoadOptions options,
+    const runtime::RankFlags &flags,
+    const std::function<runtime::Result<void>(const std::shared_ptr<const runtime::Model> &)>
+        &body);
 
 } // namespace grok::tools

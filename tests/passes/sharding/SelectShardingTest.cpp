@@ -130,7 +130,8 @@ TEST_F(SelectShardingTest, TakesTheBestPlanThatCanBePartitioned) {
 TEST_F(SelectShardingTest, SaysWhatIsMissing) {
   build("b4x2", "int8");
   EXPECT_TRUE(failed(select(machine(2, 1000))));
-  EXPECT_THAT(error, HasSubstr("no sharding of the model over all 2 devices fits machine 'slow': "));
+  EXPECT_THAT(error,
+              HasSubstr("no sharding of the model over all 2 devices fits machine 'slow': "));
   EXPECT_THAT(error, HasSubstr("bytes on a rank of 1000"));
   EXPECT_FALSE(chosen());
 }
