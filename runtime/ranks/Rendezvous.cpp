@@ -26,7 +26,8 @@ struct Hello {
   Member member;
 };
 
-// Rank 0's immediate answer to a join, so that nobody waits for a stranger.
+// Rank 0's immediate answer to a join, so that nobody waits for a stranger. The
+// rank says it back: it may have given up on this connection and made another.
 constexpr uint32_t welcome = 0x67727701;
 
 struct Verdict {
@@ -80,7 +81,9 @@ static void admit(Stream stream, const Token &token, Roster &roster, std::string
   Hello hello;
   if (!stream.receive(&hello, sizeof(hello), end) || !isValid(hello, Purpose::join, token))
     return;
-  if (!stream.send(&welcome, sizeof(welcome), end))
+  uint32_t answer = 0;
+  if (!stream.send(&welcome, sizeof(welcome), end) ||
+      !stream.receive(&answer, sizeof(answer), end) || answer != welcome)
     return;
   Member &member = hello.member;
   member.host.back() = 0;
@@ -172,6 +175,8 @@ static Result<Stream> knock(const std::string &host, int port, const Hello &hell
     return fail(host, ":", port, ": ", sent.error());
   if (auto got = stream->receive(&answer, sizeof(answer), soon); !got || answer != welcome)
     return fail(host, ":", port, ": ", got ? "not rank 0 of this job" : got.error());
+  if (auto sent = stream->send(&welcome, sizeof(welcome), end); !sent)
+    return fail(host, ":", port, ": ", sent.error());
   return stream;
 }
 

@@ -149,6 +149,18 @@ class Joining(unittest.TestCase):
         self.assertEqual((outcome.codes, other.returncode), ([0], 0), f"{outcome}{other.stdout}")
         self.assertEqual(outcome.text, "sum 39, shared memory\n")
 
+    # Rank 1 gives up on its first connections, and rank 0 finds them all later.
+    def test_leader_that_pauses(self):
+        job = ranks.RankJob(2, numbers=[(0, 2)])
+        connect(job.port).close()
+        job.processes[0].send_signal(signal.SIGSTOP)
+        other = subprocess.Popen([ranks.PROGRAM, "--rank=1", "--ranks=2",
+                                  f"--leader=127.0.0.1:{job.port}"])
+        time.sleep(5)
+        job.processes[0].send_signal(signal.SIGCONT)
+        outcome = job.outcome()
+        self.assertEqual((outcome.codes, other.wait()), ([0], 0), outcome)
+
     def test_missing_rank(self):
         self.refused(ranks.run(3, numbers=[(0, 3), (2, 3)],
                                environment={"GROK_RANK_JOIN_TIME": "1"}),
