@@ -102,7 +102,7 @@ class SignedAgain(Damaged):
 
     def test_future_version(self):
         _, body = planfile.read_body(self.read(self.plan))
-        self.write(self.plan, planfile.signed(body, version=2))
+        self.write(self.plan, planfile.signed(body, version=planfile.FORMAT_VERSION + 1))
         self.assertRegex(self.refuse(), "version")
 
     def test_other_identifier(self):

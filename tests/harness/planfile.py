@@ -15,6 +15,9 @@ SCHEMA = os.path.join(tools.ROOT, "runtime", "plan", "plan.fbs")
 BODY_ALIGNMENT = 64
 
 
+FORMAT_VERSION = 2  # of the plans that grokc writes
+
+
 def read_body(plan):
     """(format version, bytes of the nested body) of the file's bytes."""
     table = struct.unpack_from("<I", plan, 0)[0]
@@ -29,7 +32,7 @@ def read_body(plan):
     return version, plan[vector + 4 : vector + 4 + length]
 
 
-def signed(body, version=1, identifier=b"GRKP"):
+def signed(body, version=FORMAT_VERSION, identifier=b"GRKP"):
     """A plan file around `body`, with its true digest.
 
     Layout: root offset, identifier, vtable (10 bytes, padded to 12), the table

@@ -113,7 +113,7 @@ TEST_F(PlanWriterTest, refusesWhatThePlanCannotHold) {
     return success();
   });
   EXPECT_TRUE(failed(write("plan.copy %h to %x : !plan.buffer<tensor<?x16xf32>>\n")));
-  EXPECT_NE(error.find("hold launches only"), std::string::npos) << error;
+  EXPECT_NE(error.find("hold launches and collectives only"), std::string::npos) << error;
 }
 
 TEST_F(PlanWriterTest, kernelSpecificationIsReadWhole) {

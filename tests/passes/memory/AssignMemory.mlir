@@ -148,7 +148,7 @@ plan.program @counts_copies_and_collectives {
     %logits = plan.logits : <tensor<?x16xf32>>
     plan.launch @make "1" (%a) tiles <per_row = 1, max = 1> uses [<write, rows>] : !plan.buffer<tensor<?x16xf32>>
     plan.copy %a to %b : <tensor<?x16xf32>>
-    plan.collective "all_reduce" "sum" over ["tp"] reads %b : <tensor<?x16xf32>> writes %a : <tensor<?x16xf32>>
+    plan.collective "all_reduce" "sum" over ["tp"] reads %b : !plan.buffer<tensor<?x16xf32>> writes %a : !plan.buffer<tensor<?x16xf32>>
     plan.launch @map3 "2" (%a, %b, %logits) tiles <per_row = 1, max = 1> uses [<read, rows>, <read, rows>, <write, rows>] : !plan.buffer<tensor<?x16xf32>>, !plan.buffer<tensor<?x16xf32>>, !plan.buffer<tensor<?x16xf32>>
   }
 }

@@ -213,7 +213,8 @@ TEST_F(GrokRun, WrongUsage) {
       {{"--tokens=1", "--device=cuda"}, "cuda is not in this version"},
       {{"--tokens=1", "--device=emulated"}, "emulated is not in this version"},
       {{"--tokens=1", "--device=tpu"}, "'tpu' is no such value"},
-      {{"--tokens=1", "--ranks=2"}, "not in this version"},
+      {{"--tokens=1", "--ranks=0"}, "--ranks"},
+      {{"--tokens=1", "--rank=1"}, "--rank"},
       {{"--tokens=1", "--max-new-tokens=-1"}, "--max-new-tokens: -1 is negative"},
       {{"--tokens=1", "--max-new-tokens=x"}, "--max-new-tokens"},
       {{"--tokens=1", "--temperature=-1"}, "temperature -1 is out of range"},
@@ -291,11 +292,12 @@ TEST_F(GrokRun, SaysWhenItsOutputIsGone) {
 TEST(GrokRunHelp, ShowsWhatWorks) {
   const ToolResult help = runTool("grok-run", {"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char *flag : {"--prompt", "--prompts", "--tokens", "--max-new-tokens", "--temperature",
-                           "--top-p", "--seed", "--stop-at-eos", "--stop", "--device", "--threads",
-                           "--prefill-chunk", "--kv-memory", "--logits-out", "--print-tokens"})
+  for (const char *flag :
+       {"--prompt", "--prompts", "--tokens", "--max-new-tokens", "--temperature", "--top-p",
+        "--seed", "--stop-at-eos", "--stop", "--device", "--threads", "--prefill-chunk",
+        "--kv-memory", "--logits-out", "--print-tokens", "--ranks", "--rank", "--leader"})
     EXPECT_THAT(help.out, HasSubstr(flag));
-  for (const char *later : {"--beams", "--ranks", "cuda", "emulated"})
+  for (const char *later : {"--beams", "cuda", "emulated"})
     EXPECT_THAT(help.out, Not(HasSubstr(later)));
   EXPECT_THAT(runTool("grok-run", {"--version"}).out, testing::StartsWith("grok-run "));
 }
