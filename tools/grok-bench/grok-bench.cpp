@@ -240,7 +240,9 @@ Result<void> Bench::measure(int64_t batch, int64_t depth) {
   for (const auto &[part, profile] : profiles)
     explain(run, part, profile);
   run.result = *result;
-  run.weightBytesPerToken = traffic.bytesPerStep(batch) / static_cast<double>(batch);
+  // The profile is that of rank 0; the others of its replica read their parts.
+  const double ranks = static_cast<double>(info.weightBytesPerToken) / traffic.bytesPerStep(1);
+  run.weightBytesPerToken = ranks * traffic.bytesPerStep(batch) / static_cast<double>(batch);
   run.peakRssBytes = peakRssBytes();
   report.runs.push_back(run);
   return {};
