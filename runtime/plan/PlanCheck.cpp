@@ -62,6 +62,16 @@ std::string_view textOf(const flatbuffers::String *name) {
   return name ? name->string_view() : std::string_view();
 }
 
+std::string nameOf(const plan::Sharding &sharding) {
+  std::string text;
+  const std::pair<const char *, int32_t> axes[] = {
+      {"tp", sharding.tp()}, {"ep", sharding.ep()}, {"pp", sharding.pp()}, {"dp", sharding.dp()}};
+  for (auto [name, size] : axes)
+    if (size > 1)
+      text += (text.empty() ? "" : ".") + (name + std::to_string(size));
+  return text.empty() ? "tp1" : text;
+}
+
 std::string_view opOf(const plan::Plan &plan, const plan::Launch &launch) {
   if (launch.collective() != plan::Collective::none)
     return plan::EnumNameCollective(launch.collective());

@@ -7,6 +7,7 @@
 #include "runtime/Result.h"
 #include "runtime/plan/plan_generated.h"
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace grok::runtime {
@@ -31,6 +32,9 @@ Result<void> checkRanks(const plan::Plan &plan);
 bool isCleanName(const flatbuffers::String *name, bool mayBeEmpty = false);
 /// Text of an optional string.
 std::string_view textOf(const flatbuffers::String *name);
+
+/// "tp2.pp2"; "tp1" for one rank.
+std::string nameOf(const plan::Sharding &sharding);
 
 /// "gate_up", "all_reduce": the kernel's op or the collective. The plan is checked.
 std::string_view opOf(const plan::Plan &plan, const plan::Launch &launch);

@@ -31,16 +31,6 @@ static void describeModel(const plan::Plan &plan, ModelInfo &info) {
                                                   static_cast<uint64_t>(program->layers()));
 }
 
-static std::string textOf(const plan::Sharding &sharding) {
-  std::string text;
-  const std::pair<const char *, int32_t> axes[] = {
-      {"tp", sharding.tp()}, {"ep", sharding.ep()}, {"pp", sharding.pp()}, {"dp", sharding.dp()}};
-  for (auto [name, size] : axes)
-    if (size > 1)
-      text += (text.empty() ? "" : ".") + (name + std::to_string(size));
-  return text.empty() ? "tp1" : text;
-}
-
 /// Program and layout of a rank.
 static const plan::Program &programOf(const plan::Plan &plan, int rank) {
   const plan::Rank &entry = *plan.ranks()->Get(static_cast<uint32_t>(rank));
@@ -54,7 +44,7 @@ static const plan::Layout &layoutOf(const plan::Plan &plan, int rank) {
 static void describeRanks(const ModelState &state, ModelInfo &info) {
   const plan::Plan &plan = state.plan();
   const plan::Sharding &sharding = state.sharding();
-  info.sharding = textOf(sharding);
+  info.sharding = nameOf(sharding);
   info.ranks = static_cast<int>(plan.ranks()->size());
   for (int rank = 0; rank < info.ranks / sharding.dp(); ++rank)
     info.weightBytesPerToken +=
@@ -150,7 +140,7 @@ static Result<void> startFollowers(ModelState &state) {
 static Result<void> checkRankCount(const plan::Plan &plan, const std::string &path,
                                    const LoadOptions &options) {
   const auto ranks = static_cast<int>(plan.ranks()->size());
-  const std::string sharding = textOf(*plan.sharding());
+  const std::string sharding = nameOf(*plan.sharding());
   if (options.ranks && options.ranks != ranks)
     return fail(path, ": is compiled for ", ranks, " ranks (", sharding, "), not for ",
                 options.ranks, "; give --ranks ", ranks,

@@ -106,6 +106,8 @@ ordered_json showJson(const OpenedPlan &opened) {
                          {"model", modelJson(*plan.model())},
                          {"numerics", textOf(plan.numerics())},
                          {"weights", textOf(plan.weights())},
+                         {"sharding", runtime::nameOf(*plan.sharding())},
+                         {"reproducible", plan.sharding()->reproducible()},
                          {"max_context", plan.max_context()},
                          {"max_step_rows", plan.max_step_rows()},
                          {"tokenizer_bytes", plan.tokenizer() ? plan.tokenizer()->size() : 0},

@@ -6,6 +6,8 @@
 #include "tools/grok-plan/Show.h"
 #include "tools/grok-plan/Table.h"
 
+#include <algorithm>
+
 namespace grok::tools {
 using runtime::LaunchGroup;
 using runtime::LaunchSummary;
@@ -43,6 +45,9 @@ static std::string showModel(const OpenedPlan &opened) {
          field("numerics", string(plan.numerics()) + ", weights " + string(plan.weights())) +
          field("context", number(plan.max_context()) + " positions, steps of at most " +
                               number(plan.max_step_rows()) + " rows") +
+         field("sharding", runtime::nameOf(*plan.sharding()) + ", " + number(plan.ranks()->size()) +
+                               (plan.ranks()->size() == 1 ? " rank" : " ranks") +
+                               (plan.sharding()->reproducible() ? ", reproducible" : "")) +
          field("tokenizer", plan.tokenizer() && plan.tokenizer()->size() > 0
                                 ? showSize(plan.tokenizer()->size()) + " SentencePiece model"
                                 : "none") +
@@ -50,12 +55,24 @@ static std::string showModel(const OpenedPlan &opened) {
          field("plan file", showSize(opened.fileBytes) + ", sha256 " + opened.digest);
 }
 
-static std::string showLayout(const plan::Layout &layout) {
+/// Whether two ranks hold equal kinds of tensors, as those of one stage do.
+static bool holdSameKinds(const plan::Layout &one, const plan::Layout &other) {
+  const auto same = [](const plan::WeightTensor *left, const plan::WeightTensor *right) {
+    return textOf(left->name()) == textOf(right->name()) && left->bytes() == right->bytes();
+  };
+  return std::equal(one.tensors()->begin(), one.tensors()->end(), other.tensors()->begin(),
+                    other.tensors()->end(), same);
+}
+
+/// The table of a rank's file; `before` is that of the rank before, or null.
+static std::string showLayout(const plan::Layout &layout, const plan::Layout *before) {
   const std::string file = string(layout.file());
   std::string text = "\nweights " + string(layout.name()) + ": " +
                      (file.empty() ? "no file (compiled without weights)"
                                    : file + ", " + showSize(layout.file_bytes())) +
                      "\n";
+  if (before && holdSameKinds(*before, layout))
+    return text + "  the same tensors as above, other parts of them\n";
   Table table(
       {"tensor", "count", "dtype", "packing", "shape", "groups", "unit", "slices", "bytes", ""},
       {1, 5, 6, 7, 8});
@@ -141,8 +158,11 @@ static std::string showCode(const plan::Plan &plan) {
 std::string showText(const OpenedPlan &opened) {
   const plan::Plan &plan = opened.root();
   std::string text = showModel(opened);
-  for (const plan::Layout *layout : *plan.layouts())
-    text += showLayout(*layout);
+  const plan::Layout *before = nullptr;
+  for (const plan::Layout *layout : *plan.layouts()) {
+    text += showLayout(*layout, before);
+    before = layout;
+  }
   return text + showPage(plan) + showPrograms(plan) + showKernels(plan) + showCode(plan);
 }
 
