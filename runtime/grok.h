@@ -93,7 +93,8 @@ GROK_API const char *grokVersion(void);
 /* The last failure in this thread: one line. */
 GROK_API const char *grokLastError(void);
 
-/* Loads an artifact folder. `options` may be NULL. */
+/* Loads an artifact folder. `options` may be NULL. An artifact for several ranks
+ * runs them as threads of this process. */
 GROK_API GrokModel *grokModelLoad(const char *directory, const GrokLoadOptions *options);
 /* Sessions keep what they need of their model: free in any order. */
 GROK_API void grokModelFree(GrokModel *model);
