@@ -26,6 +26,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <limits>
 
 using namespace mlir;
 using namespace grok;
@@ -50,6 +51,7 @@ private:
   Result<std::string> runPasses(Phase phase);
   Result<std::string> quantize();
   Result<void> checkStoredAs(const std::string &dtype) const;
+  Result<MemoryUse> tryInt8(const ShardingTask &task);
   Result<int64_t> findWeightBudget();
   Result<void> calibrate();
   Result<void> reportQuantization();
@@ -147,30 +149,46 @@ Result<void> Compilation::checkStoredAs(const std::string &dtype) const {
   return {};
 }
 
-/// What --memory-budget leaves for weights, beside the cache and activations.
-Result<int64_t> Compilation::findWeightBudget() {
+Result<MemoryUse> Compilation::tryInt8(const ShardingTask &task) {
   OwningOpRef<ModuleOp> trial = module->clone();
   PassManager passes(&context);
   PhaseOptions smallest = phaseOptions();
   smallest.weights = "int8";
   smallest.bitsPerWeight = 0;
+  smallest.sharding = task;
   for (Phase phase : {Phase::quantize, Phase::shard, Phase::fuse, Phase::outline, Phase::memory})
     addPhase(passes, phase, smallest);
   if (failed(passes.run(*trial)))
     return diagnosed("--memory-budget");
-  const MemoryUse use = memoryUseOf(*trial);
-  int64_t others = use.cache + use.arena;
-  trial->walk([&](plan::TensorOp tensor) {
-    if (tensor.getSource() == "rope")
-      others += tensor.getPaddedBytes();
-  });
+  return memoryUseOf(*trial);
+}
+
+/// Bytes of all weights for whose parts every rank has room in --memory-budget.
+Result<int64_t> Compilation::findWeightBudget() {
+  ShardingTask task = sharding;
+  if (task.machine) { // whatever fits: formats are what is looked for
+    task.machine->memoryBytes = std::numeric_limits<int64_t>::max() / 4;
+  }
+  auto use = tryInt8(task);
+  if (!use)
+    return tl::unexpected(use.error());
   const auto budget = static_cast<int64_t>(options.memoryBudget);
-  if (budget > others)
-    return budget - others;
-  return tl::unexpected("--memory-budget: " + std::to_string(budget) + " bytes; the cache of " +
-                        std::to_string(maxContext) + " positions and the activations alone take " +
-                        std::to_string(others) +
-                        "; give more, or a smaller --max-context or --max-step-rows, or --kv=int8");
+  if (budget <= use->besideWeights())
+    return tl::unexpected(
+        "--memory-budget: " + std::to_string(budget) + " bytes; the cache of " +
+        std::to_string(maxContext) + " positions and the activations alone take " +
+        std::to_string(use->besideWeights()) +
+        "; give more, or a smaller --max-context or --max-step-rows, or --kv=int8");
+  const int64_t own = budget - use->besideWeights();
+  if (task.isOneRank())
+    return own;
+  auto whole = tryInt8({});
+  if (!whole)
+    return tl::unexpected(whole.error());
+  // Less one part in a hundred: what every rank holds does not shrink with the bits.
+  const double parts =
+      0.99 * static_cast<double>(whole->weights) / static_cast<double>(use->weights);
+  return static_cast<int64_t>(static_cast<double>(own) * parts);
 }
 
 /// Moments for the encoder, and what there is to lose for the choice.
@@ -310,6 +328,9 @@ Result<std::string> Compilation::runPasses(Phase phase) {
     return diagnosed("phase " + std::string(nameOf(phase)));
   if (phase == Phase::fuse && options.verify)
     fused = module->clone();
+  if (phase == Phase::memory)
+    if (std::string wrong = problemWithBudget(*module, options.memoryBudget); !wrong.empty())
+      return tl::unexpected(wrong);
   int64_t count = 0;
   module->walk([&](Operation *) { ++count; });
   std::string detail = std::to_string(count) + " ops";
@@ -466,8 +487,7 @@ Result<CompileReport> Compilation::run() {
   if (options.verify)
     if (auto verified = verifyArtifact(); !verified)
       return tl::unexpected(verified.error());
-  // After the verification: what replaces the artifact has been verified as
-  // itself.
+  // What replaces the artifact is verified as itself.
   if (options.lastPhase == Phase::artifact)
     if (auto reported = reportQuantization(); !reported)
       return tl::unexpected(reported.error());

@@ -57,7 +57,6 @@ Result<ShardingTask> compiler::shardingTaskOf(const CompileOptions &options, int
                           " devices; give shardings and devices of one number");
   if (!isAuto)
     return task;
-  machine->budgetBytes = static_cast<double>(options.memoryBudget);
   task.machine = *machine;
   task.workload = workloadOf(options, maxContext);
   return task;
