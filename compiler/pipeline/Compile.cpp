@@ -282,17 +282,6 @@ Result<std::string> Compilation::quantize() {
   return summaryOf(*selection);
 }
 
-/// The form of the matrices, for people: how most of the bytes are stored.
-static std::string weightsText(const checkpoint::TensorList &tensors) {
-  for (const checkpoint::TensorInfo &tensor : tensors)
-    if (tensor.quantised)
-      return "int8";
-  for (const checkpoint::TensorInfo &tensor : tensors)
-    if (tensor.dtype == checkpoint::DType::bf16)
-      return "bf16";
-  return "f32";
-}
-
 Result<std::string> Compilation::import() {
   auto opened = openModel(options.model, options.weightsFrom);
   if (!opened)

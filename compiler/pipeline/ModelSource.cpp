@@ -77,3 +77,13 @@ Result<OpenedModel> compiler::openModel(const std::string &model, const std::str
     return tl::unexpected(opened.error());
   return source;
 }
+
+std::string compiler::weightsText(const checkpoint::TensorList &tensors) {
+  for (const checkpoint::TensorInfo &tensor : tensors)
+    if (tensor.quantised)
+      return "int8";
+  for (const checkpoint::TensorInfo &tensor : tensors)
+    if (tensor.dtype == checkpoint::DType::bf16)
+      return "bf16";
+  return "f32";
+}

@@ -25,4 +25,7 @@ struct OpenedModel {
 /// "random:SEED" or "none".
 Result<OpenedModel> openModel(const std::string &model, const std::string &weightsFrom);
 
+/// The form of the matrices, for people: how most of the bytes are stored.
+std::string weightsText(const checkpoint::TensorList &tensors);
+
 } // namespace grok::compiler
