@@ -5,6 +5,7 @@ The bound is that of GoldensTest: other shardings are other orders of the same s
 """
 import os
 import subprocess
+import tempfile
 import unittest
 
 import numpy
@@ -18,7 +19,8 @@ import tools
 BOUND = 2e-4  # absolute, on every logit
 
 SHARDINGS = {
-    "b4x2": ["tp2", "tp4", "ep2", "ep4", "pp2", "tp2.pp2", "ep2.tp2", "dp2", "tp2.dp2"],
+    "b4x2": ["tp2", "tp4", "ep2", "ep4", "pp2", "pp3", "tp2.pp2", "ep2.tp2", "ep2.pp3", "dp2",
+             "tp2.dp2"],
     "a6x1": ["tp2", "tp3", "ep2.pp2"],
 }
 PROMPT = "Once upon a time"
@@ -77,6 +79,23 @@ add_cases()
 
 
 @tools.needs_compiler
+class GoldensByMpi(unittest.TestCase):
+    @ranks.needs_mpi
+    def test_logits(self):
+        for model, sharding in (("b4x2", "tp4"), ("b4x2", "ep2.pp3"), ("a6x1", "tp3")):
+            artifact = models.golden(model, "int8", "f32", f"--sharding={sharding}")
+            tokens = goldens.tokens(model, "seq7")
+            with self.subTest(f"{model} {sharding}"), tempfile.TemporaryDirectory() as folder:
+                out = os.path.join(folder, "logits.npy")
+                code, _, error = processes(artifact, rank_count(sharding), "--tokens",
+                                           ",".join(map(str, tokens)), "--max-new-tokens", 0,
+                                           "--logits-out", out, mpi=True)
+                self.assertEqual(code, 0, error)
+                expected = goldens.logits(model, "int8", "f32", "prefill", "seq7")
+                self.assertLessEqual(numpy.abs(numpy.load(out) - expected).max(), BOUND)
+
+
+@tools.needs_compiler
 class Nano(unittest.TestCase):
     """Text of the trained model: one rank, two ranks, threads, processes and mpirun agree."""
 
@@ -120,7 +139,6 @@ class Nano(unittest.TestCase):
         run = tools.run("grok-run", self.artifact("tp2"), "--ranks", 4, *self.arguments)
         self.assertEqual(run.returncode, 1)
         self.assertIn("is compiled for 2 ranks (tp2), not for 4", run.stderr)
-
 
 
 if __name__ == "__main__":
