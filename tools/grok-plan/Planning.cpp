@@ -74,6 +74,19 @@ static void declareSearch(CLI::App &app, PlanningOptions &options) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000).description(""))
       ->capture_default_str();
+  CLI::Option *measuring =
+      searching
+          ->add_option("--measure", options.measure,
+                       "Also compile and run the best N plans here, each with all cores, and set "
+                       "what they reach beside the prediction")
+          ->type_name("N")
+          ->check(CLI::Range(1, 64).description(""));
+  searching
+      ->add_option("--machine-out", options.machineOut,
+                   "With --measure: also write the machine file with the share of its bandwidth "
+                   "that was reached")
+      ->type_name("FILE.json")
+      ->needs(measuring);
   searching->add_option("--certificate", options.certificate, "Also write what proves the choice")
       ->type_name("FILE.json");
   searching

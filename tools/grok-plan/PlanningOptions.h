@@ -21,6 +21,8 @@ struct PlanningOptions {
   // Of search:
   int64_t top = 10;
   std::string certificate, report; // files to write
+  int64_t measure = 0;             // plans to compile and run
+  std::string machineOut;          // file for what they say of the machine
 };
 
 /// MODEL, --devices, --weights, --kv, --goal, --sharding, --json and the sizes

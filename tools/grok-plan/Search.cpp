@@ -7,7 +7,7 @@
 #include "runtime/output/PendingFile.h"
 #include "runtime/plan/File.h"
 #include "tools/commandline/Terminal.h"
-#include "tools/grok-plan/PlanningOptions.h"
+#include "tools/grok-plan/Measure.h"
 #include "tools/grok-plan/Table.h"
 
 namespace grok::tools {
@@ -70,6 +70,28 @@ static Result<void> writeText(const std::string &path, const std::string &text) 
   return file->append(text).and_then([&] { return file->commit(); });
 }
 
+/// The tuner's part of a search: measured beside predicted, and the machine file.
+static Result<void> tune(const PlanningOptions &options, const planning::SearchDocument &document) {
+  const auto measured = measurePlans(options, document.certificate.ranked.plans);
+  if (!measured)
+    return fail(measured.error());
+  if (!options.machineOut.empty()) {
+    constexpr uint64_t mostBytes = 1 << 20;
+    const std::string &path = options.devices.front();
+    const Result<runtime::FileBytes> file = runtime::readFile(path, mostBytes);
+    if (!file)
+      return fail("--machine-out: --devices has to be a machine file: ", file.error());
+    const auto calibrated =
+        calibrateMachine({reinterpret_cast<const char *>(file->span().data()), file->span().size()},
+                         options.model, *measured);
+    if (!calibrated)
+      return fail(calibrated.error());
+    if (Result<void> written = writeText(options.machineOut, *calibrated); !written)
+      return fail("--machine-out: ", written.error());
+  }
+  return writeOut("\n" + showMeasured(*measured));
+}
+
 Result<void> searchPlans(const PlanningOptions &options) {
   const Result<planning::SearchDocument> document = searchFor(options);
   if (!document)
@@ -81,7 +103,8 @@ Result<void> searchPlans(const PlanningOptions &options) {
   if (!options.report.empty())
     if (Result<void> written = writeText(options.report, report::htmlOf(*document)); !written)
       return fail("--emit-report: ", written.error());
-  return writeOut(options.json ? json : showSearch(*document));
+  Result<void> shown = writeOut(options.json ? json : showSearch(*document));
+  return options.measure ? shown.and_then([&] { return tune(options, *document); }) : shown;
 }
 
 Result<void> checkCertificate(const std::string &path) {
