@@ -12,7 +12,7 @@ h1 { font-size: 1.5em; } h2 { font-size: 1.15em; margin-top: 2em; }
 table { border-collapse: collapse; }
 th, td { padding: .2em .8em .2em 0; text-align: left; border-bottom: 1px solid #ddd; }
 .n { text-align: right; font-variant-numeric: tabular-nums; }
-svg { max-width: 100%; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
+svg { max-width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 .b3 { fill: #d7642c; } .b4 { fill: #eba937; } .b8 { fill: #4a90c2; } .b16 { fill: #7a7a8c; }
 .own { fill: #2b8a4b; stroke: #2b8a4b; } .other { fill: #666; stroke: #666; }
 .predicted { fill: #fff; stroke-width: 2; } .axis { stroke: #888; }

@@ -40,7 +40,9 @@ static std::string closeWithTip(std::string_view element, std::string_view tip) 
 
 Svg::Svg(double width, double height, std::string_view label)
     : body("<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\"" + attribute("width", width) +
-           attribute("height", height) + attribute("aria-label", label) + ">\n") {}
+           attribute("height", height) +
+           attribute("viewBox", "0 0 " + fixedText(width, 1) + " " + fixedText(height, 1)) +
+           attribute("aria-label", label) + ">\n") {}
 
 void Svg::box(double x, double y, double width, double height, std::string_view style,
               std::string_view tip) {
