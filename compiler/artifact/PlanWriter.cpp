@@ -14,7 +14,7 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::compiler;
 
-static constexpr uint32_t planFormatVersion = 2;
+static constexpr auto planFormatVersion = static_cast<uint32_t>(plan::FormatVersion::current);
 
 template <typename Container> static std::vector<uint8_t> toBytes(const Container &bytes) {
   auto *data = reinterpret_cast<const uint8_t *>(bytes.data());

@@ -11,7 +11,7 @@
 
 namespace grok::runtime {
 
-constexpr uint32_t planFormatVersion = 2;
+constexpr auto planFormatVersion = static_cast<uint32_t>(plan::FormatVersion::current);
 /// No plan comes near this; it bounds what a bad file can make us read.
 constexpr uint64_t maxPlanBytes = uint64_t(1) << 30;
 

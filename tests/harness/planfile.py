@@ -5,6 +5,7 @@ the verifier and the semantic check instead of the digest.
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -15,7 +16,13 @@ SCHEMA = os.path.join(tools.ROOT, "runtime", "plan", "plan.fbs")
 BODY_ALIGNMENT = 64
 
 
-FORMAT_VERSION = 2  # of the plans that grokc writes
+def format_version():
+    """The format version of the plans that grokc writes, from their schema."""
+    with open(SCHEMA, encoding="utf-8") as schema:
+        return int(re.search(r"enum FormatVersion .*current = (\d+)", schema.read()).group(1))
+
+
+FORMAT_VERSION = format_version()
 
 
 def read_body(plan):
