@@ -2,6 +2,7 @@
 #include "runtime/executor/RankLinks.h"
 #include "runtime/plan/PlanCheck.h"
 #include <algorithm>
+#include <ranges>
 
 namespace grok::runtime {
 
@@ -20,8 +21,6 @@ int RankPlace::rankIn(const plan::Sharding &sharding) const {
   return ((replica * sharding.pp() + stage) * sharding.ep() + expert) * sharding.tp() + tensor;
 }
 
-static bool includes(plan::Axis axes, plan::Axis axis) { return (axes & axis) != plan::Axis::NONE; }
-
 /// The largest message of one member in a collective over `over`; 0 if the plan
 /// has none.
 static uint64_t largestMessage(const plan::Plan &plan, plan::Axis over) {
@@ -39,16 +38,17 @@ static uint64_t largestMessage(const plan::Plan &plan, plan::Axis over) {
 
 Result<void> RankLinks::join(const plan::Sharding &sharding, const RankPlace &place,
                              plan::Axis over, uint64_t largestBytes) {
-  std::vector<int> members;
+  const auto along = [&](plan::Axis axis, int own, int ranks) {
+    return includes(over, axis) ? std::views::iota(0, ranks) : std::views::iota(own, own + 1);
+  };
+  std::vector<int> members; // ascending
   RankPlace member = place;
-  for (int e = 0; e < sharding.ep(); ++e)
-    for (int t = 0; t < sharding.tp(); ++t) {
-      member.expert = includes(over, plan::Axis::ep) ? e : place.expert;
-      member.tensor = includes(over, plan::Axis::tp) ? t : place.tensor;
+  for (int expert : along(plan::Axis::ep, place.expert, sharding.ep()))
+    for (int tensor : along(plan::Axis::tp, place.tensor, sharding.tp())) {
+      member.expert = expert;
+      member.tensor = tensor;
       members.push_back(member.rankIn(sharding));
     }
-  std::sort(members.begin(), members.end());
-  members.erase(std::unique(members.begin(), members.end()), members.end());
   auto group = link->group(members, largestBytes);
   if (!group)
     return fail(group.error());

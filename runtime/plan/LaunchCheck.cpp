@@ -145,9 +145,9 @@ Result<void> LaunchChecker::checkKernel(const plan::Launch &launch,
 
 static uint64_t ranksOver(const plan::Sharding &sharding, plan::Axis axes) {
   uint64_t ranks = 1;
-  if ((axes & plan::Axis::tp) != plan::Axis::NONE)
+  if (includes(axes, plan::Axis::tp))
     ranks *= static_cast<uint64_t>(sharding.tp());
-  if ((axes & plan::Axis::ep) != plan::Axis::NONE)
+  if (includes(axes, plan::Axis::ep))
     ranks *= static_cast<uint64_t>(sharding.ep());
   return ranks;
 }
@@ -179,8 +179,7 @@ Result<void> LaunchChecker::checkCollective(const plan::Launch &launch,
                : fail(where, ": sends or receives where there is no stage");
   }
   const uint64_t parts = kind == Kind::all_gather ? ranksOver(*plan.sharding(), launch.over()) : 1;
-  if (ranksOver(*plan.sharding(), launch.over()) < 2 ||
-      (launch.over() & plan::Axis::pp) != plan::Axis::NONE ||
+  if (ranksOver(*plan.sharding(), launch.over()) < 2 || includes(launch.over(), plan::Axis::pp) ||
       access(0) != plan::OperandAccess::read || access(1) != plan::OperandAccess::write ||
       buffer(0).dtype() != buffer(1).dtype() ||
       (kind == Kind::all_reduce && buffer(0).dtype() != plan::DType::f32) ||

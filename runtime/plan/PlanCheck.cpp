@@ -72,6 +72,8 @@ std::string nameOf(const plan::Sharding &sharding) {
   return text.empty() ? "tp1" : text;
 }
 
+bool includes(plan::Axis axes, plan::Axis axis) { return (axes & axis) != plan::Axis::NONE; }
+
 std::string_view opOf(const plan::Plan &plan, const plan::Launch &launch) {
   if (launch.collective() != plan::Collective::none)
     return plan::EnumNameCollective(launch.collective());

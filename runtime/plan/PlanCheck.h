@@ -36,6 +36,9 @@ std::string_view textOf(const flatbuffers::String *name);
 /// "tp2.pp2"; "tp1" for one rank.
 std::string nameOf(const plan::Sharding &sharding);
 
+/// Whether the group of a collective over `axes` goes along `axis`.
+bool includes(plan::Axis axes, plan::Axis axis);
+
 /// "gate_up", "all_reduce": the kernel's op or the collective. The plan is checked.
 std::string_view opOf(const plan::Plan &plan, const plan::Launch &launch);
 
