@@ -163,8 +163,6 @@ void Executor::observe(Bucket &bucket, const Launch &launch, const GrokStepInfo 
 Result<int64_t> Executor::runKernel(Bucket &bucket, const Launch &launch,
                                     const GrokStepInfo &step) {
   auto tiles = countTiles(launch, step);
-  if (links) // a sign of life for those who wait
-    links->communicator().setOperation(launch.operation);
   if (tiles)
     device->launch(launch.kernel, bucket.addresses.data() + launch.firstAddress, step, *tiles);
   return tiles;
@@ -179,7 +177,6 @@ Result<int64_t> Executor::runCollective(const Bucket &bucket, const Launch &laun
     return const_cast<void *>(bucket.addresses[launch.firstAddress + operand]);
   };
   Communicator &communicator = links->communicator();
-  communicator.setOperation(launch.operation);
   const int64_t rows = launch.ofLogits ? step.logitRows : step.rows;
   if (rows == 0)
     return rows;
@@ -215,6 +212,8 @@ Result<void> Executor::run(const GrokStepInfo &step) {
     return fail("a step of ", step.rows, " rows, the plan takes at most ", buckets.back().maxRows);
   for (Launch &launch : bucket->launches) {
     auto start = profiling ? Clock::now() : Clock::time_point();
+    if (links) // a sign of life for those who wait
+      links->communicator().setOperation(launch.operation);
     auto tiles = launch.collective == plan::Collective::none ? runKernel(*bucket, launch, step)
                                                              : runCollective(*bucket, launch, step);
     if (!tiles)
