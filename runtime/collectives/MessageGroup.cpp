@@ -6,9 +6,6 @@
 
 namespace grok::runtime {
 
-// Beyond this, sending everything to everyone costs more than a second exchange.
-static constexpr int64_t oneShotBytes = 256 << 10;
-
 MessageGroup::MessageGroup(std::vector<int> members, int index, Courier &courier)
     : Group(std::move(members), index), courier(courier),
       parts(static_cast<size_t>(this->members())) {}

@@ -7,6 +7,10 @@
 
 namespace grok::runtime {
 
+/// Up to here every member gets all parts and sums them. Longer ones are summed
+/// in shares first: all to everyone then costs more than a second exchange.
+inline constexpr int64_t oneShotBytes = 256 << 10;
+
 /// sum[i] = the balanced binary tree over parts[0][i], parts[1][i], ...:
 ///   tree(lo, hi) = tree(lo, mid) + tree(mid, hi), mid = lo + the largest power
 ///   of two below hi - lo

@@ -6,8 +6,6 @@
 
 namespace grok::runtime {
 
-// Beyond this, reading every member's part costs more than a second exchange.
-static constexpr int64_t oneShotBytes = 256 << 10;
 static constexpr uint64_t smallestWindow = 4 << 10;
 // Longer messages go in pieces of this size: they stay in the caches, and a
 // group of 8 needs 64 MB at most.
