@@ -80,8 +80,7 @@ LogicalResult StepOutliner::launchAttention(Operation *op, Value query, Value re
     return failure();
   Location loc = op->getLoc();
   int64_t layer = settings.firstLayer + inStage;
-  Value o = bucket.addRows(loc, layer, "attention",
-                           {cast<RankedTensorType>(query.getType()).getDimSize(1)});
+  Value o = bucket.addRows(loc, layer, "attention", {typeOf(query).getDimSize(1)});
   buffers[result] = o;
   Value pages = bucket.addCache(loc, layer, settings.layerBytes);
   TilesAttr tiles = bucket.countRows(settings.cache.getKvHeads());
@@ -91,7 +90,7 @@ LogicalResult StepOutliner::launchAttention(Operation *op, Value query, Value re
 }
 
 static int64_t countHeads(Value query, CacheType cache) {
-  return cast<RankedTensorType>(query.getType()).getDimSize(1) / cache.getHeadDim();
+  return typeOf(query).getDimSize(1) / cache.getHeadDim();
 }
 
 LogicalResult StepOutliner::outline(FlashAttentionOp op) {

@@ -7,9 +7,7 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::plan;
 
-static int64_t countSelected(Value experts) {
-  return cast<RankedTensorType>(experts.getType()).getDimSize(1);
-}
+static int64_t countSelected(Value experts) { return typeOf(experts).getDimSize(1); }
 
 static std::optional<int64_t> layerOfWeight(Value weight) {
   return layerOf(weight.getDefiningOp<grok::WeightOp>().getPath());
@@ -116,8 +114,6 @@ LogicalResult StepOutliner::launchGateUp(FusedGateUpOp op, const ExpertSubset &s
                     writePanels(y)});
   return success();
 }
-
-static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
 
 /// Experts that agree in the formats of all three matrices go together, so that
 /// one grouping serves both products.

@@ -11,18 +11,9 @@ using namespace grok::plan;
 /// rank gathers all parts. Above, each rank sums a share of the rows.
 static constexpr int64_t longestGathered = 256 << 10; // bytes of one rank's part
 
-static RankedTensorType typeOf(Value value) { return cast<RankedTensorType>(value.getType()); }
-
 /// Extents of one row.
 static SmallVector<int64_t> rowOf(Value value) {
   return SmallVector<int64_t>(typeOf(value).getShape().drop_front());
-}
-
-/// The layer of a value, from weights beside its users or its producer.
-static std::optional<int64_t> layerBeside(Value value) {
-  if (std::optional<int64_t> layer = layerOfUsers(value))
-    return layer;
-  return std::nullopt;
 }
 
 FailureOr<StepOutliner::RankGroup> StepOutliner::groupOf(Operation *op,
@@ -54,7 +45,7 @@ LogicalResult StepOutliner::outline(shard::AllReduceOp op) {
     return failure();
   if (op.getReduction() != shard::ReductionKind::Sum)
     return op.emitOpError("has no kernel; expects a sum");
-  std::optional<int64_t> layer = layerBeside(op.getResult());
+  std::optional<int64_t> layer = layerOfUsers(op.getResult());
   SmallVector<int64_t> row = rowOf(op.getResult());
   int64_t bytes = cast<BufferType>(source->getType()).getBytes(bucket.getMaxRows());
   bool isGathered = isSummedByReaders(op.getResult()) && bytes <= longestGathered;
@@ -112,7 +103,7 @@ LogicalResult StepOutliner::outline(LocalExpertsOp op) {
   FailureOr<PackedTensor> slots = layout.packRankSlots(op, gateUp.getGate());
   if (failed(slots))
     return failure();
-  ExpertShape shape{0, 0, typeOf(op.getExperts()).getDimSize(1), layerBeside(op.getResult())};
+  ExpertShape shape{0, 0, typeOf(op.getExperts()).getDimSize(1), layerOfUsers(op.getResult())};
   FailureOr<Value> local = mapExperts(op, op.getExperts(), *slots, shape);
   if (failed(local))
     return failure();
@@ -163,7 +154,7 @@ LogicalResult StepOutliner::outline(CombineOp op) {
   if (failed(x) || failed(gates) || failed(experts))
     return failure();
   SmallVector<int64_t> row = rowOf(op.getX());
-  std::optional<int64_t> layer = layerBeside(op.getResult());
+  std::optional<int64_t> layer = layerOfUsers(op.getResult());
   Value out = bucket.addRows(op.getLoc(), layer, "moe", {row.back()});
   buffers[op.getResult()] = out;
   KernelParams params = makeParams();

@@ -12,9 +12,7 @@ using namespace grok::plan;
 
 static double toDouble(const APFloat &value) { return value.convertToDouble(); }
 
-static int64_t lengthOf(Value vector) {
-  return cast<RankedTensorType>(vector.getType()).getDimSize(0);
-}
+static int64_t lengthOf(Value vector) { return typeOf(vector).getDimSize(0); }
 
 /// What a linear layer is called in dumps and timings.
 static StringRef nameOfLinear(StringRef path) {
@@ -29,7 +27,7 @@ FailureOr<Value> StepOutliner::bufferOf(Operation *user, Value value) {
 }
 
 int64_t grok::plan::unitOf(Value x) {
-  auto type = cast<RankedTensorType>(x.getType());
+  RankedTensorType type = typeOf(x);
   auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
   return format ? format.getGroupRows() : 0;
 }
@@ -70,7 +68,7 @@ static int64_t unitOfTable(Value table) {
 /// Tied embeddings are one tensor, packed with tokens as columns for both uses.
 /// Scales must run along the contraction: one for each token.
 FailureOr<PackedMatrix> StepOutliner::packTable(Operation *user, Value table, int64_t unit) {
-  auto type = cast<RankedTensorType>(table.getType());
+  RankedTensorType type = typeOf(table);
   auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
   if (type.getEncoding() && (!format || !format.getAlongLast()))
     return user->emitOpError("expects a table of f32, bf16 or of a format along the last axis");
@@ -93,7 +91,7 @@ LogicalResult StepOutliner::outline(QuantizeOp op) {
   FailureOr<Value> x = bufferOf(op, op.getX());
   if (failed(x))
     return failure();
-  auto type = cast<RankedTensorType>(op.getResult().getType());
+  RankedTensorType type = typeOf(op.getResult());
   int64_t inputs = type.getShape().back(), perRow = type.getRank() == 3 ? type.getDimSize(1) : 1;
   int64_t unit = cast<FormatAttr>(type.getEncoding()).getGroupRows();
   SmallVector<int64_t> shape(type.getShape());

@@ -43,6 +43,11 @@ struct ExpertRows {
   int64_t selected = 0;
 };
 
+/// Of a value that is not the cache.
+inline mlir::RankedTensorType typeOf(mlir::Value value) {
+  return mlir::cast<mlir::RankedTensorType>(value.getType());
+}
+
 /// Length of the groups of quantised rows; 0 for floats.
 int64_t unitOf(mlir::Value x);
 
