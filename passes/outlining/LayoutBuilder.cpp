@@ -266,15 +266,22 @@ FailureOr<PackedMatrix> LayoutBuilder::packMatrix(Operation *user, Value value, 
   return matrix;
 }
 
+LayoutBuilder::Record LayoutBuilder::recordOfNumbers(StringRef packing, int64_t extent,
+                                                     int64_t stored) {
+  Record record;
+  record.packing = packing.str();
+  record.logical = {extent};
+  record.type = RankedTensorType::get({stored}, builder.getI32Type());
+  return record;
+}
+
 FailureOr<PackedTensor> LayoutBuilder::packSlots(Operation *user, Value value,
                                                  const ExpertSubset &subset) {
   FailureOr<grok::WeightOp> weight = findWeight(user, value);
   if (failed(weight))
     return failure();
-  Record record;
-  record.packing = "slots";
-  record.logical = {weight->getType().getDimSize(0)};
-  record.type = RankedTensorType::get(record.logical, builder.getI32Type());
+  int64_t experts = weight->getType().getDimSize(0);
+  Record record = recordOfNumbers("slots", experts, experts);
   record.experts = subset.experts;
   return add(user, (weight->getPath() + subset.suffix() + ".slots").str(), record);
 }
@@ -283,10 +290,8 @@ FailureOr<PackedTensor> LayoutBuilder::packRankSlots(Operation *user, Value valu
   FailureOr<grok::WeightOp> weight = findWeight(user, value);
   if (failed(weight))
     return failure();
-  Record record;
-  record.packing = "slots";
-  record.logical = {storedTypeOf(*weight).getDimSize(0)};
-  record.type = RankedTensorType::get(record.logical, builder.getI32Type());
+  int64_t experts = storedTypeOf(*weight).getDimSize(0);
+  Record record = recordOfNumbers("slots", experts, experts);
   record.part = partOf(*weight);
   return add(user, (weight->getPath() + ".local_slots").str(), record);
 }
@@ -317,10 +322,7 @@ FailureOr<PackedTensor> LayoutBuilder::packFirst(Operation *user, Value value) {
   FailureOr<grok::WeightOp> weight = findWeight(user, value);
   if (failed(weight))
     return failure();
-  Record record;
-  record.packing = "first16";
-  record.logical = {weight->getType().getDimSize(0)};
-  record.type = RankedTensorType::get({panelColumns}, builder.getI32Type());
+  Record record = recordOfNumbers("first16", weight->getType().getDimSize(0), panelColumns);
   record.part = partOf(*weight);
   return add(user, (weight->getPath() + ".first").str(), record);
 }

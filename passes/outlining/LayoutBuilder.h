@@ -86,6 +86,8 @@ private:
 
   Record recordOf(grok::WeightOp weight, const PackedMatrix &matrix, const StoredForm &form,
                   const SumOrder &sums);
+  /// Of `stored` int32 about the first dimension, `extent` long, of a weight.
+  Record recordOfNumbers(llvm::StringRef packing, int64_t extent, int64_t stored);
   /// `name` is that of the source, if the tensor is all of it.
   mlir::FailureOr<PackedTensor> add(mlir::Operation *user, llvm::StringRef source, Record record,
                                     llvm::StringRef name = "");
