@@ -22,6 +22,20 @@ static const OpOperand *findPostNorm(AddOp add) {
   return nullptr;
 }
 
+/// Puts one op in for `add` and the norm that is its operand `normed`. Nothing
+/// reads its second result, a norm by `nextScale`, yet.
+static FusedResidualNormOp mergeSum(PatternRewriter &rewriter, AddOp add, const OpOperand *normed,
+                                    Type nextType, Value nextScale) {
+  auto post = normed->get().getDefiningOp<RMSNormOp>();
+  Value residual = normed == &add.getRhsMutable() ? add.getLhs() : add.getRhs();
+  auto fused =
+      FusedResidualNormOp::create(rewriter, add.getLoc(), add.getType(), nextType, residual,
+                                  post.getX(), post.getScale(), nextScale, post.getEpsAttr());
+  rewriter.replaceOp(add, fused.getSum());
+  rewriter.eraseOp(post);
+  return fused;
+}
+
 namespace {
 
 struct MergeResidual : OpRewritePattern<RMSNormOp> {
@@ -44,13 +58,8 @@ struct MergeResidual : OpRewritePattern<RMSNormOp> {
     if (!isOnlyUsedFrom(add.getResult(), next))
       return rewriter.notifyMatchFailure(next, "the sum is used before it is normed");
 
-    Value residual = normed == &add.getRhsMutable() ? add.getLhs() : add.getRhs();
-    auto fused = FusedResidualNormOp::create(rewriter, add.getLoc(), add.getType(), next.getType(),
-                                             residual, post.getX(), post.getScale(),
-                                             next.getScale(), next.getEpsAttr());
+    FusedResidualNormOp fused = mergeSum(rewriter, add, normed, next.getType(), next.getScale());
     rewriter.replaceOp(next, fused.getNormed());
-    rewriter.replaceOp(add, fused.getSum());
-    rewriter.eraseOp(post);
     ++numFused;
     return success();
   }
@@ -72,12 +81,7 @@ struct MergeLastResidual : OpRewritePattern<AddOp> {
     if (!normed)
       return rewriter.notifyMatchFailure(add, "no summand is a norm without other users");
     auto post = normed->get().getDefiningOp<RMSNormOp>();
-    Value residual = normed == &add.getRhsMutable() ? add.getLhs() : add.getRhs();
-    auto fused = FusedResidualNormOp::create(rewriter, add.getLoc(), add.getType(), add.getType(),
-                                             residual, post.getX(), post.getScale(),
-                                             post.getScale(), post.getEpsAttr());
-    rewriter.replaceOp(add, fused.getSum());
-    rewriter.eraseOp(post);
+    mergeSum(rewriter, add, normed, add.getType(), post.getScale());
     ++numFused;
     return success();
   }
