@@ -3,10 +3,7 @@
 #include "runtime/collectives/HostInfo.h"
 #include "runtime/collectives/MpiTransport.h"
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <future>
-#include <sys/random.h>
 #include <thread>
 #include <unistd.h>
 
@@ -51,8 +48,10 @@ static Result<Notice> makeNotice(int port) {
     hosts[hosts.size() - notice.numHosts + i].copy(notice.hosts[i].data(), 63);
   bootId().copy(notice.bootId.data(), notice.bootId.size() - 1);
   notice.port = port;
-  if (getrandom(notice.token.data(), sizeof(notice.token), 0) < 0)
-    return fail("no random numbers: ", std::strerror(errno));
+  auto token = makeToken();
+  if (!token)
+    return fail(token.error());
+  notice.token = *token;
   return notice;
 }
 

@@ -111,9 +111,12 @@ void Monitor::report() {
   for (const Stream &stream : roster.control)
     if (stream)
       send(stream.socket(), &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (!isLeader || !everyone)
-    return;
-  const std::lock_guard lock(mutex); // only now: the others have been told
+  if (isLeader && everyone)
+    noteAllFinished(); // only now: the others have been told
+}
+
+void Monitor::noteAllFinished() {
+  const std::lock_guard lock(mutex);
   finishedAt = allFinished ? finishedAt : Clock::now();
   allFinished = true;
   changed.notify_all();
@@ -184,12 +187,8 @@ void Monitor::handle(int number, const Message &message) {
   peer.finished |= message.kind != Message::Kind::report;
   if (isLeader && number != 0 && allHaveFinished())
     nextReport = peer.heard; // tells the others
-  if (message.kind == Message::Kind::allFinished) {
-    const std::lock_guard lock(mutex);
-    finishedAt = allFinished ? finishedAt : peer.heard;
-    allFinished = true;
-    changed.notify_all();
-  }
+  if (message.kind == Message::Kind::allFinished)
+    noteAllFinished();
 }
 
 // Ranks leave after all have finished, and not before.
@@ -262,8 +261,8 @@ void Monitor::leave(const std::string &line, int exitCode) {
   static_cast<void>(!write(STDERR_FILENO, text.data(), text.size()));
   std::this_thread::sleep_for(lastWords);
   // Only now: its end would look to the others like the cause.
-  if (stopped >= 0)
-    endProcess(roster.members[static_cast<size_t>(stopped)].process);
+  if (const int culprit = stopped; culprit >= 0)
+    endProcess(roster.members[static_cast<size_t>(culprit)].process);
   _exit(exitCode);
 }
 

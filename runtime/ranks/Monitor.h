@@ -9,7 +9,9 @@
 
 #include "runtime/collectives/Communicator.h"
 #include "runtime/ranks/Rendezvous.h"
+#include <atomic>
 #include <condition_variable>
+#include <mutex>
 #include <thread>
 
 namespace grok::runtime {
@@ -56,6 +58,7 @@ private:
   void judge();
   void judge(int number, Clock::time_point now);
   bool allHaveFinished();
+  void noteAllFinished();
   void wake() const;
   Message makeMessage() const;
   std::string lineOf(int culprit, const std::string &reason) const;
@@ -73,10 +76,10 @@ private:
   std::vector<Peer> peers; // by rank: what they said last. Followers: rank 0 only
   Clock::time_point nextReport;
   Clock::time_point finishedAt;
-  int stopped = -1;  // the rank that was found so
-  Stream wakeup;     // an event that ends the thread's wait
-  std::mutex ending; // taken once and for good: one end, one line
-  std::mutex mutex;  // for the following
+  std::atomic<int> stopped = -1; // the rank that was found so; whoever ends the job reads it
+  Stream wakeup;                 // an event that ends the thread's wait
+  std::mutex ending;             // taken once and for good: one end, one line
+  std::mutex mutex;              // for the following
   std::condition_variable changed;
   bool ownFinished = false;
   bool allFinished = false;

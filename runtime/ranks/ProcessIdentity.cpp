@@ -20,9 +20,11 @@ static uint64_t startTimeOf(int64_t pid) {
     return 0;
   std::istringstream fields(stat.substr(name + 1));
   std::string field;
-  for (int i = 0; i < 20; ++i)
+  for (int i = 0; i < 19; ++i)
     fields >> field;
-  return fields ? std::stoull(field) : 0;
+  uint64_t ticks = 0;
+  fields >> ticks;
+  return ticks;
 }
 
 ProcessIdentity ProcessIdentity::ofThis() {

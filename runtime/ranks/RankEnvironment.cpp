@@ -133,7 +133,7 @@ Result<RankEnvironment> discoverRanks(const RankFlags &flags, const Variables &v
     return fail("--rank, --ranks and --leader belong together");
   if (launcher && !launcher->ranks && !flags.ranks)
     return fail(launcher->name, " (", launcher->rank,
-                ") does not say how many ranks there are: ", "give --ranks");
+                ") does not say how many ranks there are: give --ranks");
   if (environment.ranks < 1 || environment.ranks > mostRanks)
     return fail("--ranks: ", environment.ranks, ", expected 1..", mostRanks);
   if (environment.rank < 0 || environment.rank >= environment.ranks)

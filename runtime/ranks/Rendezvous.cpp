@@ -46,6 +46,13 @@ std::string Roster::nameOf(int rank) const {
   return grok::runtime::nameOf(members[static_cast<size_t>(rank)]);
 }
 
+Result<Token> makeToken() {
+  Token token;
+  if (getrandom(token.data(), sizeof(token), 0) < 0)
+    return fail("no random numbers: ", std::strerror(errno));
+  return token;
+}
+
 static Hello makeHello(Purpose purpose, const Token &token, const Member &member) {
   Hello hello = {};
   hello.purpose = purpose;
@@ -122,6 +129,14 @@ static Verdict makeVerdict(const std::string &refusal, const Token &token) {
   return verdict;
 }
 
+static Result<Verdict> hearVerdict(const Stream &stream, Clock::time_point end) {
+  Verdict verdict;
+  if (auto got = stream.receive(&verdict, sizeof(verdict), end); !got)
+    return fail(got.error());
+  verdict.why.back() = 0;
+  return verdict;
+}
+
 static void tellVerdict(const Roster &roster, const std::string &refusal) {
   const Clock::time_point end = Clock::now() + helloTime;
   const Verdict verdict = makeVerdict(refusal, roster.token);
@@ -140,8 +155,10 @@ Result<Roster> gatherRanks(const Listener &listener, const Member &own, const To
   roster.members.resize(ranks);
   roster.members[0] = own;
   roster.control.resize(ranks);
-  if (getrandom(roster.token.data(), sizeof(roster.token), 0) < 0)
-    return fail("no random numbers: ", std::strerror(errno));
+  auto made = makeToken();
+  if (!made)
+    return fail(made.error());
+  roster.token = *made;
   std::string difference;
   while (!missingRanks(roster).empty() && Clock::now() < end) {
     auto stream = listener.accept(end);
@@ -201,14 +218,13 @@ Result<Roster> joinRanks(const std::vector<std::string> &hosts, int port, const 
   if (!stream)
     return fail(stream.error());
   const Clock::time_point told = end + graceTime; // rank 0 waits until `end` itself
-  Verdict verdict;
-  if (auto got = stream->receive(&verdict, sizeof(verdict), told); !got)
-    return fail("rank 0 gave up while the ranks joined: ", got.error());
-  verdict.why.back() = 0;
-  if (verdict.refused)
-    return fail(verdict.why.data());
+  auto verdict = hearVerdict(*stream, told);
+  if (!verdict)
+    return fail("rank 0 gave up while the ranks joined: ", verdict.error());
+  if (verdict->refused)
+    return fail(verdict->why.data());
   Roster roster;
-  roster.token = verdict.token;
+  roster.token = verdict->token;
   roster.members.resize(static_cast<size_t>(own.ranks));
   const size_t bytes = roster.members.size() * sizeof(Member);
   if (auto got = stream->receive(roster.members.data(), bytes, told); !got)
@@ -219,15 +235,13 @@ Result<Roster> joinRanks(const std::vector<std::string> &hosts, int port, const 
 
 // What a rank says of its pairs; "" if it has them all.
 static std::string hearOfPairs(const Roster &roster, int rank, Clock::time_point end) {
-  Verdict verdict;
   const auto number = static_cast<size_t>(rank);
-  auto heard = roster.control[number].receive(&verdict, sizeof(verdict), end);
-  if (!heard) {
+  auto verdict = hearVerdict(roster.control[number], end);
+  if (!verdict) {
     endProcess(roster.members[number].process); // it may be stopped
-    return roster.nameOf(rank) + " ended or stopped while the ranks joined: " + heard.error();
+    return roster.nameOf(rank) + " ended or stopped while the ranks joined: " + verdict.error();
   }
-  verdict.why.back() = 0;
-  return verdict.refused ? verdict.why.data() : "";
+  return verdict->refused ? verdict->why.data() : "";
 }
 
 Result<void> agreeOnPairs(const Roster &roster, int rank, const std::string &problem,
@@ -242,14 +256,14 @@ Result<void> agreeOnPairs(const Roster &roster, int rank, const std::string &pro
         static_cast<void>(stream.send(&verdict, sizeof(verdict), Clock::now() + helloTime));
     return refusal.empty() ? Result<void>() : fail(refusal);
   }
-  Verdict verdict = makeVerdict(problem, roster.token);
+  const Verdict own = makeVerdict(problem, roster.token);
   const Clock::time_point told = end + graceTime;
-  if (auto sent = roster.control[0].send(&verdict, sizeof(verdict), told); !sent)
-    return fail(roster.nameOf(0), " gave up while the ranks joined: ", sent.error());
-  if (auto got = roster.control[0].receive(&verdict, sizeof(verdict), told); !got)
-    return fail(roster.nameOf(0), " gave up while the ranks joined: ", got.error());
-  verdict.why.back() = 0;
-  return verdict.refused ? fail(verdict.why.data()) : Result<void>();
+  const Stream &leader = roster.control[0];
+  auto verdict =
+      leader.send(&own, sizeof(own), told).and_then([&] { return hearVerdict(leader, told); });
+  if (!verdict)
+    return fail(roster.nameOf(0), " gave up while the ranks joined: ", verdict.error());
+  return verdict->refused ? fail(verdict->why.data()) : Result<void>();
 }
 
 // Rank 0's address as the others see it is the one that they reached it at.

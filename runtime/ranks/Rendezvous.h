@@ -27,6 +27,7 @@ struct Member {
 };
 
 using Token = std::array<uint64_t, 2>; // one per job: no other job's ranks get in
+Result<Token> makeToken();
 
 struct Roster {
   Token token;
