@@ -2,7 +2,6 @@
 #include "runtime/plan/PlanReader.h"
 #include "runtime/plan/File.h"
 #include "runtime/plan/PlanCheck.h"
-#include "runtime/plan/Sha256.h"
 #include <cstring>
 
 namespace grok::runtime {
@@ -16,7 +15,8 @@ static const uint8_t *asBytes(std::span<const std::byte> bytes) {
   return reinterpret_cast<const uint8_t *>(bytes.data());
 }
 
-Result<PlanDocument> parsePlanBody(std::span<const std::byte> body, std::string_view name) {
+static Result<PlanDocument> openBody(std::span<const std::byte> body, const Digest &digest,
+                                     std::string_view name) {
   if (body.empty())
     return fail(name, ": empty plan body", recompile);
   // The copy gives the alignment that accessors assume, wherever a writer put
@@ -27,10 +27,14 @@ Result<PlanDocument> parsePlanBody(std::span<const std::byte> body, std::string_
                                  maxTables);
   if (!verifier.VerifyBuffer<plan::Plan>(nullptr))
     return fail(name, ": malformed plan body", recompile);
-  PlanDocument document(std::move(aligned), body.size());
+  PlanDocument document(std::move(aligned), body.size(), digest);
   if (auto checked = checkPlan(document.root()); !checked)
     return fail(name, ": ", checked.error(), recompile);
   return document;
+}
+
+Result<PlanDocument> parsePlanBody(std::span<const std::byte> body, std::string_view name) {
+  return openBody(body, sha256(body), name);
 }
 
 static Result<const plan::PlanFile *> openOuter(std::span<const std::byte> file,
@@ -60,7 +64,7 @@ Result<PlanDocument> parsePlan(std::span<const std::byte> file, std::string_view
   if (expected->size() != found.size() ||
       std::memcmp(expected->data(), found.data(), found.size()) != 0)
     return fail(name, ": SHA-256 mismatch, the file is damaged; copy or compile it again");
-  return parsePlanBody(body, name);
+  return openBody(body, found, name);
 }
 
 Result<PlanDocument> readPlan(const std::string &path) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/Result.h"
+#include "runtime/plan/Sha256.h"
 #include "runtime/plan/plan_generated.h"
 #include <cstddef>
 #include <memory>
@@ -19,15 +20,18 @@ constexpr uint64_t maxPlanBytes = uint64_t(1) << 30;
 /// in range and every extent inside what contains it.
 class PlanDocument {
 public:
-  PlanDocument(std::unique_ptr<std::byte[]> body, uint64_t bytes)
-      : body(std::move(body)), bytes(bytes) {}
+  PlanDocument(std::unique_ptr<std::byte[]> body, uint64_t bytes, const Digest &digest)
+      : body(std::move(body)), bytes(bytes), bodyDigest(digest) {}
 
   const plan::Plan &root() const { return *flatbuffers::GetRoot<plan::Plan>(body.get()); }
   uint64_t bodyBytes() const { return bytes; }
+  /// SHA-256 of the body: plans that agree in it are the same.
+  const Digest &digest() const { return bodyDigest; }
 
 private:
   std::unique_ptr<std::byte[]> body;
   uint64_t bytes;
+  Digest bodyDigest;
 };
 
 /// Reads and checks the file at `path`.

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/commandline/Ranks.h"
-#include "runtime/plan/File.h"
 #include "runtime/plan/PlanReader.h"
 #include "runtime/ranks/Job.h"
-
-#include <algorithm>
 
 namespace grok::tools {
 using runtime::fail;
@@ -29,15 +26,11 @@ void declareRanks(CLI::App &app, runtime::RankFlags &flags) {
 /// The plan as the ranks must have it in common. Its weight files are named by
 /// hash inside it.
 static Result<runtime::JobIdentity> identityOf(const std::string &artifact) {
-  const std::string path = artifact + "/model.plan";
-  const Result<runtime::FileBytes> file = runtime::readFile(path, runtime::maxPlanBytes);
-  if (!file)
-    return fail(file.error());
-  if (Result<runtime::PlanDocument> plan = runtime::parsePlan(file->span(), path); !plan)
+  const Result<runtime::PlanDocument> plan = runtime::readPlan(artifact + "/model.plan");
+  if (!plan)
     return fail(plan.error());
   runtime::JobIdentity identity;
-  const auto *digest = plan::GetPlanFile(file->data.get())->body_sha256();
-  std::copy_n(digest->begin(), identity.planHash.size(), identity.planHash.begin());
+  identity.planHash = plan->digest();
   return identity;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/plan/PlanReader.h"
+#include "runtime/plan/Sha256.h"
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -12,9 +13,10 @@ namespace grok::tools {
 struct OpenedPlan {
   runtime::PlanDocument document;
   uint64_t fileBytes = 0;
-  std::string digest; // SHA-256 of the body, hexadecimal
 
   const plan::Plan &root() const { return document.root(); }
+  /// SHA-256 of the body, hexadecimal.
+  std::string digest() const { return runtime::hex(document.digest()); }
 };
 
 /// Opens and checks ARTIFACT/model.plan.

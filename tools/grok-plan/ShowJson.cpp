@@ -101,7 +101,7 @@ ordered_json showJson(const OpenedPlan &opened) {
   const plan::PageLayout &page = *plan.page();
   ordered_json result = {{"format_version", runtime::planFormatVersion},
                          {"file_bytes", opened.fileBytes},
-                         {"sha256", opened.digest},
+                         {"sha256", opened.digest()},
                          {"producer", textOf(plan.producer())},
                          {"model", modelJson(*plan.model())},
                          {"numerics", textOf(plan.numerics())},

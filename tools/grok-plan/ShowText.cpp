@@ -52,7 +52,7 @@ static std::string showModel(const OpenedPlan &opened) {
                                 ? showSize(plan.tokenizer()->size()) + " SentencePiece model"
                                 : "none") +
          field("producer", string(plan.producer())) +
-         field("plan file", showSize(opened.fileBytes) + ", sha256 " + opened.digest);
+         field("plan file", showSize(opened.fileBytes) + ", sha256 " + opened.digest());
 }
 
 /// Whether two ranks hold equal kinds of tensors, as those of one stage do.

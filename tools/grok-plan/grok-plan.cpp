@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grok-plan: looks into compiled models and plans how to run them.
 #include "runtime/output/PendingFile.h"
-#include "runtime/plan/File.h"
 #include "runtime/plan/PlanCheck.h"
-#include "runtime/plan/Sha256.h"
 #include "tools/commandline/CommandLine.h"
 #include "tools/commandline/Terminal.h"
 #include "tools/grok-plan/Difference.h"
@@ -28,16 +26,14 @@ struct PlanOptions {
 
 Result<OpenedPlan> openPlan(const std::string &artifact) {
   const std::string path = artifact + "/model.plan";
-  const Result<runtime::FileBytes> file = runtime::readFile(path, runtime::maxPlanBytes);
-  if (!file)
-    return fail(file.error());
-  Result<runtime::PlanDocument> document = runtime::parsePlan(file->span(), path);
+  Result<runtime::PlanDocument> document = runtime::readPlan(path);
   if (!document)
     return fail(document.error());
-  const auto *digest = plan::GetPlanFile(file->data.get())->body_sha256();
-  return OpenedPlan{.document = std::move(*document),
-                    .fileBytes = file->size,
-                    .digest = runtime::hex({digest->data(), digest->size()})};
+  std::error_code error;
+  const uint64_t fileBytes = std::filesystem::file_size(path, error);
+  if (error)
+    return fail(path, ", cannot be measured: ", error.message());
+  return OpenedPlan{.document = std::move(*document), .fileBytes = fileBytes};
 }
 
 static Result<void> show(const PlanOptions &options) {

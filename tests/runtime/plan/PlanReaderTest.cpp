@@ -31,6 +31,16 @@ TEST(PlanReader, AcceptsAGoodPlan) {
   EXPECT_EQ(plan->root().programs()->Get(0)->buckets()->size(), 2u);
 }
 
+TEST(PlanReader, DigestIsThatOfTheBody) {
+  std::vector<std::byte> body = toy::bodyOf(smallPlan());
+  auto plan = parsePlan(toy::fileOf(smallPlan()), "toy.plan");
+  ASSERT_TRUE(plan) << plan.error();
+  EXPECT_EQ(plan->digest(), sha256(body));
+  auto unsealed = parsePlanBody(body, "toy.plan");
+  ASSERT_TRUE(unsealed) << unsealed.error();
+  EXPECT_EQ(unsealed->digest(), plan->digest());
+}
+
 TEST(PlanReader, RefusesEveryTruncation) {
   std::vector<std::byte> file = toy::fileOf(smallPlan());
   for (size_t size = 0; size < file.size(); ++size)
