@@ -20,7 +20,6 @@ static constexpr std::chrono::seconds monitorsTurn{1};
 static constexpr std::chrono::seconds pairingTime{5};
 
 struct Job::Parts {
-  JobOptions options;
   int rank;
   std::unique_ptr<ProcessCommunicator> communicator;
   std::unique_ptr<Monitor> monitor; // gone before the communicator that it reads
@@ -111,7 +110,6 @@ Result<std::unique_ptr<Job>> Job::join(const RankEnvironment &environment,
     transport = makeSocketTransport(*sockets);
   }
   auto parts = std::make_unique<Parts>();
-  parts->options = options;
   parts->rank = environment.rank;
   parts->communicator = std::make_unique<ProcessCommunicator>(
       std::move(transport), layoutOf(*roster, environment.rank, options.sharedMemory));
@@ -131,15 +129,8 @@ Job::~Job() = default;
 
 Communicator &Job::communicator() { return *parts->communicator; }
 
-void Job::inStep(const char *operation) {
-  parts->communicator->setOperation(operation);
-  parts->communicator->setInStep(true);
-}
-
-void Job::idle() { parts->communicator->setInStep(false); }
-
 Result<void> Job::finish() {
-  idle();
+  parts->communicator->setInStep(false);
   parts->communicator->setOperation("the end");
   parts->monitor->finish();
   auto closed = parts->communicator->close();

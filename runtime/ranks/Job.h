@@ -36,12 +36,8 @@ public:
   Job(const Job &) = delete;
   Job &operator=(const Job &) = delete;
 
+  /// Outside of a step at first: only a rank that died or stopped is noticed.
   Communicator &communicator();
-
-  /// Deadlines count from here on, to idle().
-  void inStep(const char *operation);
-  /// Loading, or waiting for work: only a rank that died or stopped is noticed.
-  void idle();
 
   /// Collective, at the end: returns when all ranks have come to it.
   Result<void> finish();

@@ -55,7 +55,6 @@ static Result<void> runAsProcess(const CommandLine &commandLine, const std::stri
   const Result<std::unique_ptr<Job>> job = Job::join(environment, *identity, *jobOptions);
   if (!job)
     return fail(job.error());
-  (*job)->idle();
   options.communicator = &(*job)->communicator();
   Result<void> done = runAsRank(artifact, options, body);
   if (done)

@@ -62,7 +62,8 @@ static Result<void> addNumbers(const Options &options, Job &job) {
     return fail(group.error());
   float total = 0;
   for (int step = 0; step < options.steps; ++step) {
-    job.inStep("step");
+    communicator.setOperation("step");
+    communicator.setInStep(true);
     if (step == options.at && communicator.rank() == options.victim)
       haveFault(options.fault, job);
     std::this_thread::sleep_for(std::chrono::microseconds(options.pauseMicroseconds));
@@ -70,7 +71,7 @@ static Result<void> addNumbers(const Options &options, Job &job) {
     const auto own = static_cast<float>(communicator.rank() + step);
     if (auto done = (*group)->allReduceRows(&own, &total, 1, 1); !done)
       return done;
-    job.idle();
+    communicator.setInStep(false);
   }
   if (communicator.rank() == 0)
     std::printf("sum %g, %s\n", static_cast<double>(total),
