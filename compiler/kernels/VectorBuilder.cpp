@@ -220,14 +220,15 @@ Value VectorBuilder::joined(ValueRange parts) {
 // ---- memory
 
 Value VectorBuilder::offset(Value base, Value bytes) {
-  return LLVM::GEPOp::create(ops, location, pointer, i8, base, ArrayRef<LLVM::GEPArg>{bytes});
+  return LLVM::GEPOp::create(ops, location, base.getType(), i8, base,
+                             ArrayRef<LLVM::GEPArg>{bytes});
 }
 Value VectorBuilder::offset(Value base, int64_t bytes) {
   if (bytes == 0)
     return base;
   if (bytes != static_cast<int32_t>(bytes)) // the immediate form has 32 bits
     return offset(base, index(bytes));
-  return LLVM::GEPOp::create(ops, location, pointer, i8, base,
+  return LLVM::GEPOp::create(ops, location, base.getType(), i8, base,
                              ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(bytes)});
 }
 
@@ -263,7 +264,12 @@ void VectorBuilder::loop(Value lower, Value upper, int64_t step,
 
 Values VectorBuilder::loop(Value lower, Value upper, int64_t step, ValueRange initial,
                            llvm::function_ref<Values(Value, ValueRange)> body) {
-  auto loop = scf::ForOp::create(ops, location, lower, upper, index(step), initial);
+  return loop(lower, upper, index(step), initial, body);
+}
+
+Values VectorBuilder::loop(Value lower, Value upper, Value step, ValueRange initial,
+                           llvm::function_ref<Values(Value, ValueRange)> body) {
+  auto loop = scf::ForOp::create(ops, location, lower, upper, step, initial);
   OpBuilder::InsertionGuard guard(ops);
   Block *block = loop.getBody();
   if (initial.empty()) // scf.for adds the terminator of a loop without results

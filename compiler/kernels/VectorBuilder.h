@@ -108,6 +108,8 @@ public:
   void loop(Value lower, Value upper, int64_t step, llvm::function_ref<void(Value)> body);
   Values loop(Value lower, Value upper, int64_t step, ValueRange initial,
               llvm::function_ref<Values(Value, ValueRange)> body);
+  Values loop(Value lower, Value upper, Value step, ValueRange initial,
+              llvm::function_ref<Values(Value, ValueRange)> body);
   void when(Value condition, llvm::function_ref<void()> then,
             llvm::function_ref<void()> otherwise = nullptr);
 

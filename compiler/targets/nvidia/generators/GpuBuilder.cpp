@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/targets/nvidia/generators/GpuBuilder.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+namespace grok::compiler {
+
+using namespace mlir;
+
+static constexpr unsigned globalSpace = 1, sharedSpace = 3;
+static constexpr int32_t wholeWarp = -1; // the mask of lanes
+static constexpr const char *sharedSymbol = "shared_memory";
+
+static gpu::GPUModuleOp addGpuModule(OpBuilder &ops, ModuleOp module) {
+  module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(), ops.getUnitAttr());
+  ops.setInsertionPointToEnd(module.getBody());
+  return gpu::GPUModuleOp::create(ops, module.getLoc(), "kernels");
+}
+
+GpuBuilder::GpuBuilder(ModuleOp module, StringRef symbol, const KernelSpec &spec,
+                       const NvidiaChip &chip, int64_t threads)
+    : VectorBuilder(module.getContext(), /*hasFma=*/true), spec(spec), chip(chip), threads(threads),
+      warps(threads / warpLanes) {
+  MLIRContext *context = module.getContext();
+  pointer = LLVM::LLVMPointerType::get(context, globalSpace);
+  shared = LLVM::LLVMPointerType::get(context, sharedSpace);
+  gpu::GPUModuleOp inner = addGpuModule(ops, module);
+  ops.setInsertionPointToStart(inner.getBody());
+  // Of the size that the launch asks for; 1024 bytes serve every swizzle.
+  LLVM::GlobalOp::create(ops, location, LLVM::LLVMArrayType::get(i8, 0), /*isConstant=*/false,
+                         LLVM::Linkage::External, sharedSymbol, Attribute(), /*alignment=*/1024,
+                         sharedSpace);
+  SmallVector<Type> parameters(operandCount(spec) + 2, pointer);
+  auto function =
+      gpu::GPUFuncOp::create(ops, location, symbol, ops.getFunctionType(parameters, {}));
+  function->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), ops.getUnitAttr());
+  function.setKnownBlockSize(std::array<int32_t, 3>{static_cast<int32_t>(threads), 1, 1});
+  Block &entryBlock = function.getBody().front();
+  ops.setInsertionPointToStart(&entryBlock);
+  gpu::ReturnOp::create(ops, location);
+  ops.setInsertionPointToStart(&entryBlock);
+  for (int64_t i = 0; i < operandCount(spec); ++i)
+    operands.push_back(entryBlock.getArgument(i));
+  scratchBase = entryBlock.getArgument(operandCount(spec) + 1);
+  sharedBase = LLVM::AddressOfOp::create(ops, location, shared, sharedSymbol);
+  readStep(entryBlock.getArgument(operandCount(spec)));
+  readIds();
+}
+
+// In the order and at the offsets of GrokStepInfo. Unused fields vanish.
+void GpuBuilder::readStep(Value step) {
+  Value *const fields[] = {&rows,      &tokens,          &positions, &sequences,
+                           &pageTable, &pageTableStride, &logitRows, &logitRow};
+  const bool isCount[] = {true, false, false, false, false, true, true, false};
+  for (int64_t i = 0; i < 8; ++i)
+    *fields[i] = load(isCount[i] ? i64 : pointer, offset(step, 8 * i));
+}
+
+void GpuBuilder::readIds() {
+  thread32 = NVVM::ThreadIdXOp::create(ops, location, i32);
+  lane32 = bitAnd(thread32, word(warpLanes - 1));
+  thread = widenUnsigned(thread32, i64);
+  lane = widenUnsigned(lane32, i64);
+  warp = quotient(thread, warpLanes);
+  block = widenUnsigned(NVVM::BlockIdXOp::create(ops, location, i32), i64);
+  blocks = widenUnsigned(NVVM::GridDimXOp::create(ops, location, i32), i64);
+}
+
+Value GpuBuilder::sharedMemory(int64_t bytes, int64_t alignment) {
+  int64_t at = (usedShared + alignment - 1) / alignment * alignment;
+  usedShared = at + bytes;
+  return offset(sharedBase, at);
+}
+
+Value GpuBuilder::scratchMemory(int64_t bytes) {
+  int64_t at = usedScratch;
+  usedScratch += (bytes + 255) / 256 * 256;
+  return offset(scratchBase, at);
+}
+
+void GpuBuilder::forTiles(Value tiles, int64_t most, llvm::function_ref<void(Value)> body) {
+  mostTiles = std::max(mostTiles, most);
+  loop(block, tiles, blocks, {}, [&](Value tile, ValueRange) {
+    body(tile);
+    return Values();
+  });
+}
+
+// ---- threads among themselves
+
+void GpuBuilder::barrier() { NVVM::Barrier0Op::create(ops, location); }
+
+void GpuBuilder::syncWarp() { NVVM::SyncWarpOp::create(ops, location, word(wholeWarp)); }
+
+Value GpuBuilder::shuffleXor(Value value, int32_t mask) {
+  return NVVM::ShflOp::create(
+      ops, location, value.getType(), word(wholeWarp), value, word(mask), word(warpLanes - 1),
+      NVVM::ShflKindAttr::get(ops.getContext(), NVVM::ShflKind::bfly), UnitAttr());
+}
+
+Value GpuBuilder::shuffleFrom(Value value, Value source32) {
+  return NVVM::ShflOp::create(
+      ops, location, value.getType(), word(wholeWarp), value, source32, word(warpLanes - 1),
+      NVVM::ShflKindAttr::get(ops.getContext(), NVVM::ShflKind::idx), UnitAttr());
+}
+
+Value GpuBuilder::warpSum(Value value) {
+  for (int32_t mask = warpLanes / 2; mask > 0; mask /= 2)
+    value = add(value, shuffleXor(value, mask));
+  return value;
+}
+
+Value GpuBuilder::warpMaximum(Value value) {
+  for (int32_t mask = warpLanes / 2; mask > 0; mask /= 2)
+    value = maximum(value, shuffleXor(value, mask));
+  return value;
+}
+
+// ---- functions of the special function unit
+
+Value GpuBuilder::exp2Approximate(Value x) { return intrinsic("nvvm.ex2.approx.ftz", f32, x); }
+
+Value GpuBuilder::reciprocalApproximate(Value x) {
+  return NVVM::RcpApproxFtzF32Op::create(ops, location, f32, x);
+}
+
+Value GpuBuilder::rsqrtApproximate(Value x) { return intrinsic("nvvm.rsqrt.approx.ftz.f", f32, x); }
+
+// ---- products
+
+Value GpuBuilder::dot4(Value a, Value b, Value accumulator) {
+  VectorType bytes = vectorOf(i8, 4);
+  auto isSigned =
+      NVVM::DotAccumulateTypeAttr::get(ops.getContext(), NVVM::DotAccumulateType::SIGNED);
+  auto asBytes = [&](Value word) { return LLVM::BitcastOp::create(ops, location, bytes, word); };
+  return NVVM::DotAccumulate4WayOp::create(ops, location, i32, asBytes(a), isSigned, asBytes(b),
+                                           isSigned, accumulator);
+}
+
+// The fragments of the result, which has the form of the sums.
+static Values unpack(OpBuilder &ops, Location location, Value structure, size_t count) {
+  Values parts;
+  for (size_t i = 0; i < count; ++i)
+    parts.push_back(
+        LLVM::ExtractValueOp::create(ops, location, structure, static_cast<int64_t>(i)));
+  return parts;
+}
+
+static constexpr std::array<NVVM::MMALayout, 2> rowTimesColumn = {NVVM::MMALayout::row,
+                                                                  NVVM::MMALayout::col};
+
+Values GpuBuilder::mmaBytes(ValueRange a, ValueRange b, ValueRange sums, bool unsignedA) {
+  Type result = LLVM::LLVMStructType::getLiteral(ops.getContext(), SmallVector<Type>(4, i32));
+  std::array<NVVM::MMATypes, 2> types = {unsignedA ? NVVM::MMATypes::u8 : NVVM::MMATypes::s8,
+                                         NVVM::MMATypes::s8};
+  auto mma = NVVM::MmaOp::create(ops, location, result, a, b, sums, {16, 8, 32}, std::nullopt,
+                                 NVVM::MMAIntOverflow::wrapped, types, rowTimesColumn);
+  return unpack(ops, location, mma, 4);
+}
+
+Values GpuBuilder::mmaBf16(ValueRange a, ValueRange b, ValueRange sums) {
+  Type result = LLVM::LLVMStructType::getLiteral(ops.getContext(), SmallVector<Type>(4, f32));
+  std::array<NVVM::MMATypes, 2> types = {NVVM::MMATypes::bf16, NVVM::MMATypes::bf16};
+  auto mma = NVVM::MmaOp::create(ops, location, result, a, b, sums, {16, 8, 16}, std::nullopt,
+                                 std::nullopt, types, rowTimesColumn);
+  return unpack(ops, location, mma, 4);
+}
+
+// ---- copies from device to shared memory
+
+void GpuBuilder::copyAsync(Value toShared, Value from, int64_t bytes) {
+  // Only 16-byte copies may bypass the first-level cache.
+  auto modifier = bytes == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA;
+  NVVM::CpAsyncOp::create(ops, location, toShared, from, ops.getI32IntegerAttr(bytes),
+                          NVVM::LoadCacheModifierKindAttr::get(ops.getContext(), modifier),
+                          Value());
+}
+
+void GpuBuilder::commitCopies() { NVVM::CpAsyncCommitGroupOp::create(ops, location); }
+
+void GpuBuilder::waitForCopies(int64_t pendingGroups) {
+  NVVM::CpAsyncWaitGroupOp::create(ops, location, ops.getI32IntegerAttr(pendingGroups));
+}
+
+// ---- several blocks
+
+Value GpuBuilder::fetchAdd(Value address, Value word) {
+  return LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, address, word,
+                                   LLVM::AtomicOrdering::acq_rel, "device");
+}
+
+// ---- addresses
+
+Value GpuBuilder::entry(Value array, Value position) {
+  return loadIndex(rowAddress(array, position, 4));
+}
+
+Value GpuBuilder::rowAddress(Value base, Value position, int64_t stride) {
+  return offset(base, mul(position, stride));
+}
+
+Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }
+Value GpuBuilder::toWord(Value index) { return narrow(index, i32); }
+
+GpuShape GpuBuilder::shape() const { return {threads, mostTiles, usedShared, usedScratch, 1}; }
+
+} // namespace grok::compiler

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The frame of one GPU kernel and short names for what a thread can do. Counts and
+// byte offsets are 64-bit, as in VectorBuilder; scalars per thread.
+#pragma once
+
+#include "compiler/kernels/KernelSpec.h"
+#include "compiler/kernels/VectorBuilder.h"
+#include "compiler/targets/nvidia/Chips.h"
+#include "compiler/targets/nvidia/GpuShape.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace grok::compiler {
+
+inline constexpr int64_t warpLanes = 32;
+
+/// Adds `gpu.module @kernels { gpu.func @symbol }` to `module` and emits its body.
+/// Parameters, all device addresses: the operands in the order of the plan, then
+/// the step (GrokStepInfo whose pointers are device addresses), then the kernel's
+/// scratch memory.
+class GpuBuilder : public VectorBuilder {
+public:
+  /// `threads` of a block, a multiple of 32.
+  GpuBuilder(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
+             const NvidiaChip &chip, int64_t threads);
+
+  const KernelSpec &spec;
+  const NvidiaChip &chip;
+  const int64_t threads, warps;
+
+  Type shared; // a pointer to shared memory; `pointer` is one to device memory
+
+  // GrokStepInfo
+  Value rows, tokens, positions, sequences, pageTable, pageTableStride, logitRows, logitRow;
+
+  // Who this thread is, as counts; those in 32 bits for instructions.
+  Value thread, lane, warp, block, blocks;
+  Value thread32, lane32;
+
+  Value operand(int64_t position) const { return operands[position]; }
+
+  /// A fresh part of the block's shared memory, of the kernel's own memory (zero
+  /// before the first launch).
+  Value sharedMemory(int64_t bytes, int64_t alignment = 16);
+  Value scratchMemory(int64_t bytes);
+
+  /// Blocks take the tiles in turn; all threads of a block enter `body` together.
+  /// `most` tiles can there be.
+  void forTiles(Value tiles, int64_t most, llvm::function_ref<void(Value tile)> body);
+
+  // ---- threads among themselves
+  void barrier();
+  void syncWarp();
+  /// 32-bit scalars, integer or float, of the warp's lane with number lane ^ mask,
+  /// or `source`.
+  Value shuffleXor(Value value, int32_t mask);
+  Value shuffleFrom(Value value, Value source32);
+  /// Over the lanes: +16, +8, .. +1, equal bits in all of them.
+  Value warpSum(Value value);
+  Value warpMaximum(Value value);
+
+  // ---- functions of the special function unit (PTX ISA, "ex2", "rcp", "rsqrt")
+  Value exp2Approximate(Value x);
+  Value reciprocalApproximate(Value x);
+  Value rsqrtApproximate(Value x);
+
+  // ---- products
+  /// acc + sum of four products of signed bytes in 32-bit words.
+  Value dot4(Value a, Value b, Value accumulator);
+  /// mma.sync.m16n8k32: four words of A, two of B, four sums; unsigned or signed A.
+  Values mmaBytes(ValueRange a, ValueRange b, ValueRange sums, bool unsignedA);
+  /// mma.sync.m16n8k16 of bfloat16 pairs, float32 sums.
+  Values mmaBf16(ValueRange a, ValueRange b, ValueRange sums);
+
+  // ---- copies from device to shared memory (cp.async): 4, 8 or 16 bytes
+  void copyAsync(Value toShared, Value from, int64_t bytes);
+  void commitCopies();
+  void waitForCopies(int64_t pendingGroups);
+
+  // ---- several blocks
+  /// Adds to a word of device memory and gives what was there, after all earlier
+  /// writes of this thread, before all its later reads.
+  Value fetchAdd(Value address, Value word);
+
+  /// An int32 in device memory as a count.
+  Value entry(Value array, Value position);
+  /// base + position * stride, bytes.
+  Value rowAddress(Value base, Value position, int64_t stride);
+  Value toIndex(Value word); // sign-extends
+  Value toWord(Value index);
+
+  GpuShape shape() const;
+
+private:
+  void readStep(Value step);
+  void readIds();
+
+  Values operands;
+  Value scratchBase, sharedBase;
+  int64_t usedScratch = 0, usedShared = 0, mostTiles = 1;
+};
+
+} // namespace grok::compiler

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/targets/nvidia/generators/GpuGenerators.h"
+
+namespace grok::compiler {
+
+namespace {
+
+struct Generator {
+  KernelOp op;
+  int64_t threads; // of a block
+  void (*emit)(GpuBuilder &);
+};
+
+constexpr Generator generators[] = {
+    {KernelOp::rmsNorm, gpu_kernels::rowThreads, gpu_kernels::emitRmsNorm},
+};
+
+} // namespace
+
+static const Generator *generatorOf(KernelOp op) {
+  for (const Generator &generator : generators)
+    if (generator.op == op)
+      return &generator;
+  return nullptr;
+}
+
+std::optional<std::string> problemOnGpu(const KernelSpec &spec) {
+  if (spec.numerics == Numerics::bf16)
+    return "the literal bf16 mode runs on CPUs only: choose --numerics=fast or f32";
+  if (!generatorOf(spec.op))
+    return std::string(nameOf(spec.op)) + ": no GPU kernel";
+  return std::nullopt;
+}
+
+GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
+                           const NvidiaChip &chip) {
+  const Generator &generator = *generatorOf(spec.op);
+  GpuBuilder kernel(module, symbol, spec, chip, generator.threads);
+  generator.emit(kernel);
+  return kernel.shape();
+}
+
+} // namespace grok::compiler

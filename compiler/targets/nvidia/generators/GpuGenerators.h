@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// From a specification to a GPU kernel in the gpu, nvvm, scf, arith, vector and
+// llvm dialects.
+#pragma once
+
+#include "compiler/targets/nvidia/generators/GpuBuilder.h"
+
+#include <optional>
+#include <string>
+
+namespace grok::compiler {
+
+/// Appends `gpu.module @kernels` with the kernel `symbol` to `module`. `spec` must
+/// be free of problems (problemIn, problemOnGpu).
+GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
+                           const NvidiaChip &chip);
+
+/// What GPUs cannot do of `spec`, or nothing.
+std::optional<std::string> problemOnGpu(const KernelSpec &spec);
+
+// One per op: threads of a block, and the body of a kernel whose frame exists.
+namespace gpu_kernels {
+inline constexpr int64_t rowThreads = 256; // where a block works on a row
+void emitRmsNorm(GpuBuilder &kernel);
+} // namespace gpu_kernels
+
+} // namespace grok::compiler
