@@ -26,8 +26,11 @@ public:
     // Fewer ranks on a node, and fewer that are busy, never have less each.
     const int64_t onNode = std::min(family.ranks(), machine.devicesPerNode);
     const int64_t busy = std::max<int64_t>(1, onNode / family.pp);
-    bandwidth = machine.rankBandwidth(onNode, busy);
-    peak = machine.rankPeak(format.name, onNode, busy);
+    const auto leastOf = [&](const Rates &rates) {
+      return std::min(rates.rank, rates.node / double(busy));
+    };
+    bandwidth = leastOf(machine.bandwidthOf(onNode, busy));
+    peak = leastOf(machine.peakOf(format.name, onNode, busy));
     collectives = double(costs.model.layers) *
                   (cheapestReduce(family.tp) + cheapestReduce(family.tp * family.ep));
   }

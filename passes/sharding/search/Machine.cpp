@@ -15,22 +15,27 @@ std::string Machine::peakNameFor(const std::string &weights) const {
   return peaks.contains("f32") ? "f32" : peaks.begin()->first;
 }
 
-/// Cores that one of the busy ranks has: its threads, or what is left of a core.
+/// Cores that one of the busy ranks has to itself: its threads, or its part of one
+/// core. Where ranks outnumber cores, the busiest core runs one rank after the other,
+/// as an op is shorter than the time after which the system would move a rank.
 static double coresOf(const Machine &machine, int64_t ranksOnNode, int64_t busy) {
-  const int64_t threads = std::max<int64_t>(1, machine.sharedCores / ranksOnNode);
-  return std::min(double(threads), double(machine.sharedCores) / double(busy));
+  const int64_t cores = machine.sharedCores;
+  const int64_t threads = std::max<int64_t>(1, cores / ranksOnNode);
+  return double(threads) / double((busy * threads + cores - 1) / cores);
 }
 
-double Machine::rankBandwidth(int64_t ranksOnNode, int64_t busy) const {
+Rates Machine::bandwidthOf(int64_t ranksOnNode, int64_t busy) const {
   if (sharedCores == 0)
-    return bandwidth * bandwidthShare;
-  return bandwidthShare *
-         std::min(bandwidth * coresOf(*this, ranksOnNode, busy), nodeBandwidth / double(busy));
+    return {.rank = bandwidth * bandwidthShare};
+  return {.rank = bandwidthShare * bandwidth * coresOf(*this, ranksOnNode, busy),
+          .node = bandwidthShare * nodeBandwidth};
 }
 
-double Machine::rankPeak(const std::string &weights, int64_t ranksOnNode, int64_t busy) const {
+Rates Machine::peakOf(const std::string &weights, int64_t ranksOnNode, int64_t busy) const {
   const double peak = peaks.at(peakNameFor(weights)) * peakShare;
-  return sharedCores == 0 ? peak : peak * coresOf(*this, ranksOnNode, busy);
+  if (sharedCores == 0)
+    return {.rank = peak};
+  return {.rank = peak * coresOf(*this, ranksOnNode, busy), .node = peak * double(sharedCores)};
 }
 
 double Machine::rankMemory(int64_t ranksOnNode) const {

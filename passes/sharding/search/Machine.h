@@ -4,7 +4,9 @@
 
 #include "passes/sharding/search/Result.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -26,6 +28,16 @@ struct AllReduceTime {
   std::string algorithm;
   double seconds = 0;
   std::string source;
+};
+
+/// Per second. Ranks that share a node's cores are bound twice: each by the cores
+/// that it has, and all together by what the node reaches.
+struct Rates {
+  double rank = 0;
+  double node = std::numeric_limits<double>::infinity();
+
+  /// Until the rank with the most work is done, and all of them.
+  double secondsFor(double most, double sum) const { return std::max(most / rank, sum / node); }
 };
 
 struct Machine {
@@ -55,10 +67,10 @@ struct Machine {
   /// Name of the peak that kernels for `weights` (f32, bf16, int8, ...) reach.
   std::string peakNameFor(const std::string &weights) const;
 
-  /// Bandwidth, peak and usable memory of one of the ranks of a node, of which
-  /// `busy` work at a time: each has its part of the cores, at least one thread.
-  double rankBandwidth(int64_t ranksOnNode, int64_t busy) const;
-  double rankPeak(const std::string &weights, int64_t ranksOnNode, int64_t busy) const;
+  /// What ops of the ranks of a node reach, of which `busy` work at a time.
+  Rates bandwidthOf(int64_t ranksOnNode, int64_t busy) const;
+  Rates peakOf(const std::string &weights, int64_t ranksOnNode, int64_t busy) const;
+  /// Usable bytes of one rank.
   double rankMemory(int64_t ranksOnNode) const;
 
   /// Time to add `bytes` of each of `ranks` ranks that lie on `nodes` nodes: the

@@ -34,18 +34,23 @@ public:
         int64_t busyStages)
       : machine(costs.machine), sharding(sharding) {
     const int64_t onNode = std::min(sharding.ranks(), machine.devicesPerNode);
-    const int64_t busy = std::max<int64_t>(1, onNode * busyStages / sharding.pp);
-    bandwidth = machine.rankBandwidth(onNode, busy);
-    peak = machine.rankPeak(format.name, onNode, busy);
+    busy = std::max<int64_t>(1, onNode * busyStages / sharding.pp);
+    bandwidth = machine.bandwidthOf(onNode, busy);
+    peak = machine.peakOf(format.name, onNode, busy);
   }
 
-  void addOps(Times &times, const std::vector<OpCost> &ops) const {
-    for (const OpCost &op : ops) {
-      const double reading = op.bytes() / bandwidth, computing = op.flops / peak;
-      times[termOf(op.op)] += std::max(reading, computing);
+  /// `mean` has the same ops on the average rank.
+  void addOps(Times &times, const std::vector<OpCost> &most,
+              const std::vector<OpCost> &mean) const {
+    for (size_t i = 0; i < most.size(); ++i) {
+      const double reading = bandwidth.secondsFor(most[i].bytes(), double(busy) * mean[i].bytes());
+      const double computing = peak.secondsFor(most[i].flops, double(busy) * mean[i].flops);
+      times[termOf(most[i].op)] += std::max(reading, computing);
       (reading >= computing ? times.reading : times.computing) += std::max(reading, computing);
     }
   }
+  /// Every rank has as much to do.
+  void addOps(Times &times, const std::vector<OpCost> &ops) const { addOps(times, ops, ops); }
   void addReduce(Times &times, int64_t ranks, double bytes) const {
     times[Term::collectives] +=
         machine.allReduceSeconds(ranks, nodesSpanned(sharding, ranks, machine), bytes);
@@ -57,7 +62,8 @@ public:
 private:
   const Machine &machine;
   const Sharding &sharding;
-  double bandwidth, peak;
+  int64_t busy;
+  Rates bandwidth, peak;
 };
 } // namespace
 
@@ -75,9 +81,11 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
   const LocalShape local(model, sharding);
   const OpCosts ops(local, format, costs.workload);
   const Clock clock(costs, sharding, format, given.busyStages);
-  Step step = given;
+  Step step = given, mean = given;
   step.distinctExperts = costs.mostDistinctExperts(step.rows, sharding.ep);
   step.pairs = costs.mostPairs(step.rows, sharding.ep);
+  mean.distinctExperts = costs.mostDistinctExperts(step.rows, 1) / double(sharding.ep);
+  mean.pairs = costs.mostPairs(step.rows, 1) / double(sharding.ep);
   const double message = double(step.rows * model.width * costs.workload.activationBytes);
   const int64_t group = sharding.tp * sharding.ep;
 
@@ -86,7 +94,7 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
   clock.addOps(times.first, {ops.firstNorm(step)});
   clock.addLaunches(times.first, 1);
   clock.addReduce(times.first, sharding.tp, message);
-  clock.addOps(times.layer, ops.layer(step));
+  clock.addOps(times.layer, ops.layer(step), ops.layer(mean));
   clock.addLaunches(times.layer, launchesOfLayer + (sharding.tp == 1 ? 1 : 0) +
                                      (group == 1 ? normsOfLayer - 1 : 0));
   clock.addReduce(times.layer, sharding.tp, message);

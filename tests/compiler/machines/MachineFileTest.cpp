@@ -65,10 +65,14 @@ TEST(MachineFile, Parts) {
 TEST(MachineFile, RanksOfOneProcessorShareIt) {
   const Machine machine = *findMachine("4");
   EXPECT_DOUBLE_EQ(4 * machine.rankMemory(4), machine.rankMemory(1));
-  EXPECT_LE(4 * machine.rankBandwidth(4, 4), machine.nodeBandwidth);
-  EXPECT_GE(2 * machine.rankBandwidth(2, 2), machine.rankBandwidth(1, 1));
-  EXPECT_GT(machine.rankBandwidth(4, 2), machine.rankBandwidth(4, 4)) << "two wait";
-  EXPECT_LE(machine.rankBandwidth(4, 1), machine.bandwidth) << "of one thread each";
+  const double core = machine.bandwidth * machine.bandwidthShare;
+  EXPECT_DOUBLE_EQ(machine.bandwidthOf(1, 1).rank, 2 * core) << "two threads";
+  EXPECT_DOUBLE_EQ(machine.bandwidthOf(2, 2).rank, core);
+  EXPECT_DOUBLE_EQ(machine.bandwidthOf(4, 2).rank, core) << "two wait";
+  EXPECT_DOUBLE_EQ(machine.bandwidthOf(3, 3).rank, core / 2) << "two of three share a core";
+  EXPECT_DOUBLE_EQ(machine.bandwidthOf(4, 4).rank, core / 2);
+  EXPECT_DOUBLE_EQ(machine.bandwidthOf(4, 4).node, machine.nodeBandwidth * machine.bandwidthShare);
+  EXPECT_DOUBLE_EQ(machine.peakOf("f32", 4, 4).node, 2 * machine.peakOf("f32", 2, 2).rank);
 }
 
 TEST(MachineFile, ErrorsNameFileAndKey) {

@@ -241,6 +241,39 @@ TEST(CostModel, ReproducibleSumsSendTheExpertsApart) {
   EXPECT_NEAR(collectives(exact) - collectives(fast), 64 * 4 * 6144 * 1e-12, 1e-15);
 }
 
+TEST(CostModel, RanksOfANodeShareItsBandwidth) {
+  const ModelShape model = grok1();
+  const Workload workload;
+  const WeightFormat format = *weightFormatNamed("bf16"); // no scales
+  Machine machine = bareMachine(4, 10e9);
+  machine.sharedCores = 2;
+  const auto expertSeconds = [&](const Sharding &sharding, double nodeBandwidth) {
+    machine.nodeBandwidth = nodeBandwidth;
+    return CostModel(model, machine, workload).evaluate(sharding, format, 1).token[Term::experts];
+  };
+  // Norms and router are on every rank: less than a thousandth.
+  constexpr double replicated = 1e-3;
+  const double whole = expertSeconds({1, 1, 1, 1, {64}}, 20e9);
+  // Where one core reaches all of the node, whose experts are read is the same.
+  const double narrow = expertSeconds({1, 1, 1, 1, {64}}, 10e9);
+  EXPECT_NEAR(narrow, 2 * whole, replicated * narrow);
+  for (const Sharding &sharding :
+       {Sharding{2, 1, 1, 1, {64}}, {1, 2, 1, 1, {64}}, {4, 1, 1, 1, {64}}, {2, 2, 1, 1, {64}}})
+    EXPECT_NEAR(expertSeconds(sharding, 10e9), narrow, replicated * narrow) << sharding.text();
+  // Where it does not, two ranks wait for the one that has more of two experts: both
+  // with a chance of 3/7.
+  EXPECT_NEAR(expertSeconds({2, 1, 1, 1, {64}}, 20e9), whole, replicated * whole);
+  EXPECT_NEAR(expertSeconds({1, 2, 1, 1, {64}}, 20e9), whole * 10 / 7, replicated * whole);
+  // Three ranks on two cores: one core has two thirds of it, and up to 16 columns more.
+  ModelShape three = model;
+  three.keyValueHeads = three.queryHeads;
+  machine.nodeBandwidth = 20e9;
+  EXPECT_NEAR(CostModel(three, machine, workload)
+                  .evaluate({3, 1, 1, 1, {64}}, format, 1)
+                  .token[Term::experts],
+              whole * 4 / 3, 2 * replicated * whole);
+}
+
 TEST(CostModel, MemoryIsThatOfTheCompiledPlan) {
   // grokc grok-1 --weights-from=none --max-context=8192: bytes of all tensors;
   // arena of 512 rows 152 MiB, and their logits.
