@@ -4,6 +4,7 @@
 
 #include "frontends/checkpoint/Checkpoint.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -14,15 +15,19 @@ namespace grok::compiler {
 
 class TemporaryFolder {
 public:
+  /// Of a name of its own that begins with the path `prefix`.
+  static checkpoint::Result<TemporaryFolder> create(const std::string &prefix) {
+    std::string name = prefix + "-XXXXXX";
+    if (!::mkdtemp(name.data()))
+      return tl::unexpected(name + ": cannot create: " + std::strerror(errno));
+    return TemporaryFolder(std::move(name));
+  }
   /// Beside `target`, where there is room for artifacts.
   static checkpoint::Result<TemporaryFolder> createBeside(const std::string &target) {
     std::filesystem::path base = std::filesystem::path(target).lexically_normal();
     if (!base.has_filename())
       base = base.parent_path();
-    std::string name = base.string() + ".calibration-XXXXXX";
-    if (!::mkdtemp(name.data()))
-      return tl::unexpected(name + ": cannot create: " + std::strerror(errno));
-    return TemporaryFolder(std::move(name));
+    return create(base.string() + ".calibration");
   }
   TemporaryFolder(TemporaryFolder &&other) noexcept : folder(std::move(other.folder)) {
     other.folder.clear();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/grok-plan/Measure.h"
+#include "compiler/pipeline/TemporaryFolder.h"
 #include "compiler/planning/Fit.h"
 #include "tools/commandline/Terminal.h"
 #include "tools/grok-plan/Table.h"
@@ -13,7 +14,6 @@
 #include <filesystem>
 #include <fstream>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,31 +26,17 @@ static constexpr int64_t measuredTokens = 32; // decoded by each plan
 /// Beyond it something else than the share of the bandwidth is off.
 static constexpr double mostCorrection = 2;
 
-namespace {
-
-/// A folder of models, removed with all that is in it.
-class WorkFolder {
-public:
-  static Result<WorkFolder> create() {
-    std::string path = (fs::temp_directory_path() / "grok-plan-XXXXXX").string();
-    if (!mkdtemp(path.data()))
-      return fail(path, ", cannot be made; set TMPDIR to a folder with room for the weights");
-    return WorkFolder(path);
-  }
-  WorkFolder(WorkFolder &&other) noexcept : folder(std::move(other.folder)) {}
-  ~WorkFolder() {
-    std::error_code ignored;
-    if (!folder.empty())
-      fs::remove_all(folder, ignored);
-  }
-  std::string at(const char *name) const { return folder + "/" + name; }
-
-private:
-  explicit WorkFolder(std::string path) : folder(std::move(path)) {}
-  std::string folder;
-};
-
-} // namespace
+/// For the models; gone with all that is in it.
+static Result<compiler::TemporaryFolder> makeWorkFolder() {
+  std::error_code error;
+  const fs::path parent = fs::temp_directory_path(error);
+  if (error)
+    return fail("--measure, TMPDIR is not a folder; set it to one with room for the weights");
+  auto folder = compiler::TemporaryFolder::create(parent / "grok-plan");
+  if (!folder)
+    return fail(folder.error(), "; set TMPDIR to a folder with room for the weights");
+  return folder;
+}
 
 /// Runs a tool that lies beside this one; what it prints goes nowhere.
 static Result<void> runSibling(std::vector<std::string> words) {
@@ -95,11 +81,11 @@ static std::vector<std::string> compileWords(const PlanningOptions &options,
 }
 
 static Result<double> measure(const PlanningOptions &options, const search::Plan &plan,
-                              const WorkFolder &folder) {
+                              const std::string &folder) {
   if (plan.format.name.find('+') != std::string::npos)
     return fail("--measure, ", plan.format.name,
                 " is a mix that grokc chooses by tensor; give --weights=int8, int4 or int3");
-  const std::string artifact = folder.at("artifact"), out = folder.at("bench.json");
+  const std::string artifact = folder + "/artifact", out = folder + "/bench.json";
   const std::vector<std::string> bench = {
       "grok-bench", artifact, "--batch",         std::to_string(options.workload.batch),
       "--depth",    "0",      "--prompt-tokens", "16",
@@ -117,7 +103,7 @@ static Result<double> measure(const PlanningOptions &options, const search::Plan
 
 Result<std::vector<MeasuredPlan>> measurePlans(const PlanningOptions &options,
                                                const std::vector<search::Plan> &plans) {
-  const Result<WorkFolder> folder = WorkFolder::create();
+  const Result<compiler::TemporaryFolder> folder = makeWorkFolder();
   if (!folder)
     return fail(folder.error());
   std::vector<MeasuredPlan> measured;
@@ -127,7 +113,7 @@ Result<std::vector<MeasuredPlan>> measurePlans(const PlanningOptions &options,
     if (isatty(STDERR_FILENO))
       std::fprintf(stderr, "\rmeasuring %s (%zu of %zu) ", plan.sharding.text().c_str(), i + 1,
                    count);
-    const Result<double> rate = measure(options, plan, *folder);
+    const Result<double> rate = measure(options, plan, folder->path());
     if (!rate)
       return fail(rate.error());
     measured.push_back({plan.sharding.text(), plan.format.name, plan.tokensPerSecond, *rate});
