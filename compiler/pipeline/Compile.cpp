@@ -368,8 +368,7 @@ Result<std::string> Compilation::writeFolder() {
                                 options.model + "\t" + options.weightsFrom, hooks.packing},
                                plan);
   if (!written)
-    return written.error() == "phase artifact" ? diagnosed(written.error())
-                                               : tl::unexpected(written.error());
+    return diagnosed(written.error());
   report.planBytes = *written;
   if (!source.weights)
     return "plan without weights";
