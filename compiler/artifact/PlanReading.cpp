@@ -11,18 +11,6 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::compiler;
 
-static FailureOr<KernelOp> readOp(plan::KernelOp kernel) {
-  static constexpr KernelOp all[] = {
-      KernelOp::embed,      KernelOp::rmsNorm,      KernelOp::qkv,     KernelOp::attention,
-      KernelOp::linear,     KernelOp::residualNorm, KernelOp::route,   KernelOp::group,
-      KernelOp::gateUp,     KernelOp::downCombine,  KernelOp::unembed, KernelOp::quantize,
-      KernelOp::mapExperts, KernelOp::combine};
-  for (KernelOp op : all)
-    if (kernel.getOp() == nameOf(op))
-      return op;
-  return kernel.emitOpError("names an unknown kernel '") << kernel.getOp() << "'";
-}
-
 static WeightFormat readWeightFormat(DictionaryAttr params) {
   WeightFormat format;
   auto element = params.getAs<StringAttr>("element");
@@ -44,9 +32,9 @@ static WeightFormat readWeightFormat(DictionaryAttr params) {
 }
 
 FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
-  FailureOr<KernelOp> op = readOp(kernel);
-  if (failed(op))
-    return failure();
+  std::optional<KernelOp> op = kernelOpNamed(kernel.getOp().str());
+  if (!op)
+    return kernel.emitOpError("names an unknown kernel '") << kernel.getOp() << "'";
   KernelSpec spec;
   spec.op = *op;
   const llvm::StringMap<int64_t *> integers = {{"max_rows", &spec.maxRows},
