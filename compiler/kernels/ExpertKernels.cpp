@@ -6,6 +6,8 @@
 #include "compiler/kernels/MatrixProduct.h"
 #include "compiler/kernels/VectorMath.h"
 
+#include <memory>
+
 namespace grok::compiler {
 
 namespace {
@@ -92,57 +94,100 @@ void emitGateUp(KernelBuilder &kernel) {
   });
 }
 
-void emitDownCombine(KernelBuilder &kernel) {
-  const KernelSpec &spec = kernel.spec;
-  const int64_t panels = panelsOf(spec.emb), width = std::min(spec.tilePanels, panels);
-  auto product = makeProduct(kernel, width, panels % width != 0, /*areNeighbours=*/true);
-  Value result = product->newResult();
-  Value y = kernel.operand(0), gates = kernel.operand(4), output = kernel.operand(5);
-  PairGroups groups(kernel, kernel.operand(3));
-  Value outputRows = spec.separate ? kernel.mul(kernel.rows, spec.selected) : kernel.rows;
+namespace {
+
+// down_combine: columns of a tile, of the rows of the step or, `separate`, of
+// pairs of the groups.
+class DownEmitter {
+public:
+  explicit DownEmitter(KernelBuilder &kernel)
+      : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.emb)),
+        width(std::min(spec.tilePanels, panels)),
+        product(makeProduct(kernel, width, panels % width != 0, /*areNeighbours=*/true)),
+        result(product->newResult()), groups(kernel, kernel.operand(3)) {}
+
+  void emit();
+
+private:
+  void startTile(Value tile);
+  Value outputAt(Value row, Value panel);
+  void forOutputs(llvm::function_ref<void(Value address)> body);
+  void addExpert(Value active);
+  void addChunk(const MatrixOperand &matrix, Value position, Value rows);
+
+  KernelBuilder &kernel;
+  const KernelSpec &spec;
+  int64_t panels, width;
+  std::unique_ptr<MatrixProduct> product;
+  Value result;
+  PairGroups groups;
+  Value firstPanel, count; // of the current tile
+};
+
+} // namespace
+
+void DownEmitter::startTile(Value tile) {
+  firstPanel = kernel.mul(tile, width);
+  count = panelsFrom(kernel, firstPanel, panels, width);
+}
+
+Value DownEmitter::outputAt(Value row, Value panel) {
+  Value to = kernel.rowAddress(kernel.operand(5), row, rowBytes(spec.emb));
+  return kernel.rowAddress(to, kernel.add(firstPanel, panel), rowBytes(1));
+}
+
+void DownEmitter::forOutputs(llvm::function_ref<void(Value)> body) {
+  Value rows = spec.separate ? kernel.mul(kernel.rows, spec.selected) : kernel.rows;
   kernel.forTiles([&](Value tile) {
-    Value firstPanel = kernel.mul(tile, width);
-    Value count = panelsFrom(kernel, firstPanel, panels, width);
-    // Rows of the output: those of the step, or pairs of the groups.
-    auto outputAt = [&](Value row, Value panel) {
-      Value to = kernel.rowAddress(output, row, rowBytes(spec.emb));
-      return kernel.rowAddress(to, kernel.add(firstPanel, panel), rowBytes(1));
-    };
-    auto forOutputs = [&](llvm::function_ref<void(Value)> body) {
-      kernel.loop(kernel.index(0), outputRows, 1, [&](Value row) {
-        kernel.loop(kernel.index(0), count, 1, [&](Value panel) { body(outputAt(row, panel)); });
-      });
-    };
-    if (!spec.accumulate)
-      forOutputs([&](Value address) { kernel.store(kernel.splat(0.0f), address); });
-    // Active experts ascend, so every row adds its experts in ascending order.
-    kernel.loop(kernel.index(0), groups.activeCount(), 1, [&](Value active) {
-      Value start = groups.firstPosition(active);
-      Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
-      MatrixOperand matrix = matrixOf(kernel, kernel.operand(1), kernel.operand(2),
-                                      groups.expert(active), spec.ffn, spec.emb);
-      product->forChunks(pairs, [&](Value first, Value rows) {
-        Value position = kernel.add(start, first);
-        auto input = [&](Value row) {
-          return kernel.rowAddress(y, kernel.add(position, row), product->inputRowBytes());
-        };
-        product->emit(matrix, firstPanel, count, rows, input, result);
-        product->forResults(result, rows, count, [&](Value row, Value panel, Value down) {
-          Value pair = groups.pair(kernel.add(position, row));
-          if (spec.separate)
-            return kernel.store(down, outputAt(pair, panel));
-          Value gate = kernel.load(kernel.f32, kernel.rowAddress(gates, pair, 4));
-          gate = kernel.broadcast(roundActivation(kernel, spec.numerics, gate));
-          Value to = outputAt(groups.rowOfPair(pair), panel);
-          kernel.store(kernel.multiplyAdd(gate, down, kernel.load(kernel.floats, to)), to);
-        });
-      });
+    startTile(tile);
+    kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
+      kernel.loop(kernel.index(0), count, 1, [&](Value panel) { body(outputAt(row, panel)); });
     });
-    if (spec.numerics == Numerics::bf16 && !spec.separate)
-      forOutputs([&](Value address) {
-        kernel.store(roundToBf16(kernel, kernel.load(kernel.floats, address)), address);
-      });
   });
 }
+
+// Active experts ascend, so every row adds its experts in ascending order. They
+// are the outer loop: what a product prepares of an expert's rows serves all tiles.
+void DownEmitter::emit() {
+  if (!spec.accumulate)
+    forOutputs([&](Value address) { kernel.store(kernel.splat(0.0f), address); });
+  kernel.loop(kernel.index(0), groups.activeCount(), 1, [&](Value active) { addExpert(active); });
+  if (spec.numerics == Numerics::bf16 && !spec.separate)
+    forOutputs([&](Value address) {
+      kernel.store(roundToBf16(kernel, kernel.load(kernel.floats, address)), address);
+    });
+}
+
+void DownEmitter::addExpert(Value active) {
+  Value start = groups.firstPosition(active);
+  Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+  MatrixOperand matrix = matrixOf(kernel, kernel.operand(1), kernel.operand(2),
+                                  groups.expert(active), spec.ffn, spec.emb);
+  kernel.forTiles([&](Value tile) {
+    startTile(tile);
+    product->forChunks(
+        pairs, [&](Value first, Value rows) { addChunk(matrix, kernel.add(start, first), rows); });
+  });
+}
+
+void DownEmitter::addChunk(const MatrixOperand &matrix, Value position, Value rows) {
+  auto input = [&](Value row) {
+    return kernel.rowAddress(kernel.operand(0), kernel.add(position, row),
+                             product->inputRowBytes());
+  };
+  product->prepare(rows, input, position);
+  product->emit(matrix, firstPanel, count, rows, input, result);
+  product->forResults(result, rows, count, [&](Value row, Value panel, Value down) {
+    Value pair = groups.pair(kernel.add(position, row));
+    if (spec.separate)
+      return kernel.store(down, outputAt(pair, panel));
+    Value gate = kernel.load(kernel.f32, kernel.rowAddress(kernel.operand(4), pair, 4));
+    gate = kernel.broadcast(roundActivation(kernel, spec.numerics, gate));
+    Value to = outputAt(groups.rowOfPair(pair), panel);
+    kernel.store(kernel.multiplyAdd(gate, down, kernel.load(kernel.floats, to)), to);
+  });
+}
+
+void emitDownCombine(KernelBuilder &kernel) { DownEmitter(kernel).emit(); }
 
 } // namespace grok::compiler

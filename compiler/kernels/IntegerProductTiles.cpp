@@ -113,13 +113,15 @@ void IntegerProduct::emitTileBlock(const ChunkUnit &chunk, const TileBlock &bloc
                                    const TileInputs &inputs, Value firstTile, int64_t rowTiles) {
   Value firstRow = kernel.mul(firstTile, TileProduct::rows);
   Value rowCodes = kernel.rowAddress(inputs.codes, firstRow, inputs.codeStride);
+  const auto panels = static_cast<int64_t>(block.weights.size());
   tileProduct->multiply({.inputs = rowCodes,
                          .inputStride = inputs.codeStride,
+                         .rowTileBytes = TileProduct::rows * inputs.codeStride,
+                         .stepBytes = TileProduct::inputs,
                          .rowTiles = rowTiles,
                          .weights = block.weights,
-                         .length = unit},
-                        tileSums);
-  const auto panels = static_cast<int64_t>(block.weights.size());
+                         .steps = unit / TileProduct::inputs},
+                        tileSums, panels * vectorBytes);
   Value corner = kernel.rowAddress(
       sums, kernel.add(kernel.mul(firstRow, walkPanels), block.firstPanel), vectorBytes);
   Value scales = kernel.rowAddress(inputs.scales, firstRow, inputs.scaleStride);

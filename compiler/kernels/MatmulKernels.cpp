@@ -32,8 +32,7 @@ static void emitDense(KernelBuilder &kernel, const DenseProduct &dense) {
         return kernel.rowAddress(dense.input, dense.inputRow(kernel.add(first, row)),
                                  product->inputRowBytes());
       };
-      if (!dense.areNeighbours)
-        product->prepare(rows, input, first);
+      product->prepare(rows, input, first);
       product->emit(matrix, firstPanel, count, rows, input, result);
       product->forResults(result, rows, count, [&](Value row, Value panel, Value sums) {
         Value to = kernel.rowAddress(dense.output, kernel.add(first, row), rowBytes(dense.columns));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/kernels/MatrixProduct.h"
 
+#include "compiler/kernels/HalfProduct.h"
 #include "compiler/kernels/IntegerProduct.h"
 #include "compiler/kernels/PanelProduct.h"
 
@@ -71,10 +72,19 @@ Value MatrixProduct::sliceTree(llvm::function_ref<Value(int64_t)> leaf, int64_t 
   return kernel.add(low, sliceTree(leaf, first + count / 2, count / 2));
 }
 
+Value MatrixProduct::sumOfSlices(Value address, int64_t stride) {
+  auto leaf = [&](int64_t slice) {
+    return kernel.load(kernel.floats, kernel.offset(address, slice * stride), 64);
+  };
+  return sliceTree(leaf, 0, slices);
+}
+
 std::unique_ptr<MatrixProduct> makeProduct(KernelBuilder &kernel, int64_t width, bool isRagged,
                                            bool areNeighbours) {
   if (readsQuantizedRows(kernel.spec))
     return std::make_unique<IntegerProduct>(kernel, width, isRagged, areNeighbours);
+  if (HalfProduct::fits(kernel))
+    return std::make_unique<HalfProduct>(kernel, width, isRagged);
   return std::make_unique<PanelProduct>(kernel, width, isRagged);
 }
 

@@ -32,8 +32,7 @@ public:
   /// Address of a row of the chunk: the contraction's inputs, or their record.
   using RowInput = llvm::function_ref<Value(Value row)>;
 
-  /// Before the first emit() of a chunk of rows that are no neighbours. Equal
-  /// keys mean equal chunks.
+  /// Before the first emit() of a chunk of rows. Equal keys mean equal chunks.
   virtual void prepare(Value rows, RowInput input, Value key) {}
 
   /// result[row][panel] = input(row) . matrix panel firstPanel + panel, for
@@ -64,6 +63,9 @@ protected:
   };
   void forWalks(const MatrixOperand &matrix, Value firstPanel, Value panels,
                 llvm::function_ref<void(const Walk &)> body);
+
+  /// The tree over vectors that stand `stride` bytes apart, one per slice.
+  Value sumOfSlices(Value address, int64_t stride);
 
   /// The sum of leaf(first), .., leaf(first + count - 1) as a balanced tree.
   Value sliceTree(llvm::function_ref<Value(int64_t slice)> leaf, int64_t first, int64_t count);

@@ -55,13 +55,6 @@ Value PanelProduct::addUnit(Value unitSum, Value scale, Value sliceSum) {
   return kernel.add(sliceSum, unitSum);
 }
 
-Value PanelProduct::sumOfSlices(Value address, int64_t stride) {
-  auto leaf = [&](int64_t slice) {
-    return kernel.load(kernel.floats, kernel.offset(address, slice * stride), 64);
-  };
-  return sliceTree(leaf, 0, slices);
-}
-
 // ---- GEMV form
 
 void PanelProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Value input,

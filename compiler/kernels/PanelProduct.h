@@ -20,7 +20,6 @@ public:
 private:
   Values scalesAt(const MatrixOperand &matrix, const Walk &walk, Value k, bool wanted);
   Value addUnit(Value unitSum, Value scale, Value sliceSum);
-  Value sumOfSlices(Value address, int64_t stride);
 
   // GEMV form
   void emitRow(const MatrixOperand &matrix, const Walk &walk, Value input, Value result);

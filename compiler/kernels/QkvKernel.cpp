@@ -66,6 +66,7 @@ void QkvEmitter::emitTile(Value tile) {
     auto input = [&](Value row) {
       return kernel.rowAddress(kernel.operand(0), kernel.add(first, row), product->inputRowBytes());
     };
+    product->prepare(rows, input, first);
     product->emit(matrix, kernel.mul(head, panels), kernel.index(panels), rows, input, result);
     kernel.loop(kernel.index(0), rows, 1, [&](Value row) {
       finishRow(kernel.add(first, row), product->resultAddress(result, row, kernel.index(0)));

@@ -115,7 +115,8 @@ struct Format {
 constexpr Format formats[] = {{"f32_int8", Numerics::f32, WeightFormat::Element::i8, 0},
                               {"fast_int8", Numerics::fast, WeightFormat::Element::i8, 0},
                               {"fast_int4", Numerics::fast, WeightFormat::Element::i4, 64},
-                              {"fast_int3", Numerics::fast, WeightFormat::Element::i3, 64}};
+                              {"fast_int3", Numerics::fast, WeightFormat::Element::i3, 64},
+                              {"fast_bf16", Numerics::fast, WeightFormat::Element::bf16, 0}};
 
 // The three matrix kernels of the release.
 struct Op {
@@ -138,8 +139,9 @@ KernelSpec specOf(const Op &op, const Format &format, int64_t maxRows) {
   spec.out = emb;
   spec.experts = experts;
   spec.selected = selected;
-  spec.weight = WeightFormat::forContraction(format.element, op.contraction, op.groups,
-                                             format.numerics, format.group);
+  const bool isFloat = format.element == WeightFormat::Element::bf16;
+  spec.weight = WeightFormat::forContraction(
+      format.element, op.contraction, isFloat ? 1 : op.groups, format.numerics, format.group);
   return spec;
 }
 
@@ -164,7 +166,9 @@ public:
         scales(size_t(64) << 20), kernels(allSpecs(filter), level), scratch(kernels.scratchBytes) {
     for (size_t i = 0; i < weights.bytes; i += 8) {
       state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-      std::memcpy(weights.data + i, &state, 8);
+      // As bf16, too, ordinary numbers: denormals would be what is timed.
+      const uint64_t word = (state & 0xbfffbfffbfffbfff) | 0x2000200020002000;
+      std::memcpy(weights.data + i, &word, 8);
     }
     // As floats, and as the codes, sums and scales of quantised rows.
     std::fill_n(reinterpret_cast<float *>(activations.data), activations.bytes / 4, 0.01f);

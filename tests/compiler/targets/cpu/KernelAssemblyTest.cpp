@@ -92,7 +92,9 @@ TEST(KernelAssembly, separateProductsAndSumsStaySeparate) {
 static KernelSpec fastLinear(WeightFormat::Element element, int64_t maxRows) {
   KernelSpec spec = int8Linear(6144, 6144, maxRows);
   spec.numerics = Numerics::fast;
-  const int64_t group = element == WeightFormat::Element::i8 ? 0 : 64;
+  const bool hasMultipliers =
+      element == WeightFormat::Element::i4 || element == WeightFormat::Element::i3;
+  const int64_t group = hasMultipliers ? 64 : 0;
   spec.weight = WeightFormat::forContraction(element, 6144, 1, Numerics::fast, group);
   return spec;
 }
@@ -127,6 +129,24 @@ TEST(KernelAssembly, fastGemmUsesTilesWhereThereAre) {
     EXPECT_THAT(text, HasSubstr("ldtilecfg")) << nameOf(element);
     EXPECT_THAT(text, HasSubstr("tilerelease")) << nameOf(element);
     EXPECT_THAT(assembly(fastLinear(element, 512), "x86-64-v4"), Not(HasSubstr("tdpbssd")));
+  }
+}
+
+// One row takes the tiles of many, so that its sums have the same bits.
+TEST(KernelAssembly, fastBf16UsesTilesInBothForms) {
+  for (int64_t maxRows : {1, 512}) {
+    std::string text = assembly(fastLinear(WeightFormat::Element::bf16, maxRows), "x86-64-v4-amx");
+    EXPECT_THAT(text, HasSubstr("vcvtne2ps2bf16\t")) << maxRows;
+    EXPECT_THAT(text, HasSubstr("ldtilecfg")) << maxRows;
+    EXPECT_THAT(text, HasSubstr("tilerelease")) << maxRows;
+    EXPECT_THAT(text, Not(HasSubstr("vfmadd"))) << maxRows;
+    std::string loop = innerLoop(text, {"tdpbf16ps"});
+    EXPECT_EQ(llvm::StringRef(loop).count("tdpbf16ps") % 4, 0u) << maxRows; // 2 x 2 or 1 x 4
+    EXPECT_THAT(loop, HasSubstr("tdpbf16ps")) << maxRows;
+    EXPECT_THAT(loop, Not(HasSubstr("Spill"))) << maxRows;
+    EXPECT_THAT(loop, Not(HasSubstr("(%rsp)"))) << maxRows;
+    EXPECT_THAT(assembly(fastLinear(WeightFormat::Element::bf16, maxRows), "x86-64-v4"),
+                Not(HasSubstr("bf16ps")));
   }
 }
 
