@@ -6,26 +6,29 @@
 namespace grok::runtime {
 
 static constexpr std::chrono::microseconds moveInterval{100};
-static constexpr std::chrono::seconds farewell{1};
+static constexpr std::chrono::seconds farewell{1}; // of messages, once nobody sends any more
 
 Courier::Courier(std::unique_ptr<Transport> carrier, WaitRules &rules)
     : transport(std::move(carrier)), rules(rules), ahead(rules.hosts.size()),
       mover([this] { keepMoving(); }) {}
 
 Courier::~Courier() {
-  const auto end = std::chrono::steady_clock::now() + farewell;
-  for (;;) {
-    std::unique_lock lock(mutex);
-    if (numAhead == 0 || rules.abort->raised() || std::chrono::steady_clock::now() > end)
-      break;
-    changed.wait_for(lock, moveInterval);
-  }
+  letAllLeave();
   {
     const std::lock_guard lock(mutex);
     stopping = true;
   }
   changed.notify_all();
   mover.join();
+}
+
+// By the mover. False if something stays.
+bool Courier::letAllLeave() {
+  const auto end = std::chrono::steady_clock::now() + farewell;
+  std::unique_lock lock(mutex);
+  while (numAhead > 0 && !rules.abort->raised() && std::chrono::steady_clock::now() < end)
+    changed.wait_for(lock, moveInterval);
+  return numAhead == 0;
 }
 
 // Frees what has left, in order per peer.
@@ -171,7 +174,11 @@ Result<void> Courier::exchange(const char *collective, std::span<const Exchange>
   return wait(std::move(started), collective, Wait::Kind::answer);
 }
 
+// The mover must not ask a closed transport whether messages have left that we
+// know to have been received.
 Result<void> Courier::close() {
+  if (!letAllLeave())
+    return fail("messages to other ranks did not leave");
   const std::lock_guard lock(mutex);
   return transport->close();
 }

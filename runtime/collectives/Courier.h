@@ -55,6 +55,7 @@ private:
 
   Result<void> wait(std::vector<Started> operations, const char *collective, Wait::Kind kind);
   Result<void> testAll(std::vector<Started> &operations, const char *collective);
+  bool letAllLeave();
   Result<void> retire();
   void keepMoving();
   tl::unexpected<std::string> named(int peer, const char *collective, const std::string &error);
