@@ -134,7 +134,8 @@ Result<void> Job::finish() {
   parts->communicator->setOperation("the end");
   parts->monitor->finish();
   auto closed = parts->communicator->close();
-  parts->monitor.reset();
+  if (closed) // else end() is next, which needs it
+    parts->monitor.reset();
   return closed;
 }
 
