@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 import unittest
@@ -62,13 +61,12 @@ class Files(unittest.TestCase):
 class Faults(unittest.TestCase):
     """Two processes that decode until one of them goes wrong."""
 
-    def start(self, folder, folders=None):
-        leader = f"--leader=127.0.0.1:{ranks.free_port()}"
-        return [subprocess.Popen([tools.tool("grok-run"), (folders or [folder, folder])[rank],
-                                  "--prompt=Once upon a time", "--max-new-tokens=200",
-                                  "--threads=1", f"--rank={rank}", "--ranks=2", leader],
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                for rank in range(2)]
+    def start(self, *folders):
+        """A rank for each artifact."""
+        command = [tools.tool("grok-run"), "--prompt=Once upon a time", "--max-new-tokens=200",
+                   "--threads=1"]
+        return [ranks.start(one + [folder])
+                for one, folder in zip(ranks.commands(command, len(folders)), folders)]
 
     def end(self, processes):
         return [process.communicate(timeout=ranks.HANG_SECONDS)[1] for process in processes]
@@ -77,7 +75,7 @@ class Faults(unittest.TestCase):
         """Whichever rank is killed while it decodes: the other ends with 3 and names it."""
         for victim in (0, 1):
             with self.subTest(victim=victim):
-                processes = self.start(artifact("tp2"))
+                processes = self.start(artifact("tp2"), artifact("tp2"))
                 # Something has been printed: the job is on its way.
                 processes[0].stdout.read(1)
                 start = time.monotonic()
@@ -98,7 +96,7 @@ class Faults(unittest.TestCase):
             bad = shutil.copytree(good, os.path.join(parent, "bad"))
             names = sorted(name for name in os.listdir(bad) if name.endswith(".safetensors"))
             shutil.copy(os.path.join(bad, names[0]), os.path.join(bad, names[1]))
-            processes = self.start(good, [good, bad])
+            processes = self.start(good, bad)
             errors = self.end(processes)
         self.assertEqual(processes[1].returncode, 1, errors[1])
         self.assertIn(names[1], errors[1])
@@ -106,7 +104,7 @@ class Faults(unittest.TestCase):
         self.assertRegex(errors[0], "^grok-run: rank 1 ")
 
     def test_another_plan(self):
-        processes = self.start("", [artifact("tp2"), artifact("ep2")])
+        processes = self.start(artifact("tp2"), artifact("ep2"))
         errors = self.end(processes)
         for process, error in zip(processes, errors):
             self.assertIn(process.returncode, (1, 3), error)

@@ -37,6 +37,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def commands(command, ranks, mpi=False, port=None, numbers=None):
+    """What starts a job of `ranks` processes of `command`: by hand a command for each rank,
+    by mpirun one. `numbers` are pairs of --rank and --ranks where they shall be wrong."""
+    if mpi:
+        return [MPIRUN + ["-n", str(ranks)] + command]
+    leader = f"--leader=127.0.0.1:{port or free_port()}"
+    return [command + [f"--rank={rank}", f"--ranks={count}", leader]
+            for rank, count in numbers or [(rank, ranks) for rank in range(ranks)]]
+
+
+def start(command, stderr=subprocess.PIPE, **environment):
+    return subprocess.Popen(command, env={**os.environ, **MPI_ENVIRONMENT, **environment},
+                            stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace")
+
+
 def shared_memory_files():
     return {path for path in glob.glob("/dev/shm/*") if "grok" in os.path.basename(path)}
 
@@ -53,25 +68,18 @@ class Outcome:
 
 class RankJob:
     """A running job. `arguments` are for each rank, `environments` one for each,
-    `numbers` pairs of --rank and --ranks where they shall be wrong."""
+    `numbers` as in `commands`."""
 
     def __init__(self, ranks, *arguments, program=PROGRAM, mpi=False, environment=None,
                  environments=None, numbers=None):
         self.tag = uuid.uuid4().hex
         command = [program, *map(str, arguments), f"--tag={self.tag}"]
-        if mpi:
-            commands = [MPIRUN + ["-n", str(ranks)] + command]
-        else:
-            self.port = free_port()
-            commands = [command + [f"--rank={rank}", f"--ranks={count}",
-                                   f"--leader=127.0.0.1:{self.port}"]
-                        for rank, count in numbers or [(rank, ranks) for rank in range(ranks)]]
+        self.port = free_port()
+        job = commands(command, ranks, mpi, self.port, numbers)
         self.start = time.monotonic()
         self.processes = [
-            subprocess.Popen(one, env={**os.environ, **MPI_ENVIRONMENT, **more},
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                             errors="replace")
-            for one, more in zip(commands, environments or [environment or {}] * len(commands))]
+            start(one, subprocess.STDOUT, **more)
+            for one, more in zip(job, environments or [environment or {}] * len(job))]
 
     def ranks_alive(self):
         """Process numbers of ranks, by our tag; mpirun and its like have it too."""

@@ -4,7 +4,6 @@
 The bound is that of GoldensTest: other shardings are other orders of the same sums.
 """
 import os
-import subprocess
 import tempfile
 import unittest
 
@@ -34,17 +33,9 @@ def rank_count(sharding):
 
 
 def processes(artifact, count, *arguments, mpi=False):
-    """Standard output of a job of `count` processes of grok-run."""
+    """Exit code, standard output and error of a job of `count` processes of grok-run."""
     command = [tools.tool("grok-run"), artifact, *map(str, arguments), "--threads=1"]
-    if mpi:
-        environment = {**os.environ, **ranks.MPI_ENVIRONMENT}
-        run = subprocess.run(ranks.MPIRUN + ["-n", str(count)] + command, env=environment,
-                             capture_output=True, text=True, timeout=ranks.HANG_SECONDS)
-        return run.returncode, run.stdout, run.stderr
-    leader = f"--leader=127.0.0.1:{ranks.free_port()}"
-    started = [subprocess.Popen(command + [f"--rank={rank}", f"--ranks={count}", leader],
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-               for rank in range(count)]
+    started = [ranks.start(one) for one in ranks.commands(command, count, mpi)]
     ended = [process.communicate(timeout=ranks.HANG_SECONDS) for process in started]
     return (max(process.returncode for process in started), "".join(out for out, _ in ended),
             "".join(error for _, error in ended))
