@@ -18,7 +18,9 @@ struct CompileOptions {
   std::string model;               // folder or preset
   std::string weightsFrom;         // empty, folder, "random:SEED" or "none"
   std::string output;              // artifact folder, or .mlir file ("-" = stdout)
-  std::vector<std::string> levels; // CPU levels; empty = all
+  std::vector<std::string> levels; // CPU levels to compile for
+  std::vector<std::string> chips;  // GPU chips to compile for
+  bool emulate = false;            // GPU kernels also translated for the emulator
   Numerics numerics = Numerics::fast;
   CacheElement kv = CacheElement::f32;
   std::string weights = "stored";    // stored, f32, bf16, int8, int4, int3 or auto
@@ -29,6 +31,7 @@ struct CompileOptions {
   std::string emitReport;            // .html or .json file; empty = none
   std::string devices;               // machine, machine file or number of ranks; empty = one
   std::string sharding;              // "tp2.pp2", or auto: the best on the devices
+  search::Workload workload;         // for which auto is best: goal, batch, lengths of requests
   bool reproducible = false;         // the bits of the logits do not depend on the sharding
   std::optional<int64_t> maxContext; // default: the model's sequence_len
   int64_t maxStepRows = 512;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tools/grok-plan/PlanningOptions.h"
 
+#include "compiler/planning/SearchJson.h"
 #include "compiler/planning/ShapeOf.h"
 
 #include <algorithm>
@@ -76,9 +77,7 @@ Result<search::ModelShape> modelOf(const PlanningOptions &options) {
 
 Result<search::Workload> workloadOf(const PlanningOptions &options) {
   search::Workload workload = options.workload;
-  workload.goal = options.goal == "latency"      ? search::Goal::latency
-                  : options.goal == "throughput" ? search::Goal::throughput
-                                                 : search::Goal::firstToken;
+  workload.goal = planning::goalNamed(options.goal).value_or(search::Goal::latency);
   workload.cacheElementBits = options.kv == "f32" ? 32 : options.kv == "bf16" ? 16 : 8;
   return workload;
 }

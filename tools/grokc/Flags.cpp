@@ -2,9 +2,12 @@
 // grokc's flags by CLI11. A flag appears here once it works.
 #include "tools/grokc/Flags.h"
 
+#include "compiler/planning/SearchJson.h"
 #include "compiler/targets/cpu/CpuKernels.h"
+#include "compiler/targets/nvidia/Chips.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +19,7 @@ using namespace grok::compiler;
 using Error = tl::unexpected<std::string>;
 
 /// Named in the documentation for later versions: known, but not offered.
-static constexpr const char *laterFlags[] = {"--emulate", "--reuse-weights"};
+static constexpr const char *laterFlags[] = {"--reuse-weights"};
 
 static std::string defaultCache() {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache == '/')
@@ -42,29 +45,28 @@ static std::optional<std::string> laterFlag(const std::vector<std::string> &argu
   return std::nullopt;
 }
 
-/// "cpu" (all levels), "cpu-x86-64-v3", or several.
-static tl::expected<std::vector<std::string>, std::string>
-parseTargets(const std::vector<std::string> &targets) {
-  std::vector<std::string> levels;
+/// "cpu" (all levels), "cpu-x86-64-v3", "sm_90a", or several.
+static tl::expected<void, std::string> parseTargets(const std::vector<std::string> &targets,
+                                                    CompileOptions &compile) {
+  auto add = [](std::vector<std::string> &list, const std::string &name) {
+    if (std::find(list.begin(), list.end(), name) == list.end())
+      list.push_back(name);
+  };
   for (const std::string &target : targets) {
-    if (target == "cpu") {
-      levels.clear();
-      for (const CpuLevel &level : cpuLevels())
-        levels.push_back(level.name);
-      return levels;
-    }
-    if (target.starts_with("sm_"))
-      return Error("--target=" + target + ": not in this version");
     bool known = false;
     for (const CpuLevel &level : cpuLevels())
-      if (target == "cpu-" + level.name) {
+      if (target == "cpu" || target == "cpu-" + level.name) {
         known = true;
-        levels.push_back(level.name);
+        add(compile.levels, level.name);
       }
+    if (nvidiaChipNamed(target)) {
+      known = true;
+      add(compile.chips, target);
+    }
     if (!known)
       return Error("--target=" + target + ": unknown target; try --list targets");
   }
-  return levels;
+  return {};
 }
 
 namespace {
@@ -72,10 +74,31 @@ namespace {
 struct Texts {
   std::vector<std::string> targets{"cpu"};
   std::string numerics = "fast", kv, phase = "artifact", cache = defaultCache();
-  std::string weights = "stored", budget;
+  std::string weights = "stored", budget, goal = "latency";
   int64_t maxContext = 0;
 };
 } // namespace
+
+/// What a sharding is searched for; as grok-plan search has them.
+static constexpr const char *workloadFlags[] = {"--goal", "--batch", "--prompt", "--new-tokens"};
+
+static void addWorkloadOptions(CLI::App &app, search::Workload &workload, Texts &texts) {
+  app.add_option("--goal", texts.goal,
+                 "What --sharding=auto is best for. latency: least time between tokens; "
+                 "throughput: most new tokens per second, prompts included; first-token: least "
+                 "time from prompt to first token")
+      ->check(CLI::IsMember({"latency", "throughput", "first-token"}))
+      ->default_str("latency");
+  const auto add = [&](const char *name, int64_t &value, const char *help) {
+    app.add_option(name, value, help)
+        ->type_name("N")
+        ->check(CLI::Range(int64_t(1), int64_t(1) << 24).description(""))
+        ->capture_default_str();
+  };
+  add("--batch", workload.batch, "With --sharding=auto: sequences at a time, on all devices");
+  add("--prompt", workload.prompt, "With --sharding=auto: tokens of a prompt");
+  add("--new-tokens", workload.newTokens, "With --sharding=auto: tokens written after a prompt");
+}
 
 static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
   CompileOptions &compile = flags.compile;
@@ -84,9 +107,12 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
   app.add_option("-o,--output", compile.output,
                  "Artifact folder; with --compile-to a .mlir file, - for standard output")
       ->type_name("ARTIFACT");
-  app.add_option("--target", texts.targets, "cpu (every level) or cpu-<level>,...")
+  app.add_option("--target", texts.targets,
+                 "cpu (every level), cpu-<level>, GPUs sm_80, sm_90a, sm_100a; several with commas")
       ->delimiter(',')
       ->default_str("cpu");
+  app.add_flag("--emulate", compile.emulate,
+               "Also translate GPU kernels for grok-run --device=emulated, which needs no GPU");
   app.add_option("--numerics", texts.numerics,
                  "fast: matrix inputs in 8 bits, within 0.1 % perplexity of f32; f32: every "
                  "activation float32; bf16: the released model's literal roundings")
@@ -136,6 +162,7 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
          "size, vocabulary), epN (experts), ppN (stages of layers), dpN (replicas), as "
          "tp2.pp2 (default: auto with --devices, else one rank)")
       ->type_name("auto|tpN.epN.ppN.dpN");
+  addWorkloadOptions(app, compile.workload, texts);
   app.add_flag("--reproducible", compile.reproducible,
                "Logits have the same bits under every sharding, batch and chunking");
   app.add_option("--compile-to", texts.phase,
@@ -214,21 +241,32 @@ static tl::expected<void, std::string> finishWeights(CompileOptions &compile, co
   return {};
 }
 
+static tl::expected<void, std::string> checkGpuOptions(const CompileOptions &compile) {
+  if (compile.emulate && compile.chips.empty())
+    return Error("--emulate: translates GPU kernels; add a GPU to --target, as cpu,sm_90a");
+  if (compile.numerics == Numerics::bf16 && !compile.chips.empty())
+    return Error("--numerics=bf16: the literal mode runs on CPUs only; GPUs take fast or f32");
+  if (compile.verify && compile.levels.empty())
+    return Error("--verify: runs on the CPU; add cpu to --target");
+  return {};
+}
+
 static tl::expected<void, std::string> finish(Flags &flags, const Texts &texts, bool hasContext) {
   CompileOptions &compile = flags.compile;
-  auto levels = parseTargets(texts.targets);
-  if (!levels)
-    return Error(levels.error());
-  compile.levels = *levels;
+  if (auto done = parseTargets(texts.targets, compile); !done)
+    return done;
   compile.numerics = texts.numerics == "bf16"  ? Numerics::bf16
                      : texts.numerics == "f32" ? Numerics::f32
                                                : Numerics::fast;
+  if (auto done = checkGpuOptions(compile); !done)
+    return done;
   if (auto done = finishCache(compile, texts); !done)
     return done;
   if (auto done = finishWeights(compile, texts); !done)
     return done;
   if (hasContext)
     compile.maxContext = texts.maxContext;
+  compile.workload.goal = planning::goalNamed(texts.goal).value_or(search::Goal::latency);
   auto phase = phaseNamed(texts.phase);
   if (!phase)
     return Error("--compile-to=" + texts.phase + ": unknown phase");
@@ -271,5 +309,13 @@ tl::expected<Flags, int> grok::parseFlags(int argc, char **argv) {
   }
   if (auto done = finish(flags, texts, app.count("--max-context") > 0); !done)
     return tl::unexpected(usageError(done.error()));
+  const CompileOptions &compile = flags.compile;
+  const bool isSearch =
+      !compile.devices.empty() && (compile.sharding.empty() || compile.sharding == "auto");
+  for (const char *name : workloadFlags)
+    if (!isSearch && app.count(name) > 0)
+      return tl::unexpected(usageError(std::string(name) +
+                                       ": nothing is searched; give --devices and leave the "
+                                       "sharding to --sharding=auto"));
   return flags;
 }

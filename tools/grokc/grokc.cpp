@@ -2,6 +2,7 @@
 // grokc: a Grok-1 model in, an artifact out.
 #include "compiler/machines/MachineFile.h"
 #include "compiler/targets/cpu/CpuKernels.h"
+#include "compiler/targets/nvidia/Chips.h"
 #include "frontends/graph/Config.h"
 #include "runtime/tokenizer/Tokenizer.h"
 #include "tools/grokc/Flags.h"
@@ -32,6 +33,8 @@ static int list(const std::string &what) {
     std::printf("cpu\n");
     for (const CpuLevel &level : cpuLevels())
       std::printf("cpu-%s\n", level.name.c_str());
+    for (const NvidiaChip &chip : nvidiaChips())
+      std::printf("%s\n", chip.name.c_str());
   }
   if (what == "machines")
     for (const machines::KnownMachine &machine : machines::knownMachines())
