@@ -86,6 +86,16 @@ void GpuBuilder::forTiles(Value tiles, int64_t most, llvm::function_ref<void(Val
   });
 }
 
+void GpuBuilder::forThreads(Value count, llvm::function_ref<void(Value)> body) {
+  loop(thread, count, threads, body);
+}
+
+void GpuBuilder::forThreads(int64_t count, llvm::function_ref<void(Value)> body) {
+  if (count <= threads) // no loop
+    return when(less(thread, index(count)), [&] { body(thread); });
+  forThreads(index(count), body);
+}
+
 // ---- threads among themselves
 
 void GpuBuilder::barrier() { NVVM::Barrier0Op::create(ops, location); }
@@ -115,6 +125,18 @@ Value GpuBuilder::warpMaximum(Value value) {
     value = maximum(value, shuffleXor(value, mask));
   return value;
 }
+
+Value GpuBuilder::ballot(Value condition) {
+  return NVVM::VoteSyncOp::create(
+      ops, location, i32, word(wholeWarp), condition,
+      NVVM::VoteSyncKindAttr::get(ops.getContext(), NVVM::VoteSyncKind::ballot));
+}
+
+Value GpuBuilder::lanesBelow() {
+  return sub(arith::ShLIOp::create(ops, location, word(1), lane32), word(1));
+}
+
+Value GpuBuilder::countBits(Value word) { return LLVM::CtPopOp::create(ops, location, i32, word); }
 
 // ---- functions of the special function unit
 
@@ -197,6 +219,11 @@ Value GpuBuilder::entry(Value array, Value position) {
 
 Value GpuBuilder::rowAddress(Value base, Value position, int64_t stride) {
   return offset(base, mul(position, stride));
+}
+
+std::pair<Value, Value> GpuBuilder::divide(Value a, Value b) {
+  Value quotient = arith::DivUIOp::create(ops, location, a, b);
+  return {quotient, sub(a, mul(quotient, b))};
 }
 
 Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }

@@ -49,6 +49,10 @@ public:
   /// `most` tiles can there be.
   void forTiles(Value tiles, int64_t most, llvm::function_ref<void(Value tile)> body);
 
+  /// body(i) for i = thread, thread + threads, .. below `count`.
+  void forThreads(Value count, llvm::function_ref<void(Value i)> body);
+  void forThreads(int64_t count, llvm::function_ref<void(Value i)> body);
+
   // ---- threads among themselves
   void barrier();
   void syncWarp();
@@ -59,6 +63,10 @@ public:
   /// Over the lanes: +16, +8, .. +1, equal bits in all of them.
   Value warpSum(Value value);
   Value warpMaximum(Value value);
+  /// Bit i: whether `condition` holds in lane i.
+  Value ballot(Value condition);
+  Value lanesBelow(); // bits of the lanes before this one
+  Value countBits(Value word);
 
   // ---- functions of the special function unit (PTX ISA, "ex2", "rcp", "rsqrt")
   Value exp2Approximate(Value x);
@@ -87,6 +95,8 @@ public:
   Value entry(Value array, Value position);
   /// base + position * stride, bytes.
   Value rowAddress(Value base, Value position, int64_t stride);
+  /// Quotient and remainder of counts, neither of them known.
+  std::pair<Value, Value> divide(Value a, Value b);
   Value toIndex(Value word); // sign-extends
   Value toWord(Value index);
 

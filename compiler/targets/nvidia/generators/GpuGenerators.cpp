@@ -12,7 +12,14 @@ struct Generator {
 };
 
 constexpr Generator generators[] = {
+    {KernelOp::embed, gpu_kernels::rowThreads, gpu_kernels::emitEmbed},
     {KernelOp::rmsNorm, gpu_kernels::rowThreads, gpu_kernels::emitRmsNorm},
+    {KernelOp::residualNorm, gpu_kernels::rowThreads, gpu_kernels::emitResidualNorm},
+    {KernelOp::combine, gpu_kernels::rowThreads, gpu_kernels::emitCombine},
+    {KernelOp::route, gpu_kernels::routeThreads, gpu_kernels::emitRoute},
+    {KernelOp::group, gpu_kernels::rowThreads, gpu_kernels::emitGroup},
+    {KernelOp::mapExperts, gpu_kernels::rowThreads, gpu_kernels::emitMapExperts},
+    {KernelOp::quantize, gpu_kernels::rowThreads, gpu_kernels::emitQuantize},
 };
 
 } // namespace

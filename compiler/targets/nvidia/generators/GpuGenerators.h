@@ -20,8 +20,16 @@ std::optional<std::string> problemOnGpu(const KernelSpec &spec);
 
 // One per op: threads of a block, and the body of a kernel whose frame exists.
 namespace gpu_kernels {
-inline constexpr int64_t rowThreads = 256; // where a block works on a row
+inline constexpr int64_t rowThreads = 256;   // where a block works on a row
+inline constexpr int64_t routeThreads = 128; // eight chains of sixteen experts
+void emitEmbed(GpuBuilder &kernel);
 void emitRmsNorm(GpuBuilder &kernel);
+void emitResidualNorm(GpuBuilder &kernel);
+void emitCombine(GpuBuilder &kernel);
+void emitRoute(GpuBuilder &kernel);
+void emitGroup(GpuBuilder &kernel);
+void emitMapExperts(GpuBuilder &kernel);
+void emitQuantize(GpuBuilder &kernel);
 } // namespace gpu_kernels
 
 } // namespace grok::compiler

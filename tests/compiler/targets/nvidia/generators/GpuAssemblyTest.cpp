@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Kernels at the shapes of Grok-1 through NVIDIA's assembler, for every chip: one
+// that spills registers is an error of compileNvidiaKernels.
+#include "compiler/targets/nvidia/NvidiaKernels.h"
+#include <gtest/gtest.h>
+
+namespace grok::compiler {
+
+static KernelSpec grok1(KernelOp op, int64_t maxRows) {
+  KernelSpec spec;
+  spec.op = op;
+  spec.numerics = Numerics::fast;
+  spec.kv = CacheElement::bf16;
+  spec.maxRows = maxRows;
+  spec.emb = 6144;
+  spec.ffn = 32768;
+  spec.vocab = 131072;
+  spec.experts = 8;
+  spec.eps = 1e-5;
+  if (op != KernelOp::quantize)
+    spec.selected = 2;
+  spec.weight =
+      WeightFormat::forContraction(WeightFormat::Element::i8, spec.emb, 1, Numerics::fast);
+  spec.in = spec.emb;
+  return spec;
+}
+
+static void assemble(const std::vector<KernelSpec> &specs) {
+  if (!Ptxas::find())
+    GTEST_SKIP() << "no ptxas";
+  std::vector<NamedKernelSpec> kernels;
+  for (const KernelSpec &spec : specs)
+    kernels.push_back({nameOf(spec.op) + ("_" + std::to_string(kernels.size())), spec});
+  auto code = compileNvidiaKernels(kernels, {"sm_80", "sm_90a", "sm_100a"}, {});
+  ASSERT_TRUE(code) << code.error();
+  for (const NvidiaChipCode &chip : code->chips)
+    for (const NvidiaKernel &kernel : chip.kernels) {
+      EXPECT_FALSE(kernel.cubin.empty());
+      EXPECT_EQ(kernel.report.stackBytes, 0) << kernel.report.text;
+      EXPECT_LE(kernel.report.registers * kernel.shape.threads, 64 * 1024);
+    }
+}
+
+TEST(GpuAssembly, norms) {
+  KernelSpec parts = grok1(KernelOp::residualNorm, 512);
+  parts.parts = 8;
+  assemble({grok1(KernelOp::rmsNorm, 512), grok1(KernelOp::residualNorm, 1), parts,
+            grok1(KernelOp::combine, 512)});
+}
+
+TEST(GpuAssembly, embed) {
+  KernelSpec half = grok1(KernelOp::embed, 512), local = grok1(KernelOp::embed, 1);
+  half.weight = WeightFormat::forContraction(WeightFormat::Element::bf16, half.emb);
+  local.vocab = 16384;
+  local.localTokens = 1;
+  assemble({grok1(KernelOp::embed, 512), half, local});
+}
+
+TEST(GpuAssembly, routing) {
+  assemble(
+      {grok1(KernelOp::route, 512), grok1(KernelOp::group, 512), grok1(KernelOp::mapExperts, 512)});
+}
+
+TEST(GpuAssembly, quantize) {
+  KernelSpec pairs = grok1(KernelOp::quantize, 512);
+  pairs.in = pairs.ffn;
+  pairs.selected = 2;
+  assemble({grok1(KernelOp::quantize, 512), pairs});
+}
+
+} // namespace grok::compiler
