@@ -6,8 +6,9 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::plan;
 
-KernelParams StepOutliner::makeCacheParams(int64_t queryHeads, int64_t unit) {
-  KernelParams params = makeParams(unit);
+KernelParams StepOutliner::makeCacheParams(int64_t queryHeads, int64_t unit,
+                                           DictionaryAttr weight) {
+  KernelParams params = makeParams(unit, weight);
   params.addText("kv", settings.kv).add("q_heads", queryHeads);
   params.add("kv_heads", settings.cache.getKvHeads()).add("head_dim", settings.cache.getHeadDim());
   params.add("layers", settings.cache.getLayers()).add("page_tokens", settings.pageTokens);
@@ -56,7 +57,7 @@ LogicalResult StepOutliner::outline(FusedQKVOp op) {
   Value q = bucket.addRows(loc, layer, "q", {queryHeads, headDim});
   buffers[op.getRotated()] = q;
   cache = op.getUpdated();
-  KernelParams params = makeCacheParams(queryHeads, x->unit);
+  KernelParams params = makeCacheParams(queryHeads, x->unit, query->format);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", query->inputs)
       .add("weight", query->format);

@@ -71,7 +71,7 @@ Value StepOutliner::groupRows(Operation *op, Value experts, const ExpertShape &s
 
 KernelParams StepOutliner::makeExpertParams(const ExpertShape &shape, int64_t emb,
                                             const PackedMatrix &matrix, int64_t unit) {
-  KernelParams params = makeParams(unit);
+  KernelParams params = makeParams(unit, matrix.format);
   params.add("max_rows", bucket.getMaxRows()).add("emb", emb).add("ffn", shape.ffn);
   params.add("experts", shape.experts).add("selected", shape.selected);
   params.add("tile_panels", settings.tilePanels).add("weight", matrix.format);

@@ -39,9 +39,11 @@ FailureOr<ProductInput> StepOutliner::inputOf(Operation *user, Value x) {
   return ProductInput{*buffer, unitOf(x)};
 }
 
-KernelParams StepOutliner::makeParams(int64_t unit) {
+KernelParams StepOutliner::makeParams(int64_t unit, DictionaryAttr weight) {
   KernelParams params(bucket.getContext());
-  params.addText("numerics", unit ? "fast" : settings.isLiteral() ? "bf16" : "f32");
+  auto element = weight ? weight.getAs<StringAttr>("element") : StringAttr();
+  bool isHalf = settings.numerics == "fast" && element && element.getValue() == "bf16";
+  params.addText("numerics", unit || isHalf ? "fast" : settings.isLiteral() ? "bf16" : "f32");
   return params;
 }
 
@@ -177,7 +179,7 @@ LogicalResult StepOutliner::outline(LinearOp op) {
   StringRef name = nameOfLinear(path);
   Value y = bucket.addRows(op.getLoc(), layer, name, {weight->columns});
   buffers[op.getResult()] = y;
-  KernelParams params = makeParams(x->unit);
+  KernelParams params = makeParams(x->unit, weight->format);
   params.add("max_rows", bucket.getMaxRows()).add("in", weight->inputs).add("out", weight->columns);
   params.add("tile_panels", settings.tilePanels).add("weight", weight->format);
   bucket.addLaunch(op.getLoc(),
@@ -257,7 +259,7 @@ LogicalResult StepOutliner::outline(UnembedOp op) {
   Value logits = isPart ? bucket.addRows(loc, std::nullopt, "logits_part", {table->columns})
                         : bucket.addLogits(loc, table->columns);
   buffers[op.getResult()] = logits;
-  KernelParams params = makeParams(x->unit);
+  KernelParams params = makeParams(x->unit, table->format);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", table->inputs)
       .add("vocab", table->columns);

@@ -117,10 +117,12 @@ private:
   /// The same as the input of a matrix product: floats, or quantised rows.
   mlir::FailureOr<ProductInput> inputOf(mlir::Operation *user, mlir::Value x);
   mlir::FailureOr<PackedMatrix> packTable(mlir::Operation *user, mlir::Value table, int64_t unit);
-  /// `unit` is that of the product's input: integer products are kernels of
-  /// their own, all else in the fast mode is as in the f32 mode.
-  KernelParams makeParams(int64_t unit = 0);
-  KernelParams makeCacheParams(int64_t queryHeads, int64_t unit = 0);
+  /// `unit` is that of the product's input, `weight` its matrix format: products
+  /// of integers and of bf16 are kernels of their own, all else in the fast mode
+  /// is as in the f32 mode.
+  KernelParams makeParams(int64_t unit = 0, mlir::DictionaryAttr weight = {});
+  KernelParams makeCacheParams(int64_t queryHeads, int64_t unit = 0,
+                               mlir::DictionaryAttr weight = {});
   KernelParams makeExpertParams(const ExpertShape &shape, int64_t emb, const PackedMatrix &matrix,
                                 int64_t unit);
   /// Constants that the literal mode rounds before use.
