@@ -269,6 +269,8 @@ void PlanBuilder::addCode() {
     blob->sha256 = toBytes(runtime::sha256(std::as_bytes(std::span(code.image))));
     result.code.push_back(std::move(blob));
   }
+  for (const plan::GpuCodeT &code : inputs.gpuCode)
+    result.gpu_code.push_back(std::make_unique<plan::GpuCodeT>(code));
 }
 
 std::unique_ptr<plan::ProgramT> PlanBuilder::program(plan::ProgramOp op) {

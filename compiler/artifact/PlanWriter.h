@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/artifact/WeightFile.h"
+#include "runtime/plan/plan_generated.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include <map>
@@ -24,6 +25,7 @@ struct PlanInputs {
   std::map<std::string, uint64_t> scratch;     // bytes per kernel symbol
   std::map<std::string, std::string> specText; // canonical text per kernel symbol
   std::vector<PlanCode> code;
+  std::vector<plan::GpuCodeT> gpuCode; // kernels in the order of the module's
 };
 
 /// The bytes of the plan file. The module is verified and has memory assigned.

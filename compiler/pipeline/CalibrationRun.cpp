@@ -61,6 +61,7 @@ CompileOptions CalibrationRun::baselineOptions() const {
   variant.verify = false;
   variant.maxContext = window;
   variant.levels.clear();
+  variant.chips.clear();
   for (const CpuLevel &level : cpuLevels())
     if (canHostRun(level))
       variant.levels = {level.name}; // the last is the best

@@ -3,16 +3,15 @@
 #include "compiler/pipeline/Compile.h"
 
 #include "compiler/artifact/OutputFile.h"
-#include "compiler/artifact/PlanReading.h"
 #include "compiler/interpreter/CheckpointWeights.h"
 #include "compiler/pipeline/ArtifactPhase.h"
 #include "compiler/pipeline/CalibrationRun.h"
+#include "compiler/pipeline/KernelsPhase.h"
 #include "compiler/pipeline/MemoryUse.h"
 #include "compiler/pipeline/ModelSource.h"
 #include "compiler/pipeline/ShardingTask.h"
 #include "compiler/pipeline/WeightFormats.h"
 #include "compiler/quantization/GroupEncoder.h"
-#include "compiler/targets/cpu/CpuKernels.h"
 #include "compiler/verification/Verification.h"
 #include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/PlanDialect.h"
@@ -331,29 +330,8 @@ Result<std::string> Compilation::runPasses(Phase phase) {
 }
 
 Result<std::string> Compilation::makeKernels() {
-  std::vector<NamedKernelSpec> specs;
-  for (auto op : module->getOps<plan::KernelOp>()) {
-    FailureOr<KernelSpec> spec = readKernelSpec(op);
-    if (failed(spec))
-      return diagnosed("phase kernels");
-    specs.push_back({op.getSymName().str(), *spec});
-    plan.specText[specs.back().symbol] = canonicalText(*spec);
-  }
-  CpuOptions cpu;
-  cpu.threads = options.threads;
-  cpu.cacheDir = options.kernelCache;
-  if (!options.dumpPhases.empty())
-    cpu.dumpDir = options.dumpPhases + "/kernels";
-  auto code = compileCpuKernels(specs, options.levels, cpu);
-  if (!code)
-    return tl::unexpected(code.error());
-  for (auto [kernel, bytes] : llvm::zip_equal(specs, code->scratchBytes))
-    plan.scratch[kernel.symbol] = bytes;
-  for (CpuLevelCode &level : code->levels)
-    plan.code.push_back({"cpu", level.level, level.features, std::move(level.image)});
-  return std::to_string(specs.size()) + " kernels x " + std::to_string(plan.code.size()) +
-         " CPU levels, " + std::to_string(code->objectsFromCache) + " of " +
-         std::to_string(code->objectsFromCache + code->objectsCompiled) + " objects from the cache";
+  auto made = compileKernels(*module, options, plan);
+  return made ? made : diagnosed(made.error());
 }
 
 Result<std::string> Compilation::writeFolder() {

@@ -32,7 +32,7 @@ Result<ShardingTask> compiler::shardingTaskOf(const CompileOptions &options, int
   if (!machine)
     return tl::unexpected("--devices: " + machine.error());
   // What is no sharding is explained by the pass that reads it.
-  const auto given = search::parseSharding(task.text);
+  const auto given = search::parseSharding(task.text.substr(0, task.text.find(':')));
   if (!isAuto && given && given->ranks() != machine->devices())
     return tl::unexpected("--sharding=" + options.sharding + " makes " +
                           std::to_string(given->ranks()) + " ranks, --devices=" + options.devices +

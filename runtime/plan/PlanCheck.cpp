@@ -58,6 +58,11 @@ std::string_view nameOf(plan::DType dtype) {
   return sizeOf(dtype) ? plan::EnumNameDType(dtype) : "unknown";
 }
 
+bool isDigest(const flatbuffers::Vector<uint8_t> *bytes) {
+  constexpr uint32_t digestBytes = 32;
+  return bytes && bytes->size() == digestBytes;
+}
+
 std::string_view textOf(const flatbuffers::String *name) {
   return name ? name->string_view() : std::string_view();
 }

@@ -30,6 +30,8 @@ Result<void> checkRanks(const plan::Plan &plan);
 
 /// Names appear in messages and file listings: short and printable.
 bool isCleanName(const flatbuffers::String *name, bool mayBeEmpty = false);
+/// A SHA-256 of 32 bytes is there.
+bool isDigest(const flatbuffers::Vector<uint8_t> *bytes);
 /// Text of an optional string.
 std::string_view textOf(const flatbuffers::String *name);
 

@@ -96,6 +96,27 @@ static ordered_json codeJson(const plan::CodeBlob &blob) {
           {"sha256", runtime::hex({blob.sha256()->data(), blob.sha256()->size()})}};
 }
 
+static ordered_json gpuCodeJson(const plan::Plan &plan, const plan::GpuCode &code) {
+  ordered_json kernels = ordered_json::array();
+  for (uint32_t i = 0; i < code.kernels()->size(); ++i) {
+    const plan::GpuKernel &kernel = *code.kernels()->Get(i);
+    kernels.push_back({{"symbol", textOf(plan.kernels()->Get(i)->symbol())},
+                       {"threads", kernel.threads()},
+                       {"max_blocks", kernel.max_blocks()},
+                       {"cluster_blocks", kernel.cluster_blocks()},
+                       {"shared_bytes", kernel.shared_bytes()},
+                       {"scratch_bytes", kernel.scratch_bytes()},
+                       {"registers", kernel.registers()},
+                       {"ptx_bytes", kernel.ptx()->size()},
+                       {"cubin_bytes", kernel.cubin() ? kernel.cubin()->size() : 0}});
+  }
+  return {{"chip", textOf(code.chip())},
+          {"compute_capability", {code.major(), code.minor()}},
+          {"runs_on_newer", code.runs_on_newer()},
+          {"emulation_bytes", code.emulation() ? code.emulation()->size() : 0},
+          {"kernels", kernels}};
+}
+
 ordered_json showJson(const OpenedPlan &opened) {
   const plan::Plan &plan = opened.root();
   const plan::PageLayout &page = *plan.page();
@@ -126,6 +147,9 @@ ordered_json showJson(const OpenedPlan &opened) {
   result["kernels"] = kernelsJson(plan);
   for (const plan::CodeBlob *blob : *plan.code())
     result["code"].push_back(codeJson(*blob));
+  result["gpu_code"] = ordered_json::array();
+  for (const plan::GpuCode *code : *plan.gpu_code())
+    result["gpu_code"].push_back(gpuCodeJson(plan, *code));
   return result;
 }
 

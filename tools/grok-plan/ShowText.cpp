@@ -155,6 +155,36 @@ static std::string showCode(const plan::Plan &plan) {
   return "\ncode: " + std::to_string(plan.code()->size()) + " levels\n" + table.print(2);
 }
 
+/// The largest over the kernels of `code`.
+template <typename Number> static int64_t most(const plan::GpuCode &code, Number number) {
+  int64_t largest = 0;
+  for (const plan::GpuKernel *kernel : *code.kernels())
+    largest = std::max<int64_t>(largest, (kernel->*number)());
+  return largest;
+}
+
+static std::string showGpuCode(const plan::Plan &plan) {
+  if (plan.gpu_code()->size() == 0)
+    return "";
+  Table table({"chip", "PTX", "machine code", "emulation", "registers", "shared", "needs"},
+              {1, 2, 3, 4, 5});
+  for (const plan::GpuCode *code : *plan.gpu_code()) {
+    uint64_t ptx = 0, cubin = 0;
+    for (const plan::GpuKernel *kernel : *code->kernels()) {
+      ptx += kernel->ptx()->size();
+      cubin += kernel->cubin() ? kernel->cubin()->size() : 0;
+    }
+    table.add({string(code->chip()), showSize(ptx), cubin ? showSize(cubin) : "-",
+               code->emulation() ? showSize(code->emulation()->size()) : "-",
+               std::to_string(most(*code, &plan::GpuKernel::registers)),
+               showSize(static_cast<uint64_t>(most(*code, &plan::GpuKernel::shared_bytes))),
+               "compute capability " + std::to_string(code->major()) + "." +
+                   std::to_string(code->minor()) + (code->runs_on_newer() ? " or newer" : "")});
+  }
+  return "\nGPU code: " + std::to_string(plan.gpu_code()->size()) +
+         " chips (registers and shared memory: the most of any kernel)\n" + table.print(2);
+}
+
 std::string showText(const OpenedPlan &opened) {
   const plan::Plan &plan = opened.root();
   std::string text = showModel(opened);
@@ -163,7 +193,8 @@ std::string showText(const OpenedPlan &opened) {
     text += showLayout(*layout, before);
     before = layout;
   }
-  return text + showPage(plan) + showPrograms(plan) + showKernels(plan) + showCode(plan);
+  return text + showPage(plan) + showPrograms(plan) + showKernels(plan) + showCode(plan) +
+         showGpuCode(plan);
 }
 
 } // namespace grok::tools

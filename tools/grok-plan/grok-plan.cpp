@@ -44,15 +44,53 @@ static Result<void> show(const PlanOptions &options) {
 }
 
 /// A file name made of names from a plan, which may hold any printable text.
-static std::string fileNameOf(const plan::CodeBlob &blob) {
-  std::string name(runtime::textOf(blob.target()));
-  name.append("-").append(runtime::textOf(blob.level())).append(".so");
+static std::string fileNameOf(std::string_view first, std::string_view second,
+                              const char *extension) {
+  std::string name(first);
+  name.append("-").append(second).append(extension);
   std::ranges::replace_if(
       name,
       [](char c) { return !std::isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.'; },
       '_');
   return name.starts_with('.') ? "_" + name : name;
 }
+
+namespace {
+/// Writes files into a folder and remembers their names.
+class Extraction {
+public:
+  explicit Extraction(std::string folder) : folder(std::move(folder)) {}
+
+  Result<void> add(const std::string &name, std::string_view bytes) {
+    const std::string path = folder + "/" + name;
+    return runtime::writeFile(path, bytes).map([&] { written += path + '\n'; });
+  }
+  Result<void> add(const std::string &name, const flatbuffers::Vector<uint8_t> *bytes) {
+    if (!bytes || bytes->size() == 0)
+      return {};
+    return add(name, {reinterpret_cast<const char *>(bytes->data()), bytes->size()});
+  }
+  /// PTX, machine code and translation of every kernel for one chip.
+  Result<void> add(const plan::Plan &plan, const plan::GpuCode &code) {
+    using runtime::textOf;
+    Result<void> done = add(fileNameOf(textOf(code.chip()), "emulation", ".so"), code.emulation());
+    for (uint32_t i = 0; done && i < code.kernels()->size(); ++i) {
+      const plan::GpuKernel &kernel = *code.kernels()->Get(i);
+      const std::string_view symbol = textOf(plan.kernels()->Get(i)->symbol());
+      done =
+          add(fileNameOf(textOf(code.chip()), symbol, ".ptx"), textOf(kernel.ptx())).and_then([&] {
+            return add(fileNameOf(textOf(code.chip()), symbol, ".cubin"), kernel.cubin());
+          });
+    }
+    return done;
+  }
+
+  std::string written; // one path a line
+
+private:
+  std::string folder;
+};
+} // namespace
 
 static Result<void> extract(const PlanOptions &options) {
   const Result<OpenedPlan> opened = openPlan(options.artifact);
@@ -62,15 +100,17 @@ static Result<void> extract(const PlanOptions &options) {
   std::filesystem::create_directories(options.folder, error);
   if (error)
     return fail(options.folder, ", cannot be made a folder: ", error.message());
-  std::string written;
-  for (const plan::CodeBlob *blob : *opened->root().code()) {
-    const std::string path = options.folder + "/" + fileNameOf(*blob);
-    const auto *image = reinterpret_cast<const char *>(blob->image()->data());
-    if (Result<void> done = runtime::writeFile(path, {image, blob->image()->size()}); !done)
+  Extraction extraction(options.folder);
+  using runtime::textOf;
+  for (const plan::CodeBlob *blob : *opened->root().code())
+    if (auto done = extraction.add(fileNameOf(textOf(blob->target()), textOf(blob->level()), ".so"),
+                                   blob->image());
+        !done)
       return done;
-    written += path + '\n';
-  }
-  return writeOut(written);
+  for (const plan::GpuCode *code : *opened->root().gpu_code())
+    if (auto done = extraction.add(opened->root(), *code); !done)
+      return done;
+  return writeOut(extraction.written);
 }
 
 static void declareCommands(CommandLine &commandLine, PlanOptions &options) {
@@ -82,8 +122,8 @@ static void declareCommands(CommandLine &commandLine, PlanOptions &options) {
       ->required()
       ->type_name("");
   showing->add_flag("--json", options.json, "Print JSON, with the kernels' specifications");
-  CLI::App *extracting =
-      app.add_subcommand("extract", "Write the kernels of every level as shared objects");
+  CLI::App *extracting = app.add_subcommand(
+      "extract", "Write the kernels: .so of CPU levels, .ptx and .cubin of GPUs");
   extracting->add_option("ARTIFACT", options.artifact, "Folder written by grokc")
       ->required()
       ->type_name("");

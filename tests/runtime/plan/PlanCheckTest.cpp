@@ -21,6 +21,8 @@ static plan::BufferT &buffer(PlanT &plan, size_t i) { return *bucket(plan).buffe
 static plan::LaunchT &launch(PlanT &plan, size_t i) { return *bucket(plan).launches[i]; }
 static plan::WeightTensorT &tensor(PlanT &plan) { return *plan.layouts[0]->tensors[0]; }
 
+static plan::GpuCodeT &gpu(PlanT &plan) { return *plan.gpu_code[0]; }
+
 static void setTiles(PlanT &plan, size_t i, plan::TileCount tiles) {
   launch(plan, i).tiles = std::make_unique<plan::TileCount>(tiles);
 }
@@ -118,6 +120,19 @@ static constexpr Case cases[] = {
     {"CodeOtherMachine", [](PlanT &p) { p.code[0]->image[18] = 183; }, "not an x86-64"},
     {"CodeTruncated", [](PlanT &p) { p.code[0]->image.resize(10); }, "not an x86-64"},
     {"CodeHash", [](PlanT &p) { p.code[0]->sha256.resize(5); }, "no SHA-256"},
+    {"GpuCodeTwice",
+     [](PlanT &p) { p.gpu_code.push_back(std::make_unique<plan::GpuCodeT>(gpu(p))); },
+     "GPU code 1 'sm_80': there twice"},
+    {"GpuChip", [](PlanT &p) { gpu(p).chip = "sm\n80"; }, "not printable"},
+    {"GpuCapability", [](PlanT &p) { gpu(p).minor = -1; }, "compute capability 8.-1"},
+    {"GpuKernelMissing", [](PlanT &p) { gpu(p).kernels.pop_back(); }, "5 kernels of 6"},
+    {"GpuThreads", [](PlanT &p) { gpu(p).kernels[0]->threads = 48; }, "blocks of 48 threads"},
+    {"GpuBlocks", [](PlanT &p) { gpu(p).kernels[0]->max_blocks = 0; }, "0 blocks"},
+    {"GpuCluster", [](PlanT &p) { gpu(p).kernels[0]->cluster_blocks = 32; }, "clusters of 32"},
+    {"GpuShared", [](PlanT &p) { gpu(p).kernels[0]->shared_bytes = 1 << 20; }, "shared memory"},
+    {"GpuScratch", [](PlanT &p) { gpu(p).kernels[0]->scratch_bytes = UINT64_MAX; }, "scratch"},
+    {"GpuNoPtx", [](PlanT &p) { gpu(p).kernels[2]->ptx.clear(); }, "'toy_attend': no PTX"},
+    {"GpuEmulation", [](PlanT &p) { gpu(p).emulation = {1, 2, 3}; }, "the emulation is not"},
 
     {"NoPrograms", [](PlanT &p) { p.programs.clear(); }, "no programs"},
     {"BucketsDescend",

@@ -75,6 +75,22 @@ static std::unique_ptr<plan::CodeBlobT> makeCode(const char *level, int factor,
   return blob;
 }
 
+// Of the right form alone: there is no GPU to run it.
+static std::unique_ptr<plan::GpuCodeT> makeGpuCode(size_t kernels) {
+  auto code = std::make_unique<plan::GpuCodeT>();
+  code->chip = "sm_80";
+  code->major = 8;
+  code->runs_on_newer = true;
+  for (size_t i = 0; i < kernels; ++i) {
+    auto kernel = std::make_unique<plan::GpuKernelT>();
+    kernel->threads = 128;
+    kernel->max_blocks = 4;
+    kernel->ptx = ".version 8.0";
+    code->kernels.push_back(std::move(kernel));
+  }
+  return code;
+}
+
 static std::unique_ptr<plan::KernelT> makeKernel(const char *symbol, const char *op, int buffers,
                                                  uint64_t scratch = 0) {
   auto kernel = std::make_unique<plan::KernelT>();
@@ -212,6 +228,7 @@ plan::PlanT makePlan(int factor) {
   plan.kernels.push_back(makeKernel("toy_unembed", "unembed", 3));
   plan.code.push_back(makeCode("x86-64-v2", factor, {"sse4.2"}));
   plan.code.push_back(makeCode("future", factor, {"sse4.2", "telepathy"}));
+  plan.gpu_code.push_back(makeGpuCode(plan.kernels.size()));
   return plan;
 }
 

@@ -28,7 +28,7 @@ TEST_F(GrokPlan, ShowsEveryPartOnce) {
        {"toy: 2 layers, width 16", "numerics      f32", "context       64 positions",
         "weights cpu: model-cpu-00000-of-00001.weights.safetensors", "key/value page: 16 positions",
         "steps of up to 64 rows: 10 launches", "each of the layers 0 to 1", "groups[1] <= 64",
-        "kernels: 6", "x86-64-v2"})
+        "kernels: 6", "x86-64-v2", "GPU code: 1 chips", "compute capability 8.0 or newer"})
     EXPECT_THAT(result.out, HasSubstr(part));
   EXPECT_THAT(result.out, HasSubstr(hex(sha256(toy::bodyOf(toy::makePlan())))));
 }
@@ -47,13 +47,21 @@ TEST_F(GrokPlan, ShowsJson) {
   EXPECT_EQ(bucket["groups"][1]["launches"][1]["writes"], "o");
   EXPECT_THAT(shown["kernels"], SizeIs(6));
   EXPECT_EQ(shown["code"][1]["features"], json({"sse4.2", "telepathy"}));
+  const json &gpu = shown["gpu_code"][0];
+  EXPECT_EQ(gpu["chip"], "sm_80");
+  EXPECT_EQ(gpu["kernels"][5]["symbol"], "toy_unembed");
+  EXPECT_EQ(gpu["kernels"][5]["threads"], 128);
 }
 
 TEST_F(GrokPlan, ExtractsCodeOfEveryLevel) {
   const std::string target = folder.path + "/new/folder";
   const ToolResult result = runTool("grok-plan", {"extract", artifact.path, target});
   ASSERT_EQ(result.status, 0) << result.err;
-  EXPECT_EQ(result.out, target + "/cpu-x86-64-v2.so\n" + target + "/cpu-future.so\n");
+  EXPECT_THAT(result.out, StartsWith(target + "/cpu-x86-64-v2.so\n" + target + "/cpu-future.so\n" +
+                                     target + "/sm_80-toy_embed.ptx\n"));
+  std::ifstream ptx(target + "/sm_80-toy_unembed.ptx");
+  const std::string text{std::istreambuf_iterator<char>(ptx), {}};
+  EXPECT_EQ(text, ".version 8.0");
   std::ifstream file(target + "/cpu-x86-64-v2.so", std::ios::binary);
   const std::string image{std::istreambuf_iterator<char>(file), {}};
   EXPECT_TRUE(std::ranges::equal(image, toy::makePlan().code[0]->image,

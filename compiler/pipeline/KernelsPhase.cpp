@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/pipeline/KernelsPhase.h"
+
+#include "compiler/artifact/PlanReading.h"
+#include "compiler/targets/cpu/CpuKernels.h"
+#include "compiler/targets/nvidia/NvidiaKernels.h"
+#include "dialects/plan/PlanDialect.h"
+
+using namespace mlir;
+using namespace grok;
+using namespace grok::compiler;
+
+namespace {
+/// What the kernel cache saved, over all targets.
+struct Objects {
+  int64_t compiled = 0, cached = 0;
+};
+} // namespace
+
+static std::string dumpFolder(const CompileOptions &options) {
+  return options.dumpPhases.empty() ? "" : options.dumpPhases + "/kernels";
+}
+
+static Result<void> compileForCpu(ArrayRef<NamedKernelSpec> specs, const CompileOptions &options,
+                                  PlanInputs &plan, Objects &objects) {
+  CpuOptions cpu;
+  cpu.threads = options.threads;
+  cpu.cacheDir = options.kernelCache;
+  cpu.dumpDir = dumpFolder(options);
+  auto code = compileCpuKernels(specs, options.levels, cpu);
+  if (!code)
+    return tl::unexpected(code.error());
+  for (auto [kernel, bytes] : llvm::zip_equal(specs, code->scratchBytes))
+    plan.scratch[kernel.symbol] = bytes;
+  for (CpuLevelCode &level : code->levels)
+    plan.code.push_back({"cpu", level.level, level.features, std::move(level.image)});
+  objects.compiled += code->objectsCompiled;
+  objects.cached += code->objectsFromCache;
+  return {};
+}
+
+static plan::GpuKernelT planKernel(NvidiaKernel &kernel) {
+  plan::GpuKernelT result;
+  result.threads = static_cast<int32_t>(kernel.shape.threads);
+  result.max_blocks = kernel.shape.maxBlocks;
+  result.cluster_blocks = static_cast<int32_t>(kernel.shape.clusterBlocks);
+  result.shared_bytes = static_cast<int32_t>(kernel.shape.sharedBytes);
+  result.scratch_bytes = kernel.shape.scratchBytes;
+  result.registers = static_cast<int32_t>(kernel.report.registers);
+  result.ptx = std::move(kernel.ptx);
+  result.cubin = std::move(kernel.cubin);
+  return result;
+}
+
+static Result<std::string> compileForGpus(ArrayRef<NamedKernelSpec> specs,
+                                          const CompileOptions &options, PlanInputs &plan,
+                                          Objects &objects) {
+  NvidiaOptions nvidia;
+  nvidia.threads = options.threads;
+  nvidia.cacheDir = options.kernelCache;
+  nvidia.dumpDir = dumpFolder(options);
+  nvidia.emulate = options.emulate;
+  auto code = compileNvidiaKernels(specs, options.chips, nvidia);
+  if (!code)
+    return tl::unexpected(code.error());
+  for (NvidiaChipCode &chip : code->chips) {
+    const NvidiaChip &known = *nvidiaChipNamed(chip.chip);
+    plan::GpuCodeT &gpu = plan.gpuCode.emplace_back();
+    gpu.chip = chip.chip;
+    gpu.major = static_cast<int32_t>(known.major);
+    gpu.minor = static_cast<int32_t>(known.minor);
+    gpu.runs_on_newer = known.runsOnNewer;
+    for (NvidiaKernel &kernel : chip.kernels)
+      gpu.kernels.push_back(std::make_unique<plan::GpuKernelT>(planKernel(kernel)));
+    gpu.emulation = std::move(chip.emulation);
+  }
+  objects.compiled += code->kernelsCompiled;
+  objects.cached += code->kernelsFromCache;
+  return code->assembler.empty() ? "PTX alone: no ptxas found" : code->assembler;
+}
+
+Result<std::string> compiler::compileKernels(ModuleOp module, const CompileOptions &options,
+                                             PlanInputs &plan) {
+  std::vector<NamedKernelSpec> specs;
+  for (auto op : module.getOps<plan::KernelOp>()) {
+    FailureOr<KernelSpec> spec = readKernelSpec(op);
+    if (failed(spec))
+      return tl::unexpected(std::string("phase kernels"));
+    specs.push_back({op.getSymName().str(), *spec});
+    plan.specText[specs.back().symbol] = canonicalText(*spec);
+  }
+  Objects objects;
+  std::string detail = std::to_string(specs.size()) + " kernels";
+  if (!options.levels.empty()) {
+    if (auto done = compileForCpu(specs, options, plan, objects); !done)
+      return tl::unexpected(done.error());
+    detail += " x " + std::to_string(options.levels.size()) + " CPU levels";
+  }
+  if (!options.chips.empty()) {
+    auto assembler = compileForGpus(specs, options, plan, objects);
+    if (!assembler)
+      return tl::unexpected(assembler.error());
+    detail += " x " + std::to_string(options.chips.size()) + " GPU chips (" + *assembler + ")";
+  }
+  return detail + ", " + std::to_string(objects.cached) + " of " +
+         std::to_string(objects.cached + objects.compiled) + " objects from the cache";
+}
