@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 
+#include "compiler/targets/nvidia/generators/GpuProduct.h"
+
 namespace grok::compiler {
 
 namespace {
 
 struct Generator {
   KernelOp op;
-  int64_t threads; // of a block
+  int64_t threads; // of a block; 0 = productThreads
   void (*emit)(GpuBuilder &);
 };
 
@@ -20,6 +22,8 @@ constexpr Generator generators[] = {
     {KernelOp::group, gpu_kernels::rowThreads, gpu_kernels::emitGroup},
     {KernelOp::mapExperts, gpu_kernels::rowThreads, gpu_kernels::emitMapExperts},
     {KernelOp::quantize, gpu_kernels::rowThreads, gpu_kernels::emitQuantize},
+    {KernelOp::linear, 0, gpu_kernels::emitLinear},
+    {KernelOp::unembed, 0, gpu_kernels::emitUnembed},
 };
 
 } // namespace
@@ -42,7 +46,8 @@ std::optional<std::string> problemOnGpu(const KernelSpec &spec) {
 GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
                            const NvidiaChip &chip) {
   const Generator &generator = *generatorOf(spec.op);
-  GpuBuilder kernel(module, symbol, spec, chip, generator.threads);
+  const int64_t threads = generator.threads ? generator.threads : productThreads(spec);
+  GpuBuilder kernel(module, symbol, spec, chip, threads);
   generator.emit(kernel);
   return kernel.shape();
 }

@@ -30,6 +30,8 @@ void emitRoute(GpuBuilder &kernel);
 void emitGroup(GpuBuilder &kernel);
 void emitMapExperts(GpuBuilder &kernel);
 void emitQuantize(GpuBuilder &kernel);
+void emitLinear(GpuBuilder &kernel);
+void emitUnembed(GpuBuilder &kernel);
 } // namespace gpu_kernels
 
 } // namespace grok::compiler

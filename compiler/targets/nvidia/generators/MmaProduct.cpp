@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/targets/nvidia/generators/MmaProduct.h"
+
+#include "compiler/kernels/VectorMath.h"
+
+#include <algorithm>
+
+namespace grok::compiler {
+
+using Element = WeightFormat::Element;
+
+static constexpr int64_t tileRows = 8; // the n side of mma
+static constexpr int64_t tileSums = 8; // of a lane: two m16 tiles of four
+static constexpr int64_t mostWarps = 8;
+static constexpr int64_t mostRowTiles = 4;
+
+bool MmaProduct::fits(const KernelSpec &spec) {
+  if (spec.numerics != Numerics::fast)
+    return false;
+  if (spec.weight.isInteger())
+    return readsQuantizedRows(spec) && spec.weight.unit % 32 == 0;
+  return spec.weight.element == Element::bf16 && spec.weight.unit % 16 == 0;
+}
+
+int64_t MmaProduct::threadsOf(const KernelSpec &spec) {
+  return std::min(spec.weight.slices, mostWarps) * warpLanes;
+}
+
+// Stages in flight of each warp: narrow weights make small stages.
+static int64_t depthOf(const WeightFormat &format) { return format.hasMultipliers() ? 2 : 1; }
+
+static int64_t rowTilesOf(const KernelSpec &spec) { return spec.maxRows == 1 ? 1 : mostRowTiles; }
+
+MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
+    : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRows), isInteger(format.isInteger()),
+      record(isInteger ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
+      fragments(kernel), stagesPerUnit(unit / fragments.inputs()),
+      rowTiles(rowTilesOf(kernel.spec)), depth(depthOf(format)),
+      partials(kernel.sharedMemory(slices * rowTiles * tileSums * warpLanes * 4)),
+      group(kernel.quotient(kernel.lane, 4)), quad(kernel.remainder(kernel.lane, 4)),
+      quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {}
+
+Values MmaProduct::zeros(int64_t rowTiles, Value zero) const {
+  return Values(rowTiles * tileSums, zero);
+}
+
+void MmaProduct::compute(PanelSource source, Value rows, RowInput input) {
+  if (rowTiles == 1)
+    return computePairs(source, rows, input, 1);
+  kernel.when(
+      kernel.less(kernel.index(tileRows), rows),
+      [&] { computePairs(source, rows, input, rowTiles); },
+      [&] { computePairs(source, rows, input, 1); });
+}
+
+void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles) {
+  auto emitPair = [&](Value pair) {
+    // Lanes without a panel repeat the last one; nobody reads their results.
+    Value slot = kernel.add(kernel.mul(pair, 2), kernel.quotient(group, 4));
+    slot = kernel.minimum(slot, kernel.index(slots - 1));
+    Work work;
+    work.panel = source(slot);
+    work.lane = fragments.laneOf(work.panel);
+    for (int64_t tile = 0; tile < rowTiles; ++tile) {
+      Value row = kernel.add(group, tile * tileRows);
+      work.inputs.push_back(input(kernel.minimum(row, kernel.add(rows, -1))));
+    }
+    computePair(work, rowTiles);
+    kernel.barrier();
+    addSlices(pair, rowTiles);
+    kernel.barrier();
+  };
+  const int64_t pairs = (slots + 1) / 2;
+  if (pairs == 1)
+    emitPair(kernel.index(0));
+  else
+    kernel.loop(kernel.index(0), kernel.index(pairs), 1, emitPair);
+}
+
+// ---- the stream of a warp
+
+void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
+  const int64_t ownSlices = slices / kernel.warps, stages = unitsPerSlice * stagesPerUnit;
+  Value firstSlice = kernel.mul(kernel.warp, ownSlices);
+  Value firstStage = kernel.mul(firstSlice, stages);
+  Value lastStage = kernel.add(firstStage, ownSlices * stages - 1);
+  auto load = [&](Value stage) {
+    return fragments.load(work.lane, kernel.minimum(stage, lastStage));
+  };
+  Values ahead;
+  for (int64_t i = 0; i < depth; ++i)
+    ahead.append(load(kernel.add(firstStage, i)));
+  const size_t counted = fragments.counted();
+  auto ofStage = [&](Value stage, mlir::ValueRange carried) -> Values {
+    Values sums(carried.drop_front(ahead.size()));
+    sums = multiplyStage(work, stage, carried.take_front(counted), sums);
+    Values next(carried.take_front(ahead.size()).drop_front(counted));
+    next.append(load(kernel.add(stage, depth)));
+    next.append(sums);
+    return next;
+  };
+  auto ofSlice = [&](Value slice, mlir::ValueRange carried) -> Values {
+    Values start(carried);
+    start.append(zeros(rowTiles, kernel.number(0.0f)));
+    if (!isInteger) // the chain of the running unit
+      start.append(zeros(rowTiles, kernel.number(0.0f)));
+    Value first = kernel.mul(slice, stages);
+    Values end = kernel.loop(first, kernel.add(first, stages), 1, start, ofStage);
+    storeSlice(work, slice, mlir::ValueRange(end).drop_front(ahead.size()));
+    return Values(mlir::ValueRange(end).take_front(ahead.size()));
+  };
+  kernel.loop(firstSlice, kernel.add(firstSlice, ownSlices), 1, ahead, ofSlice);
+}
+
+// B operands of the lane's row for a stage, in the order of the lane's words.
+Values MmaProduct::operandsOf(Value row, Value stage) const {
+  if (!isInteger)
+    return halvesOf(row, stage);
+  const int64_t together = fragments.together(), bytes = 4 * together;
+  Value start = kernel.rowAddress(kernel.rowAddress(row, stage, fragments.inputs()), quad, bytes);
+  Values words;
+  for (int64_t at = 0; at < fragments.words(); at += together) {
+    Value address = kernel.offset(start, at / together * 4 * bytes);
+    if (together == 1) {
+      words.push_back(kernel.load(kernel.i32, address));
+      continue;
+    }
+    Value loaded = kernel.load(kernel.vectorOf(kernel.i32, together), address, bytes);
+    for (int64_t i = 0; i < together; ++i)
+      words.push_back(kernel.extract(loaded, i));
+  }
+  return words;
+}
+
+// Of float32 rows, rounded on the way: two inputs of a word.
+Values MmaProduct::halvesOf(Value row, Value stage) const {
+  const int64_t count = 2 * fragments.together(), bytes = 4 * count;
+  Value start =
+      kernel.rowAddress(kernel.rowAddress(row, stage, fragments.inputs() * 4), quad, bytes);
+  Values words;
+  for (int64_t at = 0; at < 2 * fragments.words(); at += count) {
+    Value loaded = kernel.load(kernel.vectorOf(kernel.f32, count),
+                               kernel.offset(start, at / count * 4 * bytes), bytes);
+    for (int64_t i = 0; i < count; i += 2) {
+      Value low = kernel.bitsOf(roundToBf16(kernel, kernel.extract(loaded, i)));
+      Value high = kernel.bitsOf(roundToBf16(kernel, kernel.extract(loaded, i + 1)));
+      words.push_back(
+          kernel.bitOr(kernel.bitAnd(high, kernel.word(-65536)), kernel.shiftRight(low, 16)));
+    }
+  }
+  return words;
+}
+
+Values MmaProduct::multiplyStage(const Work &work, Value stage, mlir::ValueRange loaded,
+                                 Values sums) {
+  if (isInteger) // a stage is a unit
+    return addUnit(work, stage, multiplyCodes(work, stage, loaded), sums);
+  const auto count = static_cast<int64_t>(work.inputs.size()) * tileSums;
+  Values chain(sums.begin() + count, sums.end());
+  auto steps = fragments.open(loaded);
+  for (size_t tile = 0; tile < work.inputs.size(); ++tile) {
+    Values rows = operandsOf(work.inputs[tile], stage);
+    for (int64_t step = 0; step < fragments.steps(); ++step)
+      for (int64_t half = 0; half < 2; ++half) {
+        Value *part = &chain[tile * tileSums + half * 4];
+        Values made = kernel.mmaBf16(steps[step].tiles[half], {rows[2 * step], rows[2 * step + 1]},
+                                     Values(part, part + 4));
+        std::copy(made.begin(), made.end(), part);
+      }
+  }
+  Value ends =
+      kernel.equal(kernel.remainder(stage, stagesPerUnit), kernel.index(stagesPerUnit - 1));
+  Values result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(kernel.select(ends, kernel.add(sums[i], chain[i]), sums[i]));
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(kernel.select(ends, kernel.number(0.0f), chain[i]));
+  return result;
+}
+
+// Integer sums of a unit, times 2^codeShift for codes.
+Values MmaProduct::multiplyCodes(const Work &work, Value stage, mlir::ValueRange loaded) {
+  const auto tiles = static_cast<int64_t>(work.inputs.size());
+  llvm::SmallVector<Values, 4> rows;
+  for (Value input : work.inputs)
+    rows.push_back(operandsOf(input, stage));
+  auto steps = fragments.open(loaded);
+  const int64_t perRun = fragments.stepsPerRun();
+  Values sums, total;
+  for (int64_t step = 0; step < fragments.steps(); ++step) {
+    if (step % perRun == 0)
+      sums = zeros(tiles, kernel.word(0));
+    for (int64_t tile = 0; tile < tiles; ++tile)
+      for (int64_t half = 0; half < 2; ++half) {
+        Value *part = &sums[tile * tileSums + half * 4];
+        Values made = kernel.mmaBytes(steps[step].tiles[half],
+                                      {rows[tile][2 * step], rows[tile][2 * step + 1]},
+                                      Values(part, part + 4), /*unsignedA=*/false);
+        std::copy(made.begin(), made.end(), part);
+      }
+    if (!format.hasMultipliers() || step % perRun != perRun - 1)
+      continue;
+    Values multipliers = fragments.multipliers(loaded, step / perRun);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      Value scaled = kernel.mul(sums[i], multipliers[i / 2 % 4]);
+      total.size() < sums.size() ? total.push_back(scaled)
+                                 : void(total[i] = kernel.add(total[i], scaled));
+    }
+  }
+  return format.hasMultipliers() ? total : sums;
+}
+
+Values MmaProduct::addUnit(const Work &work, Value unitNumber, const Values &unitSums,
+                           mlir::ValueRange sums) {
+  Values columns, result;
+  if (scalesUnits) {
+    Value rowGroup = kernel.quotient(unitNumber, contraction / format.groups / unit);
+    columns = columnScales(work.panel, rowGroup, kernel.mul(kernel.remainder(group, 4), 4), 4);
+  }
+  for (size_t tile = 0; tile < work.inputs.size(); ++tile) {
+    // Lane 4 r + t has read the scale of row r; sums are of rows 2 t and 2 t + 1.
+    Value address = kernel.rowAddress(work.inputs[tile], unitNumber, 4);
+    Value own = kernel.load(kernel.f32, kernel.offset(address, record.scalesOffset));
+    Value first = kernel.shiftLeft(quad32, 3);
+    Value ofRow[2] = {kernel.shuffleFrom(own, first),
+                      kernel.shuffleFrom(own, kernel.bitOr(first, kernel.word(4)))};
+    for (int64_t i = 0; i < tileSums; ++i) {
+      Value factor = ofRow[i % 2];
+      if (scalesUnits)
+        factor = kernel.mul(factor, columns[i / 2]);
+      Value unitSum = unitSums[tile * tileSums + i];
+      if (fragments.codeShift())
+        unitSum = kernel.shiftRightSigned(unitSum, fragments.codeShift());
+      result.push_back(
+          kernel.multiplyAdd(kernel.toFloat(unitSum), factor, sums[tile * tileSums + i]));
+    }
+  }
+  return result;
+}
+
+// ---- slices
+
+void MmaProduct::storeSlice(const Work &work, Value slice, mlir::ValueRange sums) {
+  const auto count = static_cast<int64_t>(work.inputs.size()) * tileSums;
+  Values columns;
+  if (isInteger && !scalesUnits) // the slice lies inside one row group
+    columns = columnScales(work.panel, kernel.quotient(slice, slices / format.groups),
+                           kernel.mul(kernel.remainder(group, 4), 4), 4);
+  Value to = kernel.rowAddress(partials, slice, count * warpLanes * 4);
+  to = kernel.rowAddress(to, kernel.lane, 4);
+  for (int64_t i = 0; i < count; ++i) {
+    Value sum = columns.empty() ? sums[i] : kernel.mul(sums[i], columns[i / 2 % 4]);
+    kernel.store(sum, kernel.offset(to, i * warpLanes * 4));
+  }
+}
+
+// Values are shared out like they were stored, without bank conflicts.
+void MmaProduct::addSlices(Value pair, int64_t rowTiles) {
+  const int64_t count = rowTiles * tileSums;
+  kernel.loop(kernel.warp, kernel.index(count), kernel.warps, [&](Value number) {
+    Value from =
+        kernel.rowAddress(kernel.rowAddress(partials, number, warpLanes * 4), kernel.lane, 4);
+    Value sum = sumOfSlices([&](int64_t slice) {
+      return kernel.load(kernel.f32, kernel.offset(from, slice * count * warpLanes * 4));
+    });
+    Value row = kernel.add(kernel.mul(kernel.quotient(number, tileSums), tileRows),
+                           kernel.add(kernel.mul(quad, 2), kernel.remainder(number, 2)));
+    Value column =
+        kernel.add(kernel.mul(group, 4), kernel.remainder(kernel.quotient(number, 2), 4));
+    Value position = kernel.add(kernel.mul(pair, 2 * panelColumns), column);
+    kernel.store(sum, kernel.rowAddress(resultRow(row), position, 4));
+  });
+}
+
+} // namespace grok::compiler

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The product on tensor cores: quantised rows with integer weights, whose sums of a
+// unit are exact, or rows rounded to bf16 with bf16 weights.
+#pragma once
+
+#include "compiler/targets/nvidia/generators/PanelFragments.h"
+#include "dialects/plan/QuantizedRow.h"
+
+namespace grok::compiler {
+
+/// Two panels at a time. Each warp streams its slices of both from device memory
+/// straight to registers, a stage or more ahead of their use; the rows' operands
+/// come through the first-level cache. Chunks of up to eight rows, one n8 tile,
+/// have code of their own.
+class MmaProduct final : public GpuProduct {
+public:
+  MmaProduct(GpuBuilder &kernel, int64_t slots);
+
+  /// Whether products of `spec` are made like this.
+  static bool fits(const KernelSpec &spec);
+  static int64_t threadsOf(const KernelSpec &spec);
+
+  void compute(PanelSource source, Value rows, RowInput input) override;
+
+private:
+  // What a lane works with for one pair of panels; sums are [row tile][m16 tile][4].
+  struct Work {
+    GpuPanel panel;
+    PanelFragments::Lane lane;
+    Values inputs; // of each row tile, the lane's row
+    Values scales; // of four columns, where one scale serves a slice
+  };
+  void computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles);
+  void computePair(const Work &work, int64_t rowTiles);
+  Values multiplyStage(const Work &work, Value stage, mlir::ValueRange loaded, Values sums);
+  Values multiplyCodes(const Work &work, Value stage, mlir::ValueRange loaded);
+  Values addUnit(const Work &work, Value unitNumber, const Values &unitSums, mlir::ValueRange sums);
+  Values operandsOf(Value row, Value stage) const;
+  Values halvesOf(Value row, Value stage) const;
+  void storeSlice(const Work &work, Value slice, mlir::ValueRange sums);
+  void addSlices(Value pair, int64_t rowTiles);
+  Values zeros(int64_t rowTiles, Value zero) const;
+
+  const bool isInteger;
+  const plan::QuantizedRow record;
+  PanelFragments fragments;
+  const int64_t stagesPerUnit, rowTiles, depth;
+  Value partials;            // float32 [slices][row tile][8][lanes], shared
+  Value group, quad, quad32; // of the lane: 4 group + quad
+};
+
+} // namespace grok::compiler

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "compiler/targets/nvidia/generators/PanelFragments.h"
+
+#include <algorithm>
+
+namespace grok::compiler {
+
+using Element = WeightFormat::Element;
+
+static constexpr int64_t lineBytes = 64;
+static constexpr int64_t chunkBytes = 16; // of a line, for one lane
+static constexpr int64_t superRuns = 4;   // runs that share a header of multipliers
+
+// Eight loads of 16 bytes: what registers hold beside the sums.
+static constexpr int64_t mostHalfInputs = 64;
+
+static int64_t stageInputsOf(const WeightFormat &format) {
+  return format.element == Element::bf16 ? std::min(format.unit, mostHalfInputs) : format.unit;
+}
+
+// Lines that stand together in a lane: with more of them its loads of the rows'
+// operands are wider, with fewer those of the weights touch fewer cache lines.
+// A step may not cross multipliers.
+static int64_t neighboursOf(const KernelSpec &spec) {
+  const WeightFormat &format = spec.weight;
+  const int64_t most = spec.maxRows == 1 ? 1 : 4;
+  switch (format.element) {
+  case Element::i3:
+    return 2;
+  case Element::i4:
+    return 2 * std::min(std::min<int64_t>(most, 2), format.group / 32);
+  case Element::bf16: // of float sums the order counts: one for all forms
+    return 2;
+  default:
+    return std::min(most, stageInputsOf(format) / 16);
+  }
+}
+
+PanelFragments::PanelFragments(GpuBuilder &kernel)
+    : kernel(kernel), format(kernel.spec.weight), contraction(contractionOf(kernel.spec)),
+      stepInputs(format.element == Element::bf16 ? 16 : 32), stageInputs(stageInputsOf(format)),
+      neighbours(neighboursOf(kernel.spec)), quad(kernel.remainder(kernel.lane, 4)),
+      chunk(kernel.remainder(kernel.quotient(kernel.lane, 4), 4)) {}
+
+size_t PanelFragments::lineCount() const {
+  switch (format.element) {
+  case Element::i3:
+    return 3;
+  case Element::i4:
+    return steps();
+  default:
+    return words();
+  }
+}
+
+// ---- loads
+
+PanelFragments::Lane PanelFragments::laneOf(const GpuPanel &panel) const {
+  Value column = kernel.mul(chunk, 4);
+  Lane lane{kernel.rowAddress(panel.weights, chunk, chunkBytes),
+            kernel.offset(panel.weights, column)};
+  if (format.element != Element::i3) { // there a lane takes blocks of lines, see load()
+    const int64_t lines = format.element == Element::i4 ? neighbours / 2 : neighbours;
+    lane.lines = kernel.rowAddress(lane.lines, quad, lines * lineBytes);
+  }
+  return lane;
+}
+
+Value PanelFragments::loadLine(Value address) const {
+  return kernel.load(kernel.vectorOf(kernel.i32, 4), address, chunkBytes);
+}
+
+Values PanelFragments::load(const Lane &lane, Value stage) const {
+  Values loaded;
+  if (!format.hasMultipliers()) {
+    Value start =
+        kernel.rowAddress(lane.lines, stage, stageInputs * panelColumns * format.bits() / 8);
+    for (int64_t i = 0; i < words(); ++i) {
+      const int64_t line = i / neighbours * 4 * neighbours + i % neighbours;
+      loaded.push_back(loadLine(kernel.offset(start, line * lineBytes)));
+    }
+    return loaded;
+  }
+  // A stage lies in one super-run, and its runs stand together there.
+  const int64_t runs = contraction / format.group, whole = runs / superRuns * superRuns;
+  Value run = kernel.mul(stage, stageInputs / format.group);
+  Value inside = kernel.remainder(run, superRuns);
+  Value super =
+      kernel.mul(kernel.quotient(run, superRuns), superRuns * (runBytes() + panelColumns));
+  Value header = kernel.index(superRuns * panelColumns);
+  if (whole != runs) // the last super-run is shorter
+    header = kernel.select(kernel.less(run, kernel.index(whole)), header,
+                           kernel.index((runs - whole) * panelColumns));
+  Value start = kernel.add(kernel.add(super, header), kernel.mul(inside, runBytes()));
+  Value lines = kernel.offset(lane.lines, start);
+  if (format.element == Element::i3) {
+    Value block = kernel.minimum(quad, kernel.index(stageInputs / 32 - 1));
+    lines = kernel.rowAddress(lines, block, 3 * lineBytes);
+    for (int64_t i = 0; i < 3; ++i)
+      loaded.push_back(loadLine(kernel.offset(lines, i * lineBytes)));
+  } else {
+    const int64_t together = neighbours / 2;
+    for (int64_t i = 0; i < steps(); ++i)
+      loaded.push_back(
+          loadLine(kernel.offset(lines, (i / together * 4 * together + i % together) * lineBytes)));
+  }
+  Value multipliers =
+      kernel.offset(lane.multipliers, kernel.add(super, kernel.mul(inside, panelColumns)));
+  for (size_t i = 0; i < runCount(); ++i)
+    loaded.push_back(kernel.load(
+        kernel.i32, kernel.offset(multipliers, static_cast<int64_t>(i) * panelColumns)));
+  return loaded;
+}
+
+// ---- opening
+
+static Values wordsOf(GpuBuilder &kernel, Value line) {
+  Values words;
+  for (int64_t i = 0; i < 4; ++i)
+    words.push_back(kernel.extract(line, i));
+  return words;
+}
+
+static PanelFragments::Step stepOf(const Values &low, const Values &high) {
+  return {{{low[0], low[1], high[0], high[1]}, {low[2], low[3], high[2], high[3]}}};
+}
+
+// Bits of every byte, shifted left (negative: right) by `by`, that `mask` keeps.
+static Value field(GpuBuilder &kernel, Value word, int32_t by, uint32_t mask) {
+  if (by > 0)
+    word = kernel.shiftLeft(word, by);
+  if (by < 0)
+    word = kernel.shiftRight(word, -by);
+  return kernel.bitAnd(word, kernel.word(static_cast<int32_t>(mask * 0x01010101u)));
+}
+
+// A code at the top of its byte with the sign bit turned is a signed byte:
+// 2^codeShift() (code - zero point).
+static Value signedCode(GpuBuilder &kernel, Value word, int32_t by, uint32_t mask) {
+  return kernel.bitXor(field(kernel, word, by, mask),
+                       kernel.word(static_cast<int32_t>(0x80808080u)));
+}
+
+void PanelFragments::openFours(mlir::ValueRange lines, llvm::SmallVectorImpl<Step> &steps) const {
+  for (Value line : lines) {
+    Values low, high;
+    for (Value word : wordsOf(kernel, line)) {
+      low.push_back(signedCode(kernel, word, 4, 0xf0));
+      high.push_back(signedCode(kernel, word, 0, 0xf0));
+    }
+    steps.push_back(stepOf(low, high));
+  }
+}
+
+// Every lane has opened the three lines of one block of 32 inputs to four, of two
+// quads each; line t of every block is lane t's.
+void PanelFragments::openThrees(mlir::ValueRange lines, llvm::SmallVectorImpl<Step> &steps) const {
+  Values items = transposed(foldThrees(lines)); // [block][word]
+  for (int64_t block = 0; block < stageInputs / 32; ++block) {
+    Values low, high;
+    for (int64_t word = 0; word < 4; ++word) {
+      low.push_back(signedCode(kernel, items[4 * block + word], 5, 0xe0));
+      high.push_back(signedCode(kernel, items[4 * block + word], 2, 0xe0));
+    }
+    steps.push_back(stepOf(low, high));
+  }
+}
+
+// The bits of q6 and q7 as a fourth line like the others.
+Values PanelFragments::foldThrees(mlir::ValueRange lines) const {
+  Values first = wordsOf(kernel, lines[0]), second = wordsOf(kernel, lines[1]),
+         third = wordsOf(kernel, lines[2]), items(first);
+  items.append(second);
+  items.append(third);
+  for (size_t i = 0; i < 4; ++i) {
+    Value q6 = kernel.bitOr(field(kernel, first[i], -6, 3), field(kernel, third[i], -4, 4));
+    Value q7 = kernel.bitOr(field(kernel, second[i], -3, 0x18), field(kernel, third[i], -2, 0x20));
+    items.push_back(kernel.bitOr(q6, q7));
+  }
+  return items;
+}
+
+// Items of four words, item i of lane t for item t of lane i: halves, then fourths.
+Values PanelFragments::transposed(Values items) const {
+  for (int64_t bit = 2; bit >= 1; bit /= 2) {
+    Value isHigh = kernel.less(kernel.index(0), kernel.bitAnd(quad, kernel.index(bit)));
+    for (int64_t low = 0; low < 4; ++low) {
+      if (low & bit)
+        continue;
+      for (int64_t word = 0; word < 4; ++word) {
+        Value &a = items[4 * low + word], &b = items[4 * (low + bit) + word];
+        Value got = kernel.shuffleXor(kernel.select(isHigh, a, b), static_cast<int32_t>(bit));
+        a = kernel.select(isHigh, got, a);
+        b = kernel.select(isHigh, b, got);
+      }
+    }
+  }
+  return items;
+}
+
+llvm::SmallVector<PanelFragments::Step, 4> PanelFragments::open(mlir::ValueRange loaded) const {
+  llvm::SmallVector<Step, 4> result;
+  mlir::ValueRange lines = loaded.take_front(lineCount());
+  switch (format.element) {
+  case Element::i4:
+    openFours(lines, result);
+    break;
+  case Element::i3:
+    openThrees(lines, result);
+    break;
+  default:
+    for (int64_t i = 0; i < steps(); ++i)
+      result.push_back(stepOf(wordsOf(kernel, lines[2 * i]), wordsOf(kernel, lines[2 * i + 1])));
+  }
+  return result;
+}
+
+Values PanelFragments::multipliers(mlir::ValueRange loaded, int64_t run) const {
+  Value word = loaded[lineCount() + run];
+  Values result;
+  for (int32_t column = 0; column < 4; ++column) {
+    Value top = column == 3 ? word : kernel.shiftLeft(word, 24 - 8 * column);
+    result.push_back(kernel.shiftRightSigned(top, 24));
+  }
+  return result;
+}
+
+} // namespace grok::compiler
