@@ -25,6 +25,9 @@ MAY_INCLUDE = {
                              "runtime/grok.h", "mlir"],
     "compiler/verification": ["compiler", "passes", "dialects", "frontends", "runtime/plan",
                               "runtime/grok.h", "mlir"],
+    # Shared with the run-time half of the emulator: offsets of its functions.
+    "compiler/targets/nvidia/emulator": ["compiler", "runtime/device/emulated/EmulatorABI.h",
+                                         "mlir"],
     "runtime": [],
 }
 # Below these, each subfolder is one thing of its own and includes itself only.

@@ -224,6 +224,8 @@ static uint32_t boxBytes(const GrokEmulatorTensorMap &map) {
 void tensorToShared(GrokEmulatorThread *thread, void *to, const GrokEmulatorTensorMap *map,
                     const int32_t *coordinates, void *mbarrier, uint32_t multicast,
                     GrokEmulatorSite site) {
+  if (!to)
+    return;
   Lane &lane = laneOf(thread);
   checkMap(lane, *map, site);
   if (reinterpret_cast<uintptr_t>(to) % 128 != 0)
@@ -245,6 +247,8 @@ void tensorToShared(GrokEmulatorThread *thread, void *to, const GrokEmulatorTens
 
 void tensorToGlobal(GrokEmulatorThread *thread, const GrokEmulatorTensorMap *map, const void *from,
                     const int32_t *coordinates, GrokEmulatorSite site) {
+  if (!from)
+    return;
   Lane &lane = laneOf(thread);
   checkMap(lane, *map, site);
   BulkCopy copy{};

@@ -11,30 +11,55 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <thread>
 
 namespace grok::runtime::emulated {
 
-// As the hardware flushes subnormals: .ftz forms are the ones that LLVM emits
-// for approximate functions only when asked, so nothing is flushed here.
-static float function(float x, uint32_t which) {
-  const double value = x;
+static double evaluate(double x, uint32_t which) {
   switch (which) {
   case grokExp2:
-    return static_cast<float>(std::exp2(value));
+    return std::exp2(x);
   case grokLog2:
-    return static_cast<float>(std::log2(value));
+    return std::log2(x);
   case grokSin:
-    return static_cast<float>(std::sin(value));
+    return std::sin(x);
   case grokCos:
-    return static_cast<float>(std::cos(value));
+    return std::cos(x);
   case grokTanh:
-    return static_cast<float>(std::tanh(value));
+    return std::tanh(x);
   case grokExp:
-    return static_cast<float>(std::exp(value));
+    return std::exp(x);
+  case grokLog:
+    return std::log(x);
+  case grokRcp:
+    return 1 / x;
+  case grokRsqrt:
+    return 1 / std::sqrt(x);
   default:
-    return static_cast<float>(std::log(value));
+    return std::sqrt(x);
   }
+}
+
+static float function(GrokEmulatorThread *, float x, uint32_t which) {
+  const auto flushed = [&](float value) {
+    const bool isSubnormal = std::fabs(value) < std::numeric_limits<float>::min();
+    return (which & grokFlushSubnormals) && isSubnormal ? std::copysign(0.0f, value) : value;
+  };
+  return flushed(static_cast<float>(evaluate(flushed(x), which & ~grokFlushSubnormals)));
+}
+
+static uint32_t permute(GrokEmulatorThread *, uint32_t low, uint32_t high, uint32_t selector) {
+  const uint64_t bytes = low | uint64_t(high) << 32;
+  uint32_t result = 0;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t select = selector >> 4 * i & 15;
+    auto byte = static_cast<uint32_t>(bytes >> 8 * (select & 7) & 0xff);
+    if (select & 8)
+      byte = byte & 0x80 ? 0xff : 0;
+    result |= byte << 8 * i;
+  }
+  return result;
 }
 
 static GrokEmulatorTable makeTable(bool checkAccesses) {
@@ -82,6 +107,7 @@ static GrokEmulatorTable makeTable(bool checkAccesses) {
   table.wgmmaWait = wgmmaWait;
   table.wgmmaResult = wgmmaResult;
   table.function = function;
+  table.permute = permute;
   return table;
 }
 

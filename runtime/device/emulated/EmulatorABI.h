@@ -93,6 +93,10 @@ enum GrokEmulatorFunction {
   grokTanh,
   grokExp,
   grokLog,
+  grokRcp,
+  grokRsqrt,
+  grokSqrt,
+  grokFlushSubnormals = 256 /* added: subnormal arguments and results are zeros */
 };
 enum GrokEmulatorFence { grokFenceProxyAsync = 1, grokFenceOther = 0 };
 
@@ -132,7 +136,9 @@ typedef struct GrokEmulatorTensorMap {
 } GrokEmulatorTensorMap;
 #define GROK_TENSOR_MAP_MAGIC 0x50414d524f534e54ull
 
-/* The primitives. Pointers to shared memory are host addresses inside
+/* The primitives. A null address in place of an mbarrier (init, arrive) or of
+ * shared memory (tensor copies) stands for a false predicate: nothing happens.
+ * Pointers to shared memory are host addresses inside
  * GrokEmulatorThread::shared of a block of the cluster. A call that finds an
  * error does not return: it ends the launch. Comments name the PTX. */
 struct GrokEmulatorTable {
@@ -224,7 +230,10 @@ struct GrokEmulatorTable {
   uint32_t (*wgmmaResult)(GrokEmulatorThread *, uint32_t token, uint32_t index, GrokEmulatorSite);
 
   /* Approximate functions of PTX, here correctly rounded from float64. */
-  float (*function)(float, uint32_t which);
+  float (*function)(GrokEmulatorThread *, float, uint32_t which);
+  /* prmt: byte i of the result is byte `selector >> 4 i & 7` of low and high,
+   * or its sign in all bits where bit 3 is set. */
+  uint32_t (*permute)(GrokEmulatorThread *, uint32_t low, uint32_t high, uint32_t selector);
 };
 
 /* What a translated kernel exports: `values[i]` is the address of parameter i. */

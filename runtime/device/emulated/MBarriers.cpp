@@ -38,6 +38,8 @@ std::string describe(const Block &block, const void *address) {
 
 void mbarrierInit(GrokEmulatorThread *thread, void *address, uint32_t count,
                   GrokEmulatorSite site) {
+  if (!address)
+    return;
   Lane &lane = laneOf(thread);
   if (count == 0 || count > mostArrivals)
     failAt(lane, site, "mbarrier.init with count ", count);
@@ -103,6 +105,8 @@ static std::string arrive(Block &owner, const void *address, MBarrier &barrier, 
 
 uint64_t mbarrierArrive(GrokEmulatorThread *thread, void *address, uint32_t count,
                         uint32_t transactions, uint32_t how, GrokEmulatorSite site) {
+  if (!address)
+    return 0;
   Lane &lane = laneOf(thread);
   MBarrier &barrier = mbarrierAt(lane, address, site);
   const uint64_t before = barrier.phase;
