@@ -22,6 +22,9 @@ struct SequenceBound {
 };
 using CacheBound = std::vector<std::map<int64_t, SequenceBound>>; // by layer
 
+/// The module's attribute that the bounds of products depend on.
+inline constexpr char numericsName[] = "grok.numerics";
+
 /// Unit roundoff of float32.
 inline constexpr double roundoff = 0x1p-24;
 

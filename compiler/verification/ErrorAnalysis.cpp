@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/verification/ErrorAnalysis.h"
 
+#include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <cmath>
@@ -19,9 +20,17 @@ static Rounding roundingOf(mlir::Value value) {
   return roundingOf(mlir::cast<mlir::RankedTensorType>(value.getType()).getElementType());
 }
 
+// What bf16 loses against float32: one rounding to it is as many of float32.
+static constexpr double roundingsOfBF16 = 0x1p16;
+
+/// In fast numerics rows that meet bf16 weights may be rounded to bf16.
 static double depthOf(mlir::Value weight, int64_t axis) {
   auto type = mlir::cast<mlir::RankedTensorType>(weight.getType());
-  return sumDepth(type, type.getDimSize(axis));
+  double depth = sumDepth(type, type.getDimSize(axis));
+  auto module = weight.getParentRegion()->getParentOfType<mlir::ModuleOp>();
+  auto numerics = module->getAttrOfType<mlir::StringAttr>(numericsName);
+  bool isFast = numerics && numerics.getValue() == "fast";
+  return isFast && type.getElementType().isBF16() ? depth + roundingsOfBF16 : depth;
 }
 
 /// Adds the result's own rounding and keeps the bound.

@@ -78,6 +78,8 @@ static SmallVector<Value> inputsOf(Operation *op) {
 interpreter::Result<ProbedStep> probe(func::FuncOp fusedStep) {
   ProbedStep probed;
   probed.module = ModuleOp::create(fusedStep.getLoc());
+  if (Attribute numerics = fusedStep->getParentOp()->getAttr(numericsName))
+    probed.module->getOperation()->setAttr(numericsName, numerics);
   probed.step = fusedStep.clone();
   probed.module->push_back(probed.step);
   if (!probed.step.getBody().hasOneBlock())
