@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Generated GPU kernels of a specification, run in the emulator on buffers of the
+// host.
+#pragma once
+
+#include "compiler/targets/nvidia/GpuShape.h"
+#include "runtime/device/emulated/EmulatorABI.h"
+#include "tests/compiler/kernels/KernelHarness.h"
+
+namespace grok::compiler::testing {
+
+/// How threads are spread and in which order they advance.
+struct GpuLaunch {
+  uint32_t blocks = 1;
+  uint32_t schedule = grokScheduleInOrder;
+  uint32_t seed = 1;
+};
+
+/// Several numbers of blocks under each of the schedules.
+const std::vector<GpuLaunch> &everyLaunch();
+std::string nameOf(const GpuLaunch &launch);
+
+/// Memory that a kernel may touch through one launch operand.
+struct GpuOperand {
+  void *address;
+  size_t bytes;
+
+  GpuOperand(const Buffer &buffer) : address(buffer.data()), bytes(buffer.size()) {}
+  GpuOperand(void *address, size_t bytes) : address(address), bytes(bytes) {}
+};
+
+/// One kernel for one chip. Every access of a run is checked; what the emulator
+/// finds wrong fails the test. Its scratch memory lives as long as the object.
+class GpuKernel {
+public:
+  explicit GpuKernel(const KernelSpec &spec, const std::string &chip = "sm_90a");
+  ~GpuKernel();
+  GpuKernel(const GpuKernel &) = delete;
+  GpuKernel &operator=(const GpuKernel &) = delete;
+
+  /// Operands in the order of the kernel's ABI. Those at the same address are one
+  /// region.
+  void run(const std::vector<GpuOperand> &operands, const Step &step,
+           const GpuLaunch &launch = {}) const;
+
+  const GpuShape &shape() const { return gpuShape; }
+
+private:
+  GpuShape gpuShape;
+  Buffer scratch;
+  void *library = nullptr;
+  GrokEmulatedKernel entry = nullptr;
+};
+
+} // namespace grok::compiler::testing
