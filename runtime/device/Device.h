@@ -2,29 +2,76 @@
 // The seam between executing a plan and the hardware that does it.
 #pragma once
 
-#include "runtime/device/Memory.h"
+#include "runtime/device/DeviceMemory.h"
 #include "runtime/plan/KernelABI.h"
+#include <memory>
+#include <span>
 #include <string_view>
 
 namespace grok::runtime {
 
-/// Holds the kernels of one plan and runs them. One launch at a time; the
-/// caller orders launches of different sessions.
+class ThreadPool;
+
+/// A launch whose operands have their places.
+struct DeviceLaunch {
+  uint32_t kernel = 0;                   // number in the plan
+  std::span<const void *const> operands; // one address each, of the device
+};
+
+/// Launches that a device runs as one, for any step.
+class DeviceGraph {
+public:
+  virtual ~DeviceGraph() = default;
+};
+
+/// Holds the kernels of one plan and runs them. One step at a time; the caller
+/// orders the steps of different sessions.
 class Device {
 public:
   virtual ~Device() = default;
 
-  /// Zero-filled memory that kernels can read and write.
-  virtual Result<Memory> allocate(uint64_t bytes, std::string_view what) = 0;
+  // ---- memory
 
-  /// Runs tiles [0, tiles) of the plan's kernel number `kernel` and waits for
-  /// them. `buffers` holds one address per operand.
-  virtual void launch(uint32_t kernel, const void *const *buffers, const GrokStepInfo &step,
-                      int64_t tiles) = 0;
+  /// Zero-filled memory that kernels can read and write; `what` for messages.
+  virtual Result<std::unique_ptr<DeviceMemory>> allocate(uint64_t bytes, std::string_view what) = 0;
+  /// The bytes where kernels can read them. Where the host's memory is shared, they
+  /// stay where they are and must live as long.
+  virtual Result<std::unique_ptr<DeviceMemory>> place(std::span<const std::byte> bytes,
+                                                      std::string_view what) = 0;
+  /// Whether addresses of this device's memory are addresses of the host.
+  virtual bool sharesHostMemory() const { return true; }
+  /// Copies to the host what the launches so far have written.
+  virtual Result<void> download(std::span<std::byte> to, const std::byte *from) = 0;
 
-  /// Code level in use, e.g. "x86-64-v3".
+  // ---- work
+
+  /// Whether kernels find out from the step, and from what other kernels wrote, how
+  /// many tiles they have; else launch() needs the number.
+  virtual bool countsTiles() const { return false; }
+
+  /// The launches to come, up to wait(), work on this step.
+  virtual Result<void> begin(const GrokStepInfo &step) = 0;
+  /// Runs tiles [0, tiles) after the launches before it.
+  virtual Result<void> launch(const DeviceLaunch &launch, int64_t tiles) = 0;
+  /// Returns when all launches have ended; the error is the first of any.
+  virtual Result<void> wait() = 0;
+
+  /// Puts the launches of a program together, so that they cost less one by one;
+  /// null where there is nothing to gain. The operands' addresses are copied.
+  virtual Result<std::unique_ptr<DeviceGraph>> record(std::span<const DeviceLaunch>) {
+    return nullptr;
+  }
+  /// Runs what record() made, instead of launches.
+  virtual Result<void> launch(DeviceGraph &) { return {}; }
+
+  // ---- for people
+
+  /// Code in use, e.g. "x86-64-v3" or "sm_90a, emulated".
   virtual std::string_view level() const = 0;
+  /// Threads of this process that compute.
   virtual int threads() const = 0;
+  /// Those threads where the caller of a step is one of them, else null.
+  virtual ThreadPool *threadPool() { return nullptr; }
 };
 
 } // namespace grok::runtime

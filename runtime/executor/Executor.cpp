@@ -52,21 +52,22 @@ Result<void> Executor::allocate(const plan::Program &program) {
     return fail(logitsOfRows.error());
   arena = std::move(*arenaMemory);
   logitMemory = std::move(*logitsOfRows);
+  if (!device->sharesHostMemory())
+    hostLogits.resize(logitBytes);
   return {};
 }
 
 std::byte *Executor::addressOf(const ExecutorParts &parts, const plan::Buffer &buffer) const {
   switch (buffer.kind()) {
   case plan::BufferKind::arena:
-    return arena.data() + buffer.offset();
+    return arena->data() + buffer.offset();
   case plan::BufferKind::weight:
-    // Kernels take untyped addresses; the plan's check has shown that none
-    // writes to a weight.
-    return const_cast<std::byte *>(parts.weights.tensor(static_cast<uint32_t>(buffer.tensor())));
+    return parts.weights +
+           parts.layout.tensors()->Get(static_cast<uint32_t>(buffer.tensor()))->offset();
   case plan::BufferKind::kv:
     return parts.pages + buffer.offset();
   case plan::BufferKind::logits:
-    return logitMemory.data();
+    return logitMemory->data();
   }
   return nullptr;
 }
@@ -84,6 +85,7 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
     if (isVisible(buffer, *operand))
       resolved.views.push_back(viewOf(buffer, address));
   }
+  result.numAddresses = static_cast<uint32_t>(resolved.addresses.size()) - result.firstAddress;
   result.numViews = static_cast<uint32_t>(resolved.views.size()) - result.firstView;
   result.timing = {.name = textOf(launch.name()),
                    .op = opOf(parts.plan, launch),
@@ -93,7 +95,7 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
   if (launch.collective() != plan::Collective::none)
     return resolveCollective(bucket, launch, result);
   result.tiles = *launch.tiles();
-  if (result.tiles.buffer() >= 0) {
+  if (result.tiles.buffer() >= 0 && !device->countsTiles()) {
     const auto &counter = *bucket.buffers()->Get(static_cast<uint32_t>(result.tiles.buffer()));
     result.tileCounter =
         reinterpret_cast<const int32_t *>(addressOf(parts, counter)) + result.tiles.element();
@@ -132,13 +134,39 @@ Result<Executor> Executor::create(const ExecutorParts &parts) {
   executor.links = parts.links;
   if (auto allocated = executor.allocate(parts.program); !allocated)
     return fail(allocated.error());
-  for (const plan::Bucket *bucket : *parts.program.buckets())
+  for (const plan::Bucket *bucket : *parts.program.buckets()) {
     executor.buckets.push_back(executor.resolve(parts, *bucket));
+    if (auto recorded = executor.record(executor.buckets.back()); !recorded)
+      return fail(recorded.error());
+  }
   return executor;
+}
+
+DeviceLaunch Executor::deviceLaunch(const Bucket &bucket, const Launch &launch) const {
+  return {launch.kernel, {bucket.addresses.data() + launch.firstAddress, launch.numAddresses}};
+}
+
+/// Collectives need the host between launches.
+Result<void> Executor::record(Bucket &bucket) {
+  std::vector<DeviceLaunch> launches;
+  for (const Launch &launch : bucket.launches) {
+    if (launch.collective != plan::Collective::none)
+      return {};
+    launches.push_back(deviceLaunch(bucket, launch));
+  }
+  return device->record(launches).map(
+      [&](std::unique_ptr<DeviceGraph> graph) { bucket.graph = std::move(graph); });
+}
+
+const float *Executor::logits() const {
+  return reinterpret_cast<const float *>(device->sharesHostMemory() ? logitMemory->data()
+                                                                    : hostLogits.data());
 }
 
 Result<int64_t> Executor::countTiles(const Launch &launch, const GrokStepInfo &step) const {
   const plan::TileCount &tiles = launch.tiles;
+  if (device->countsTiles())
+    return tiles.max();
   int64_t count =
       launch.tileCounter
           ? *launch.tileCounter
@@ -150,21 +178,40 @@ Result<int64_t> Executor::countTiles(const Launch &launch, const GrokStepInfo &s
   return count;
 }
 
-void Executor::observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step,
-                       int64_t tiles) {
-  std::span<BufferView> written(bucket.views.data() + launch.firstView, launch.numViews);
+Result<void> Executor::observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step,
+                               int64_t tiles) {
+  std::vector<BufferView> written(bucket.views.begin() + launch.firstView,
+                                  bucket.views.begin() + launch.firstView + launch.numViews);
+  if (auto ended = device->wait(); !ended)
+    return ended;
+  size_t total = 0;
   for (BufferView &view : written) {
-    bool isLogits = view.data == logitMemory.data();
+    bool isLogits = view.data == logitMemory->data();
     view.rows = !view.perRow ? 1 : isLogits ? step.logitRows : step.rows;
+    total += view.bytes();
+  }
+  if (!device->sharesHostMemory()) {
+    seen.resize(total);
+    std::span<std::byte> rest(seen);
+    for (BufferView &view : written) {
+      auto copied =
+          device->download(rest.first(view.bytes()), static_cast<const std::byte *>(view.data));
+      if (!copied)
+        return copied;
+      view.data = rest.data();
+      rest = rest.subspan(view.bytes());
+    }
   }
   observer({launch.timing.name, launch.timing.op, launch.timing.layer, tiles, &step, written});
+  return {};
 }
 
-Result<int64_t> Executor::runKernel(Bucket &bucket, const Launch &launch,
+Result<int64_t> Executor::runKernel(const Bucket &bucket, const Launch &launch,
                                     const GrokStepInfo &step) {
   auto tiles = countTiles(launch, step);
   if (tiles)
-    device->launch(launch.kernel, bucket.addresses.data() + launch.firstAddress, step, *tiles);
+    if (auto done = device->launch(deviceLaunch(bucket, launch), *tiles); !done)
+      return fail("launch '", launch.timing.name, "': ", done.error());
   return tiles;
 }
 
@@ -180,7 +227,9 @@ Result<int64_t> Executor::runCollective(const Bucket &bucket, const Launch &laun
   const int64_t rows = launch.ofLogits ? step.logitRows : step.rows;
   if (rows == 0)
     return rows;
-  Result<void> done;
+  Result<void> done = device->wait();
+  if (!done)
+    return fail(done.error());
   switch (launch.collective) {
   case plan::Collective::none:
     break;
@@ -210,20 +259,36 @@ Result<void> Executor::run(const GrokStepInfo &step) {
                              [&](const Bucket &each) { return each.maxRows >= step.rows; });
   if (bucket == buckets.end())
     return fail("a step of ", step.rows, " rows, the plan takes at most ", buckets.back().maxRows);
-  for (Launch &launch : bucket->launches) {
+  if (auto begun = device->begin(step); !begun)
+    return begun;
+  const bool together = bucket->graph && !profiling && !observer;
+  auto done = together ? device->launch(*bucket->graph) : runLaunches(*bucket, step);
+  auto ended = device->wait();
+  if (!done || !ended || device->sharesHostMemory())
+    return done ? ended : done;
+  const auto wanted = static_cast<size_t>(step.logitRows * logitColumns) * sizeof(float);
+  return device->download(std::span(hostLogits).first(std::min(wanted, hostLogits.size())),
+                          logitMemory->data());
+}
+
+Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
+  for (Launch &launch : bucket.launches) {
     auto start = profiling ? Clock::now() : Clock::time_point();
     if (links) // a sign of life for those who wait
       links->communicator().setOperation(launch.operation);
-    auto tiles = launch.collective == plan::Collective::none ? runKernel(*bucket, launch, step)
-                                                             : runCollective(*bucket, launch, step);
+    auto tiles = launch.collective == plan::Collective::none ? runKernel(bucket, launch, step)
+                                                             : runCollective(bucket, launch, step);
     if (!tiles)
       return fail(tiles.error());
     if (profiling) {
+      if (auto ended = device->wait(); !ended)
+        return ended;
       launch.timing.seconds += std::chrono::duration<double>(Clock::now() - start).count();
       ++launch.timing.calls;
     }
     if (observer)
-      observe(*bucket, launch, step, *tiles);
+      if (auto seenByObserver = observe(bucket, launch, step, *tiles); !seenByObserver)
+        return seenByObserver;
   }
   return {};
 }

@@ -6,7 +6,6 @@
 #include "runtime/executor/LaunchView.h"
 #include "runtime/executor/RankLinks.h"
 #include "runtime/plan/plan_generated.h"
-#include "runtime/weights/WeightFile.h"
 #include <vector>
 
 namespace grok::runtime {
@@ -16,9 +15,9 @@ struct ExecutorParts {
   const plan::Plan &plan;
   const plan::Program &program;
   const plan::Layout &layout;
-  const WeightFile &weights;
   Device &device;
-  std::byte *pages;                 // base of the key/value page pool
+  std::byte *weights;               // the layout's file, in the device's memory
+  std::byte *pages;                 // base of the key/value page pool, likewise
   const RankLinks *links = nullptr; // of a plan for several ranks
 };
 
@@ -32,7 +31,7 @@ public:
   Result<void> run(const GrokStepInfo &step);
 
   /// Null in a stage that is not the last.
-  const float *logits() const { return reinterpret_cast<const float *>(logitMemory.data()); }
+  const float *logits() const;
   /// Floats from one row of logits to the next.
   int64_t logitStride() const { return logitColumns; }
 
@@ -46,7 +45,7 @@ private:
     uint32_t kernel = 0;
     uint32_t firstAddress = 0; // in Bucket::addresses
     uint32_t firstView = 0;    // in Bucket::views
-    uint32_t numViews = 0;
+    uint32_t numAddresses = 0, numViews = 0;
     plan::TileCount tiles;
     const int32_t *tileCounter = nullptr; // for counts made by kernels
     plan::Collective collective = plan::Collective::none;
@@ -61,6 +60,7 @@ private:
     std::vector<Launch> launches;
     std::vector<const void *> addresses;
     std::vector<BufferView> views;
+    std::unique_ptr<DeviceGraph> graph; // of all launches; null: they are made one by one
   };
 
   explicit Executor(Device &device) : device(&device) {}
@@ -71,16 +71,22 @@ private:
                        const plan::Launch &launch, Bucket &resolved) const;
   Launch resolveCollective(const plan::Bucket &bucket, const plan::Launch &launch,
                            Launch resolved) const;
-  Result<int64_t> runKernel(Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
+  Result<void> record(Bucket &bucket);
+  DeviceLaunch deviceLaunch(const Bucket &bucket, const Launch &launch) const;
+  Result<void> runLaunches(Bucket &bucket, const GrokStepInfo &step);
+  Result<int64_t> runKernel(const Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
   Result<int64_t> runCollective(const Bucket &bucket, const Launch &launch,
                                 const GrokStepInfo &step);
   Result<int64_t> countTiles(const Launch &launch, const GrokStepInfo &step) const;
-  void observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step, int64_t tiles);
+  Result<void> observe(Bucket &bucket, const Launch &launch, const GrokStepInfo &step,
+                       int64_t tiles);
 
   Device *device;
   const RankLinks *links = nullptr;
-  Memory arena;
-  Memory logitMemory; // [logit rows, logitColumns]
+  std::unique_ptr<DeviceMemory> arena;
+  std::unique_ptr<DeviceMemory> logitMemory; // [logit rows, logitColumns]
+  std::vector<std::byte> hostLogits;         // where the device has memory of its own
+  std::vector<std::byte> seen;               // buffers for the observer, likewise
   int64_t logitColumns = 0;
   std::vector<Bucket> buckets;
   LaunchObserver observer;

@@ -20,6 +20,8 @@ struct BufferView {
   uint64_t rowBytes = 0;            // stride of rows
   std::span<const int64_t> shape;   // of one row as stored, padding included
   std::span<const int64_t> logical; // of one row without padding
+
+  uint64_t bytes() const { return static_cast<uint64_t>(rows) * rowBytes; } // of the valid rows
 };
 
 /// A launch that has just run; views live until the observer returns.

@@ -28,7 +28,7 @@ std::optional<int32_t> PagePool::allocate() {
 }
 
 void PagePool::free(int32_t page) {
-  memory.discard(static_cast<uint64_t>(page) * bytesPerPage, bytesPerPage);
+  memory->clear(static_cast<uint64_t>(page) * bytesPerPage, bytesPerPage);
   returned.push_back(page);
   --numUsed;
 }

@@ -18,17 +18,17 @@ public:
   /// Gives a page back; its memory returns to the system.
   void free(int32_t page);
 
-  std::byte *base() const { return memory.data(); }
+  std::byte *base() const { return memory->data(); }
   int64_t capacity() const { return numPages; }
   int64_t inUse() const { return numUsed; }
   int64_t available() const { return numPages - numUsed; }
   uint64_t pageBytes() const { return bytesPerPage; }
 
 private:
-  PagePool(Memory memory, uint64_t pageBytes, int64_t pages)
+  PagePool(std::unique_ptr<DeviceMemory> memory, uint64_t pageBytes, int64_t pages)
       : memory(std::move(memory)), bytesPerPage(pageBytes), numPages(pages) {}
 
-  Memory memory;
+  std::unique_ptr<DeviceMemory> memory;
   uint64_t bytesPerPage;
   int64_t numPages;
   int64_t numUsed = 0;

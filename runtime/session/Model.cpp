@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/session/Model.h"
 #include "runtime/collectives/LocalCommunicator.h"
+#include "runtime/device/Choice.h"
+#include "runtime/device/cpu/ThreadPool.h"
+#include "runtime/device/cpu/Topology.h"
 #include "runtime/executor/WeightTraffic.h"
 #include "runtime/plan/PlanCheck.h"
 #include "runtime/session/Commands.h"
@@ -86,6 +89,11 @@ static Result<WeightFile> openWeights(const std::string &directory, const plan::
                                          : WeightFile::map(directory, layout);
 }
 
+static Result<void> checkWeights(const WeightFile &weights, int threads) {
+  auto pool = ThreadPool::create(threads);
+  return pool ? weights.checkAll(**pool) : Result<void>(fail(pool.error()));
+}
+
 static Result<void> loadRank(ModelState &state, const std::string &directory, int rank, int threads,
                              const LoadOptions &options) {
   const plan::Plan &plan = state.plan();
@@ -93,15 +101,18 @@ static Result<void> loadRank(ModelState &state, const std::string &directory, in
   auto weights = openWeights(directory, layout, options);
   if (!weights)
     return fail(weights.error());
-  auto device = CpuDevice::create(plan, threads, options.cpuLevel);
+  auto device = makeDevice(plan, options.device, {threads, options.cpuLevel});
   if (!device)
     return fail(directory, "/model.plan: ", device.error());
   if (options.fullCheck)
-    if (auto checked = weights->checkAll((*device)->threadPool()); !checked)
+    if (auto checked = checkWeights(*weights, threads); !checked)
       return checked;
-  state.ranks.push_back(std::unique_ptr<RankState>(
-      new RankState{RankPlace::of(state.sharding(), rank), programOf(plan, rank), layout,
-                    std::move(*weights), std::move(*device), nullptr, std::nullopt}));
+  auto placed = (*device)->place(weights->contents(), "weights");
+  if (!placed)
+    return fail(directory, ": ", placed.error());
+  state.ranks.push_back(std::unique_ptr<RankState>(new RankState{
+      RankPlace::of(state.sharding(), rank), programOf(plan, rank), layout, std::move(*weights),
+      std::move(*device), std::move(*placed), nullptr, std::nullopt}));
   return {};
 }
 

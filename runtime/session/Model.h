@@ -4,6 +4,7 @@
 #pragma once
 
 #include "runtime/Result.h"
+#include "runtime/device/Kind.h"
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,7 +23,10 @@ struct LoadOptions {
   /// Hash every weight tensor. Without it only sizes and the header's hash are
   /// checked, which finds files of another plan but not flipped weight bits.
   bool fullCheck = false;
-  /// Code level to use, e.g. "x86-64-v3"; empty = the best this CPU can run.
+  /// What to run on.
+  DeviceKind device = DeviceKind::automatic;
+  /// Code level to use, e.g. "x86-64-v3", or the chip that is emulated; empty = the
+  /// best this machine can run.
   std::string cpuLevel;
   /// Run a plan that was compiled without weights on zeros (for timing only).
   bool zeroWeights = false;
@@ -40,7 +44,7 @@ struct ModelInfo {
   std::string producer; // "grokc 0.1.0"
   std::string numerics; // "f32" or "bf16"
   std::string weights;  // "int8", "f32", ...
-  std::string cpuLevel; // of the code in use
+  std::string cpuLevel; // of the code in use, or the chip
   int64_t vocabSize = 0;
   int64_t embeddingSize = 0;
   int64_t numLayers = 0;

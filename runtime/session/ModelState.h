@@ -2,7 +2,7 @@
 // The inside of a model, shared by its sessions.
 #pragma once
 
-#include "runtime/device/cpu/CpuDevice.h"
+#include "runtime/device/Device.h"
 #include "runtime/executor/RankLinks.h"
 #include "runtime/plan/PlanReader.h"
 #include "runtime/session/Model.h"
@@ -20,8 +20,9 @@ struct RankState {
   const plan::Program &program;
   const plan::Layout &layout;
   WeightFile weights;
-  std::unique_ptr<CpuDevice> device;
-  Communicator *communicator = nullptr; // null in a plan for one rank
+  std::unique_ptr<Device> device;
+  std::unique_ptr<DeviceMemory> placedWeights; // the file's bytes, for kernels
+  Communicator *communicator = nullptr;        // null in a plan for one rank
   std::optional<RankLinks> links;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/session/RankSession.h"
+#include "runtime/device/cpu/ThreadPool.h"
 
 namespace grok::runtime {
 
@@ -23,9 +24,9 @@ Result<std::unique_ptr<RankSession>> RankSession::create(ModelState &model, Rank
   std::unique_ptr<RankSession> session(new RankSession(model, rank, std::move(*pool)));
   if (!executes)
     return session;
-  auto executor =
-      Executor::create({model.plan(), rank.program, rank.layout, rank.weights, *rank.device,
-                        session->pages.base(), rank.links ? &*rank.links : nullptr});
+  auto executor = Executor::create({model.plan(), rank.program, rank.layout, *rank.device,
+                                    rank.placedWeights->data(), session->pages.base(),
+                                    rank.links ? &*rank.links : nullptr});
   if (!executor)
     return fail(executor.error());
   session->program = std::make_unique<Executor>(std::move(*executor));
@@ -69,7 +70,9 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits) {
                        .pageTableStride = sequences.pageTableStride(),
                        .logitRows = numLogits,
                        .logitRow = logitRow.data()};
-  ThreadPool::CallerPin pin(rank.device->threadPool());
+  std::optional<ThreadPool::CallerPin> pin;
+  if (ThreadPool *pool = rank.device->threadPool())
+    pin.emplace(*pool);
   if (rank.communicator)
     rank.communicator->setInStep(true);
   auto ran = program->run(step);

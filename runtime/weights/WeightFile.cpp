@@ -66,8 +66,12 @@ Result<WeightFile> WeightFile::zeros(const plan::Layout &layout) {
   return file;
 }
 
+std::span<const std::byte> WeightFile::contents() const {
+  return {mapping ? mapping : zeroMemory.data(), size};
+}
+
 const std::byte *WeightFile::tensor(uint32_t index) const {
-  return (mapping ? mapping : zeroMemory.data()) + tensors[index]->offset();
+  return contents().data() + tensors[index]->offset();
 }
 
 namespace {

@@ -31,6 +31,8 @@ public:
   /// Address of a tensor, 64-byte aligned.
   const std::byte *tensor(uint32_t index) const;
   uint64_t bytes() const { return size; }
+  /// The whole file, header included; tensors lie at the offsets of the layout.
+  std::span<const std::byte> contents() const;
 
   /// Hashes every tensor on all workers; the error names the first bad one.
   Result<void> checkAll(ThreadPool &pool) const;

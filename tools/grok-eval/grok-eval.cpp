@@ -4,7 +4,7 @@
 #include "runtime/generation/SessionEngine.h"
 #include "runtime/plan/File.h"
 #include "runtime/tokenizer/Tokenizer.h"
-#include "tools/commandline/CommandLine.h"
+#include "tools/commandline/DeviceOption.h"
 #include "tools/commandline/Terminal.h"
 
 #include <nlohmann/json.hpp>
@@ -27,6 +27,7 @@ struct EvalOptions {
   std::string against; // artifact to compare with; may be empty
   std::string textFile;
   int64_t window = 256;
+  runtime::DeviceKind device = runtime::DeviceKind::automatic; // of ARTIFACT
   int threads = 0;
   bool json = false;
 };
@@ -67,6 +68,7 @@ static void declareOptions(CLI::App &app, EvalOptions &options) {
   app.add_option("--window", options.window, "Tokens per window (default 256)")
       ->type_name("N")
       ->check(CLI::PositiveNumber.description(""));
+  declareDevice(app, options.device);
   app.add_option("--threads", options.threads, "Worker threads (default: one per core)")
       ->type_name("N")
       ->check(threadRange());
@@ -106,9 +108,11 @@ struct Scorer {
 };
 } // namespace
 
-static Result<Scorer> loadScorer(const std::string &artifact, const EvalOptions &options) {
+static Result<Scorer> loadScorer(const std::string &artifact, runtime::DeviceKind device,
+                                 const EvalOptions &options) {
   runtime::LoadOptions loadOptions;
   loadOptions.threads = options.threads;
+  loadOptions.device = device;
   const Result<std::shared_ptr<const Model>> model = Model::load(artifact, loadOptions);
   if (!model)
     return fail(model.error());
@@ -221,7 +225,7 @@ static Result<void> checkSameTokens(const EvalOptions &options, const Model &own
 }
 
 static Result<void> evaluate(const EvalOptions &options) {
-  Result<Scorer> scorer = loadScorer(options.artifact, options);
+  Result<Scorer> scorer = loadScorer(options.artifact, options.device, options);
   if (!scorer)
     return fail(scorer.error());
   const Model &model = *scorer->model;
@@ -235,7 +239,7 @@ static Result<void> evaluate(const EvalOptions &options) {
     return measure(*scorer, options, *text).and_then([&](const Perplexity &result) {
       return writeOut(report(options, *text, result));
     });
-  Result<Scorer> reference = loadScorer(options.against, options);
+  Result<Scorer> reference = loadScorer(options.against, runtime::DeviceKind::automatic, options);
   if (!reference)
     return fail(reference.error());
   if (Result<void> checked = checkSameTokens(options, model, *reference->model); !checked)

@@ -10,7 +10,6 @@ namespace {
 struct RawOptions {
   std::string tokens;
   std::string kvMemory;
-  std::string device = "auto";
 };
 } // namespace
 
@@ -52,9 +51,7 @@ static void declareSampling(CLI::App &app, RunOptions &options) {
 
 static void declareMachine(CommandLine &commandLine, RunOptions &options, RawOptions &raw) {
   CLI::App &app = commandLine.app();
-  CommandLine::setValues(
-      app.add_option("--device", raw.device, "auto or cpu (default auto)")->type_name("DEVICE"),
-      {"auto", "cpu"}, {"cuda", "emulated"});
+  declareDevice(app, options.device);
   app.add_option("--threads", options.threads, "Worker threads (default: one per core)")
       ->type_name("N")
       ->check(threadRange());

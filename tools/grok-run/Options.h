@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/generation/Generation.h"
+#include "tools/commandline/DeviceOption.h"
 #include "tools/commandline/Ranks.h"
 #include <variant>
 
@@ -20,6 +21,7 @@ struct RunOptions {
   runtime::SamplingOptions sampling;
   bool stopAtEos = false;
   std::vector<std::string> stopTexts;
+  runtime::DeviceKind device = runtime::DeviceKind::automatic;
   int threads = 0; // 0 = one per core
   runtime::RankFlags ranks;
   int64_t prefillChunk = 0;

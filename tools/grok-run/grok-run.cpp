@@ -107,6 +107,7 @@ static int runMain(int argc, char **argv) {
   const auto &options = std::get<RunOptions>(parsed);
   runtime::LoadOptions loadOptions;
   loadOptions.threads = options.threads;
+  loadOptions.device = options.device;
   return runOnRanks(commandLine, options.artifact, loadOptions, options.ranks,
                     [&](const std::shared_ptr<const Model> &model) {
                       return run(options, commandLine.name(), model);

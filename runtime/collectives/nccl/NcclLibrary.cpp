@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/collectives/nccl/NcclLibrary.h"
-#include "runtime/collectives/SharedLibrary.h"
+#include "runtime/device/SharedLibrary.h"
 #include <cstdlib>
 #include <vector>
 

@@ -64,21 +64,17 @@ static bool writeAll(int descriptor, std::span<const uint8_t> bytes) {
   return true;
 }
 
-static std::span<const uint8_t> imageOf(const plan::CodeBlob &blob) {
-  return {blob.image()->data(), blob.image()->size()};
-}
-
 static std::string loaderError() {
   const char *message = dlerror();
   return message ? message : "unknown loader error";
 }
 
-Result<CodeLibrary> CodeLibrary::loadSealed(const plan::CodeBlob &blob) {
+Result<CodeLibrary> CodeLibrary::loadSealed(std::span<const uint8_t> image) {
   constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   FileHandle file(memfd_create("grok-kernels", flags | MFD_EXEC));
   if (!file.isOpen() && errno == EINVAL)
     file = FileHandle(memfd_create("grok-kernels", flags));
-  if (!file.isOpen() || !writeAll(file.get(), imageOf(blob)) ||
+  if (!file.isOpen() || !writeAll(file.get(), image) ||
       fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
     return fail("sealed memory: ", std::strerror(errno));
   std::string path = "/proc/self/fd/" + std::to_string(file.get());
@@ -90,7 +86,7 @@ Result<CodeLibrary> CodeLibrary::loadSealed(const plan::CodeBlob &blob) {
 
 // A folder that only this user may enter; the file is gone from it as soon as
 // it is mapped.
-static Result<void *> loadThrough(const std::string &parent, const plan::CodeBlob &blob) {
+static Result<void *> loadThrough(const std::string &parent, std::span<const uint8_t> image) {
   std::string folder = parent + "/grokc-XXXXXX";
   if (!mkdtemp(folder.data()))
     return fail(folder, ": ", std::strerror(errno));
@@ -98,7 +94,7 @@ static Result<void *> loadThrough(const std::string &parent, const plan::CodeBlo
   FileHandle file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700));
   std::string problem;
   void *handle = nullptr;
-  if (!file.isOpen() || !writeAll(file.get(), imageOf(blob)))
+  if (!file.isOpen() || !writeAll(file.get(), image))
     problem = path + ": " + std::strerror(errno);
   file = FileHandle();
   if (problem.empty()) {
@@ -112,13 +108,13 @@ static Result<void *> loadThrough(const std::string &parent, const plan::CodeBlo
   return handle;
 }
 
-Result<CodeLibrary> CodeLibrary::loadFromFile(const plan::CodeBlob &blob) {
+Result<CodeLibrary> CodeLibrary::loadFromFile(std::span<const uint8_t> image) {
   std::string problems;
   for (const char *variable : {"XDG_RUNTIME_DIR", "TMPDIR", "XDG_CACHE_HOME", "HOME", ""}) {
     const char *folder = *variable ? std::getenv(variable) : "/tmp";
     if (!folder || !*folder)
       continue;
-    auto handle = loadThrough(folder, blob);
+    auto handle = loadThrough(folder, image);
     if (handle)
       return CodeLibrary(*handle, FileHandle());
     problems += (problems.empty() ? "" : "; ") + handle.error();
@@ -127,25 +123,31 @@ Result<CodeLibrary> CodeLibrary::loadFromFile(const plan::CodeBlob &blob) {
 }
 
 Result<CodeLibrary> CodeLibrary::load(const plan::CodeBlob &blob, CodeMemory memory) {
-  std::string where = "code '" + blob.level()->str() + "'";
-  Digest found = sha256(std::as_bytes(imageOf(blob)));
+  std::string what = "code '" + blob.level()->str() + "'";
+  std::span<const uint8_t> image(blob.image()->data(), blob.image()->size());
+  Digest found = sha256(std::as_bytes(image));
   if (blob.sha256()->size() != found.size() ||
       std::memcmp(blob.sha256()->data(), found.data(), found.size()) != 0)
-    return fail(where, ": SHA-256 mismatch; compile the model again");
+    return fail(what, ": SHA-256 mismatch; compile the model again");
+  return load(image, what, memory);
+}
+
+Result<CodeLibrary> CodeLibrary::load(std::span<const uint8_t> image, const std::string &what,
+                                      CodeMemory memory) {
   std::string problems;
   if (memory != CodeMemory::file) {
-    auto library = loadSealed(blob);
+    auto library = loadSealed(image);
     if (library)
       return library;
     problems = library.error();
   }
   if (memory != CodeMemory::sealed) {
-    auto library = loadFromFile(blob);
+    auto library = loadFromFile(image);
     if (library)
       return library;
     problems += (problems.empty() ? "" : "; ") + library.error();
   }
-  return fail(where, ": cannot load: ", problems);
+  return fail(what, ": cannot load: ", problems);
 }
 
 CodeLibrary::CodeLibrary(CodeLibrary &&other) noexcept
@@ -156,11 +158,15 @@ CodeLibrary::~CodeLibrary() {
     dlclose(handle);
 }
 
-Result<GrokKernel> CodeLibrary::kernel(const std::string &symbol) const {
-  void *address = dlsym(handle, symbol.c_str());
+Result<void *> CodeLibrary::symbol(const std::string &name) const {
+  void *address = dlsym(handle, name.c_str());
   if (!address)
-    return fail("kernel '", symbol, "' is missing in the code; compile the model again");
-  return reinterpret_cast<GrokKernel>(address);
+    return fail("kernel '", name, "' is missing in the code; compile the model again");
+  return address;
+}
+
+Result<GrokKernel> CodeLibrary::kernel(const std::string &name) const {
+  return symbol(name).map([](void *address) { return reinterpret_cast<GrokKernel>(address); });
 }
 
 } // namespace grok::runtime

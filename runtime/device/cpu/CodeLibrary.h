@@ -8,6 +8,7 @@
 #include "runtime/plan/File.h"
 #include "runtime/plan/KernelABI.h"
 #include "runtime/plan/plan_generated.h"
+#include <span>
 
 namespace grok::runtime {
 
@@ -33,13 +34,19 @@ public:
   /// Checks the blob's hash and loads it.
   static Result<CodeLibrary> load(const plan::CodeBlob &blob, CodeMemory memory = CodeMemory::any);
 
+  /// Loads a shared object of a plan whose digest was checked; `what` for messages.
+  static Result<CodeLibrary> load(std::span<const uint8_t> image, const std::string &what,
+                                  CodeMemory memory = CodeMemory::any);
+
   /// The kernel of that name; an error if the code lacks it.
   Result<GrokKernel> kernel(const std::string &symbol) const;
+  /// The same for code of other form.
+  Result<void *> symbol(const std::string &name) const;
 
 private:
   CodeLibrary(void *handle, FileHandle file) : handle(handle), file(std::move(file)) {}
-  static Result<CodeLibrary> loadSealed(const plan::CodeBlob &blob);
-  static Result<CodeLibrary> loadFromFile(const plan::CodeBlob &blob);
+  static Result<CodeLibrary> loadSealed(std::span<const uint8_t> image);
+  static Result<CodeLibrary> loadFromFile(std::span<const uint8_t> image);
 
   void *handle;
   // Stays open while the library is loaded: the loader knows it by the path

@@ -39,15 +39,33 @@ Result<void> CpuDevice::resolve(const plan::Plan &plan) {
     largest = std::max(largest, kernel->scratch_bytes());
   }
   scratchStride = (largest + scratchAlignment - 1) / scratchAlignment * scratchAlignment;
-  auto memory = allocate(scratchStride * static_cast<uint64_t>(threads()), "scratch memory");
+  auto memory =
+      Memory::allocate(scratchStride * static_cast<uint64_t>(threads()), "scratch memory");
   if (!memory)
     return fail(memory.error());
   scratch = std::move(*memory);
   return {};
 }
 
-Result<Memory> CpuDevice::allocate(uint64_t bytes, std::string_view what) {
-  return Memory::allocate(bytes, what);
+Result<std::unique_ptr<DeviceMemory>> CpuDevice::allocate(uint64_t bytes, std::string_view what) {
+  return Memory::allocate(bytes, what).map([](Memory memory) -> std::unique_ptr<DeviceMemory> {
+    return std::make_unique<HostMemory>(std::move(memory));
+  });
+}
+
+Result<std::unique_ptr<DeviceMemory>> CpuDevice::place(std::span<const std::byte> bytes,
+                                                       std::string_view) {
+  return std::make_unique<HostView>(bytes);
+}
+
+Result<void> CpuDevice::download(std::span<std::byte> to, const std::byte *from) {
+  std::copy_n(from, to.size(), to.begin());
+  return {};
+}
+
+Result<void> CpuDevice::begin(const GrokStepInfo &newStep) {
+  step = &newStep;
+  return {};
 }
 
 namespace {
@@ -68,11 +86,12 @@ static void runTiles(void *context, int64_t begin, int64_t end, int worker) {
                 launch.scratch + static_cast<uint64_t>(worker) * launch.scratchStride);
 }
 
-void CpuDevice::launch(uint32_t kernel, const void *const *buffers, const GrokStepInfo &step,
-                       int64_t tiles) {
-  LaunchContext context{kernels[kernel], buffers, &step, scratch.data(), scratchStride};
+Result<void> CpuDevice::launch(const DeviceLaunch &launch, int64_t tiles) {
+  LaunchContext context{kernels[launch.kernel], launch.operands.data(), step, scratch.data(),
+                        scratchStride};
   int64_t grain = std::max<int64_t>(1, tiles / (threads() * chunksPerThread));
   pool->run({runTiles, &context, tiles, grain});
+  return {};
 }
 
 } // namespace grok::runtime

@@ -18,13 +18,17 @@ public:
   static Result<std::unique_ptr<CpuDevice>> create(const plan::Plan &plan, int threads,
                                                    std::string_view level);
 
-  Result<Memory> allocate(uint64_t bytes, std::string_view what) override;
-  void launch(uint32_t kernel, const void *const *buffers, const GrokStepInfo &step,
-              int64_t tiles) override;
+  Result<std::unique_ptr<DeviceMemory>> allocate(uint64_t bytes, std::string_view what) override;
+  Result<std::unique_ptr<DeviceMemory>> place(std::span<const std::byte> bytes,
+                                              std::string_view what) override;
+  Result<void> download(std::span<std::byte> to, const std::byte *from) override;
+  Result<void> begin(const GrokStepInfo &newStep) override;
+  Result<void> launch(const DeviceLaunch &launch, int64_t tiles) override;
+  Result<void> wait() override { return {}; }
   std::string_view level() const override { return codeLevel; }
   int threads() const override { return pool->threads(); }
 
-  ThreadPool &threadPool() { return *pool; }
+  ThreadPool *threadPool() override { return pool.get(); }
 
 private:
   CpuDevice(CodeLibrary code, std::unique_ptr<ThreadPool> pool, std::string level)
@@ -37,6 +41,7 @@ private:
   std::vector<GrokKernel> kernels; // by the plan's kernel number
   Memory scratch;                  // [threads, scratchStride]
   uint64_t scratchStride = 0;
+  const GrokStepInfo *step = nullptr;
 };
 
 } // namespace grok::runtime

@@ -11,10 +11,20 @@ namespace {
 /// Memory only: these tests run no kernels.
 class MemoryDevice : public Device {
 public:
-  Result<Memory> allocate(uint64_t bytes, std::string_view what) override {
-    return Memory::allocate(bytes, what);
+  Result<std::unique_ptr<DeviceMemory>> allocate(uint64_t bytes, std::string_view what) override {
+    auto memory = Memory::allocate(bytes, what);
+    if (!memory)
+      return fail(memory.error());
+    return std::make_unique<HostMemory>(std::move(*memory));
   }
-  void launch(uint32_t, const void *const *, const GrokStepInfo &, int64_t) override {}
+  Result<std::unique_ptr<DeviceMemory>> place(std::span<const std::byte>,
+                                              std::string_view) override {
+    return fail("no memory");
+  }
+  Result<void> download(std::span<std::byte>, const std::byte *) override { return {}; }
+  Result<void> begin(const GrokStepInfo &) override { return {}; }
+  Result<void> launch(const DeviceLaunch &, int64_t) override { return {}; }
+  Result<void> wait() override { return {}; }
   std::string_view level() const override { return "none"; }
   int threads() const override { return 1; }
 };

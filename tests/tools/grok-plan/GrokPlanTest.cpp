@@ -14,6 +14,7 @@ using namespace grok::tools;
 using nlohmann::json;
 using testing::HasSubstr;
 using testing::SizeIs;
+using testing::StartsWith;
 
 class GrokPlan : public testing::Test {
 protected:

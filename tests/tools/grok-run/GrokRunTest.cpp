@@ -211,7 +211,6 @@ TEST_F(GrokRun, WrongUsage) {
       {{"--tokens=1", "--beams=4"}, "--beams is not in this version"},
       {{"--tokens=1", "--beams", "4"}, "--beams is not in this version"},
       {{"--tokens=1", "--device=cuda"}, "cuda is not in this version"},
-      {{"--tokens=1", "--device=emulated"}, "emulated is not in this version"},
       {{"--tokens=1", "--device=tpu"}, "'tpu' is no such value"},
       {{"--tokens=1", "--ranks=0"}, "--ranks"},
       {{"--tokens=1", "--rank=1"}, "--rank"},
@@ -297,7 +296,7 @@ TEST(GrokRunHelp, ShowsWhatWorks) {
         "--seed", "--stop-at-eos", "--stop", "--device", "--threads", "--prefill-chunk",
         "--kv-memory", "--logits-out", "--print-tokens", "--ranks", "--rank", "--leader"})
     EXPECT_THAT(help.out, HasSubstr(flag));
-  for (const char *later : {"--beams", "cuda", "emulated"})
+  for (const char *later : {"--beams", "cuda"})
     EXPECT_THAT(help.out, Not(HasSubstr(later)));
   EXPECT_THAT(runTool("grok-run", {"--version"}).out, testing::StartsWith("grok-run "));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "runtime/collectives/SharedLibrary.h"
+#include "runtime/device/SharedLibrary.h"
 #include <dlfcn.h>
 
 namespace grok::runtime {
