@@ -3,6 +3,7 @@
 
 #include "compiler/targets/nvidia/LowerToNVVM.h"
 #include "compiler/targets/nvidia/PtxEmitter.h"
+#include "compiler/targets/nvidia/emulator/EmulatorTranslation.h"
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -125,6 +126,12 @@ tl::expected<NvidiaKernel, std::string> NvidiaKernelCompiler::compile(const std:
   if (!lowered)
     return tl::unexpected(lowered.error());
   Naming naming{symbol, chip};
+  if (options.emulate) {
+    auto object = translateForEmulator(**lowered, symbol);
+    if (!object)
+      return failure(symbol, chip, "translation for the emulator failed: " + object.error());
+    kernel.emulation = {object->begin(), object->end()};
+  }
   auto ptx = emitPtx(**lowered, naming);
   if (!ptx)
     return tl::unexpected(ptx.error());

@@ -4,6 +4,7 @@
 
 #include "compiler/targets/KernelJobs.h"
 #include "compiler/targets/cpu/KernelCache.h"
+#include "compiler/targets/cpu/SharedObjectLinker.h"
 #include "compiler/targets/nvidia/GpuGeneratorDigest.h"
 #include "compiler/targets/nvidia/NvidiaKernelCompiler.h"
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
@@ -107,6 +108,21 @@ static tl::expected<void, std::string> check(llvm::ArrayRef<NamedKernelSpec> ker
   return {};
 }
 
+// One shared object of all kernels, whose objects are then given up.
+static tl::expected<void, std::string> linkEmulation(NvidiaChipCode &chip) {
+  std::vector<llvm::StringRef> objects;
+  for (const NvidiaKernel &kernel : chip.kernels)
+    objects.emplace_back(reinterpret_cast<const char *>(kernel.emulation.data()),
+                         kernel.emulation.size());
+  auto image = linkSharedObject(objects);
+  if (!image)
+    return tl::unexpected("emulation of " + chip.chip + ": " + image.error());
+  chip.emulation = std::move(*image);
+  for (NvidiaKernel &kernel : chip.kernels)
+    kernel.emulation.clear();
+  return {};
+}
+
 tl::expected<NvidiaCode, std::string> compileNvidiaKernels(llvm::ArrayRef<NamedKernelSpec> kernels,
                                                            llvm::ArrayRef<std::string> chips,
                                                            const NvidiaOptions &options) {
@@ -132,6 +148,10 @@ tl::expected<NvidiaCode, std::string> compileNvidiaKernels(llvm::ArrayRef<NamedK
   });
   if (!done)
     return tl::unexpected(done.error());
+  if (options.emulate)
+    for (NvidiaChipCode &chip : work.code.chips)
+      if (auto linked = linkEmulation(chip); !linked)
+        return tl::unexpected(linked.error());
   work.code.kernelsCompiled = work.compiled;
   work.code.kernelsFromCache = work.cached;
   return std::move(work.code);

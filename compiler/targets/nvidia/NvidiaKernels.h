@@ -21,7 +21,7 @@ struct NvidiaKernel {
   GpuShape shape;
   std::string ptx;
   std::vector<uint8_t> cubin;     // empty without ptxas
-  std::vector<uint8_t> emulation; // object for the host; empty unless asked for
+  std::vector<uint8_t> emulation; // object for the host, until all are linked
   PtxasReport report;             // zeros without ptxas
 };
 
