@@ -69,9 +69,13 @@ void PackedTensor::placeOnRank(int64_t tensorRank, int64_t tensorRanks, int64_t 
                                int64_t expertRanks) {
   begin.assign(stored.size(), 0);
   for (const Slice &slice : cuts) {
-    const int64_t number = slice.overExperts ? expertRank * slice.parts / expertRanks
-                                             : tensorRank * slice.parts / tensorRanks;
-    begin[slice.dim] = number * part[slice.dim];
+    using Axis = Slice::Axis;
+    const int64_t rank = slice.axis == Axis::tensor    ? tensorRank
+                         : slice.axis == Axis::experts ? expertRank
+                                                       : expertRank * tensorRanks + tensorRank;
+    const int64_t ranks = (slice.axis == Axis::experts ? 1 : tensorRanks) *
+                          (slice.axis == Axis::tensor ? 1 : expertRanks);
+    begin[slice.dim] = rank * slice.parts / ranks * part[slice.dim];
   }
   if (stored.size() == 3 && part[0] != stored[0]) {
     if (experts.empty()) {

@@ -27,8 +27,9 @@ struct PackedTensor {
   /// Dimension `dim` of the stored tensor is cut into `parts` equal parts; the
   /// ranks of an axis share them out.
   struct Slice {
+    enum class Axis { tensor, experts, both }; // tp, ep, or all ranks of a stage
     int64_t dim, parts;
-    bool overExperts; // the axis is ep, else tp
+    Axis axis = Axis::tensor;
   };
 
   std::string name;

@@ -95,8 +95,12 @@ static LogicalResult readPart(plan::TensorOp op, PackedTensor &tensor) {
   if (auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding()))
     if (!format.getAlongLast())
       tensor.storedGroups = type.getDimSize(type.getRank() - 2) / format.getGroupRows();
+  using Axis = PackedTensor::Slice::Axis;
   for (auto slice : slices.getAsRange<SliceAttr>())
-    tensor.cuts.push_back({slice.getDim(), slice.getParts(), slice.getAxis() == "ep"});
+    tensor.cuts.push_back({slice.getDim(), slice.getParts(),
+                           slice.getAxis() == "tp"   ? Axis::tensor
+                           : slice.getAxis() == "ep" ? Axis::experts
+                                                     : Axis::both});
   return success();
 }
 

@@ -12,8 +12,13 @@ struct RankPlace {
   int64_t ep = 0, epRanks = 1;
   int64_t tp = 0, tpRanks = 1;
 
-  int64_t index(std::string_view axis) const { return axis == "ep" ? ep : tp; }
-  int64_t ranks(std::string_view axis) const { return axis == "ep" ? epRanks : tpRanks; }
+  /// On "ep", "tp", or both: "ep.tp".
+  int64_t index(std::string_view axis) const {
+    return axis == "ep" ? ep : axis == "tp" ? tp : ep * tpRanks + tp;
+  }
+  int64_t ranks(std::string_view axis) const {
+    return axis == "ep" ? epRanks : axis == "tp" ? tpRanks : epRanks * tpRanks;
+  }
 };
 
 } // namespace grok::interpreter

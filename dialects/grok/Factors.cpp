@@ -23,9 +23,9 @@ ArrayRef<OpFactors> grok::allFactors() {
       {"cache_write", "_,th,th,t,_", "_", "", "h", "", ""},
       {"attention", "tq,_,_", "tq", "", "q", "", ""},
       {"route", "te,ex", "tk,tk", "", "", "", ""},
-      {"expert_matmul", "ti,xio,tk", "tko", "ix", "io", "x", "io"},
-      {"expert_matmul", "tki,xio,tk", "tko", "ix", "io", "x", "io"},
-      {"gelu_gate", "*,*", "*", "", "*", "", "*"},
+      {"expert_matmul", "ti,xio,tk", "tko", "ix", "io", "xio", "io"},
+      {"expert_matmul", "tki,xio,tk", "tko", "ix", "io", "xio", "io"},
+      {"gelu_gate", "*,*", "*", "", "*", "*", "*"},
       {"combine", "tke,tk,tk", "te", "", "", "", ""},
       {"add", "*,*", "*", "", "*", "", ""},
       {"logit_rows", "te,_", "re", "", "", "", ""},
@@ -36,8 +36,8 @@ ArrayRef<OpFactors> grok::allFactors() {
       {"fused_qkv", "te,eq,eh,eh,_,t,_", "tq,_", "", "qh", "", ""},
       {"fused_qkv", "te,e,eq,eh,eh,_,t,_", "tq,_", "", "qh", "", ""},
       {"flash_attention", "tq,_,_", "tq", "", "q", "", ""},
-      {"fused_gate_up", "ti,xio,xio,tk", "tko", "x", "o", "x", "o"},
-      {"fused_down_combine", "tki,xie,tk,tk", "te", "ix", "i", "x", "i"},
+      {"fused_gate_up", "ti,xio,xio,tk", "tko", "x", "o", "xo", "o"},
+      {"fused_down_combine", "tki,xie,tk,tk", "te", "ix", "i", "xi", "i"},
       {"fused_residual_norm", "te,te,e,e", "te,te", "", "", "", ""},
   };
   return table;

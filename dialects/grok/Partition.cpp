@@ -48,6 +48,12 @@ static StringRef axisName(GridOp grid, GridAxis axis) {
   return grid.getSymName() == ranksGrid && axis == 0 ? "ep" : "tp";
 }
 
+/// Of ranks on all of `axes`, which are in ascending order.
+static StringRef axisName(GridOp grid, ArrayRef<GridAxis> axes) {
+  StringRef first = axisName(grid, axes.front());
+  return first == axisName(grid, axes.back()) ? first : "ep.tp";
+}
+
 ArrayRef<GridAxis> Partitioner::axesOf(char letter) const {
   auto found = splits.find(letter);
   return found == splits.end() ? ArrayRef<GridAxis>() : ArrayRef<GridAxis>(found->second);
@@ -116,7 +122,7 @@ void Partitioner::sliceWeight(WeightOp weight, WeightOp local) {
   for (auto [dim, letter] : llvm::enumerate(letters.results.front()))
     if (int64_t parts = partsOf(letter); parts > 1)
       slices.push_back(SliceAttr::get(weight.getContext(), static_cast<int64_t>(dim), parts,
-                                      builder.getStringAttr(axisName(grid, axesOf(letter)[0]))));
+                                      builder.getStringAttr(axisName(grid, axesOf(letter)))));
   if (slices.empty())
     return;
   local.setFullAttr(TypeAttr::get(weight.getType()));

@@ -75,7 +75,7 @@ LogicalResult SliceAttr::verify(function_ref<InFlightDiagnostic()> emitError, in
     return emitError() << "expects a dimension from 0, found " << dim;
   if (parts < 2 || parts > maxRanks)
     return emitError() << "expects 2 or more parts, found " << parts;
-  if (axis != "tp" && axis != "ep")
-    return emitError() << "expects axis \"tp\" or \"ep\", found " << axis;
+  if (axis != "tp" && axis != "ep" && axis != "ep.tp")
+    return emitError() << "expects axis \"tp\", \"ep\" or \"ep.tp\", found " << axis;
   return success();
 }

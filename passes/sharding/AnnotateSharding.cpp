@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Writes a sharding on every edge of the graph.
+#include "passes/sharding/LayerKinds.h"
 #include "passes/sharding/ModelShape.h"
 #include "passes/sharding/Passes.h"
 
@@ -36,8 +37,8 @@ struct RankAxes {
 /// Annotates one function.
 class Annotator {
 public:
-  Annotator(func::FuncOp function, const RankAxes &axes)
-      : function(function), axes(axes), builder(function.getContext()),
+  Annotator(func::FuncOp function, const RankAxes &axes, ArrayRef<int64_t> hiddenLayers)
+      : function(function), axes(axes), hiddenLayers(hiddenLayers), builder(function.getContext()),
         firstOp(&function.getBody().front().front()) {}
 
   LogicalResult run();
@@ -45,6 +46,8 @@ public:
 
 private:
   llvm::SmallDenseMap<char, Axes> splitFactors(Operation *op);
+  Axes expertAxes() const;
+  Axes hiddenAxes() const;
   LogicalResult planOp(Operation *op);
   void planSources();
   Value sharding(const Splits &splits);
@@ -52,6 +55,8 @@ private:
 
   func::FuncOp function;
   const RankAxes &axes;
+  ArrayRef<int64_t> hiddenLayers;
+  int64_t layer = 0; // of the last attention: experts come after that of theirs
   OpBuilder builder;
   Operation *firstOp; // shardings and annotated arguments stand before it
   llvm::DenseMap<const OpOperand *, Splits> wanted;
@@ -83,6 +88,18 @@ static bool isKeyOrValue(Value heads) {
   return llvm::any_of(heads.getUsers(), [](Operation *user) { return isa<CacheWriteOp>(user); });
 }
 
+Axes Annotator::expertAxes() const {
+  return llvm::is_contained(hiddenLayers, layer) ? Axes() : axes.experts;
+}
+
+Axes Annotator::hiddenAxes() const {
+  if (!llvm::is_contained(hiddenLayers, layer))
+    return axes.tensor;
+  Axes all = axes.experts;
+  llvm::append_range(all, axes.tensor);
+  return all;
+}
+
 /// Which factors of an op are split, by the part that it plays.
 llvm::SmallDenseMap<char, Axes> Annotator::splitFactors(Operation *op) {
   llvm::SmallDenseMap<char, Axes> split;
@@ -100,15 +117,18 @@ llvm::SmallDenseMap<char, Axes> Annotator::splitFactors(Operation *op) {
       })
       .Case([&](RopeOp rope) { split['h'] = headAxes(rope.getResult()); })
       .Case([&](CacheWriteOp) { split['h'] = axes.kv; })
-      .Case([&](AttentionOp) { split['q'] = axes.tensor; })
+      .Case([&](AttentionOp attention) {
+        layer = attention.getLayer();
+        split['q'] = axes.tensor;
+      })
       .Case([&](ExpertMatmulOp matmul) {
         bool isDown = cast<RankedTensorType>(matmul.getX().getType()).getRank() == 3;
-        split['x'] = axes.experts;
-        split[isDown ? 'i' : 'o'] = axes.tensor;
+        split['x'] = expertAxes();
+        split[isDown ? 'i' : 'o'] = hiddenAxes();
       })
       .Case([&](GeluGateOp gelu) {
         auto type = cast<RankedTensorType>(gelu.getType());
-        split[static_cast<char>('A' + type.getRank() - 1)] = axes.tensor;
+        split[static_cast<char>('A' + type.getRank() - 1)] = hiddenAxes();
       });
   return split;
 }
@@ -238,7 +258,7 @@ void AnnotateSharding::runOnOperation() {
       function.emitOpError("expects one block to shard");
       return signalPassFailure();
     }
-    Annotator annotator(function, axes);
+    Annotator annotator(function, axes, sharding::hiddenLayersOf(module));
     if (failed(annotator.run()))
       return signalPassFailure();
     numEdges += annotator.countEdges();

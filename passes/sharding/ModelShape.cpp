@@ -2,6 +2,8 @@
 // The numbers of a model that ranks may divide among them.
 #include "passes/sharding/ModelShape.h"
 
+#include "passes/sharding/LayerKinds.h"
+
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -89,6 +91,15 @@ std::optional<std::string> sharding::findObstacle(ModuleOp module, const ModelSh
        {std::pair("tokens of the vocabulary", shape.vocabulary), {"hidden columns", shape.hidden}})
     if (extent != 0 && extent < tp)
       return llvm::formatv("tp {0} is more than {1} {2}", tp, extent, what);
+  if (!hiddenLayersOf(module).empty()) {
+    if (shape.hidden != 0 && shape.hidden < tp * ep)
+      return llvm::formatv("ep {0} times tp {1} is more than {2} hidden columns", ep, tp,
+                           shape.hidden);
+    if (module->hasAttr("grok.reproducible") && reproducibleSlices % (tp * ep) != 0)
+      return llvm::formatv(
+          "ep {0} times tp {1} does not divide the {2} slices of reproducible sums", ep, tp,
+          reproducibleSlices);
+  }
   auto numerics = module->getAttrOfType<StringAttr>("grok.numerics");
   if (numerics && numerics == "bf16" && (tp > 1 || ep > 1))
     return "bf16 numerics round sums that ranks of tp or ep share, use f32";

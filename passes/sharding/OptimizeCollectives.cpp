@@ -27,6 +27,14 @@ static AllReduceOp reduceOver(OpBuilder &builder, Location loc, AllReduceOp like
                              like.getReduction());
 }
 
+/// The same collective over fewer axes; its input where none is left.
+static void reduceOverOnly(PatternRewriter &rewriter, AllReduceOp op, ArrayRef<GridAxis> kept) {
+  if (kept.empty())
+    rewriter.replaceOp(op, op.getInput());
+  else
+    rewriter.replaceOp(op, reduceOver(rewriter, op.getLoc(), op, op.getInput(), kept));
+}
+
 /// The experts of this rank that a matmul's ids name; null if it knows all.
 static LocalExpertsOp localExpertsOf(ExpertMatmulOp matmul) {
   return matmul.getExperts().getDefiningOp<LocalExpertsOp>();
@@ -54,10 +62,7 @@ struct DropSizeOne : CountedPattern<AllReduceOp> {
         kept.push_back(axis);
     if (kept.size() == op.getGridAxes().size())
       return rewriter.notifyMatchFailure(op, "every axis has several ranks");
-    if (kept.empty())
-      rewriter.replaceOp(op, op.getInput());
-    else
-      rewriter.replaceOp(op, reduceOver(rewriter, op.getLoc(), op, op.getInput(), kept));
+    reduceOverOnly(rewriter, op, kept);
     ++count;
     return success();
   }
@@ -100,10 +105,7 @@ struct KeepExpertsApart : CountedPattern<AllReduceOp> {
       return rewriter.notifyMatchFailure(op, "is read for experts of other ranks");
     Axes kept(op.getGridAxes());
     llvm::erase(kept, GridAxis(0));
-    if (kept.empty())
-      rewriter.replaceOp(op, op.getInput());
-    else
-      rewriter.replaceOp(op, reduceOver(rewriter, op.getLoc(), op, op.getInput(), kept));
+    reduceOverOnly(rewriter, op, kept);
     ++count;
     return success();
   }

@@ -18,6 +18,8 @@ def SelectSharding : Grok_ShardingPass<"grok-select-sharding"> {
     or evenly, the first ones getting one of the rest; without, the one that the
     module carries. Built with a machine and a workload (`createSelectSharding`)
     it is the best that the search finds for the module's shapes and formats.
+    Layers behind `:hidden=` are left as `grok.hidden_layers`: ep splits their
+    experts' hidden columns, as tp does, in place of the experts.
     Any is checked against the graph, with one error that says which number
     does not divide: heads and experts must, while the vocabulary and an expert's
     hidden columns are padded.
@@ -33,7 +35,8 @@ def SelectSharding : Grok_ShardingPass<"grok-select-sharding"> {
   }];
   let options = [
     Option<"sharding", "sharding", "std::string", "\"\"",
-           "tpN, epN, ppN and dpN, joined by dots; empty: what the module carries">,
+           "tpN, epN, ppN and dpN, joined by dots, and :hidden=0-3,7 for layers whose "
+           "experts' hidden columns are split over all ranks; empty: what the module carries">,
     ListOption<"stages", "stages", "int64_t", "Layers of each stage; empty: shared evenly">
   ];
   let statistics = [Statistic<"numRanks", "num-ranks", "Ranks of all replicas and stages">];

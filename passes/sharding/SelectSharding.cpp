@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Leaves the choice of a sharding in the module.
+#include "passes/sharding/LayerKinds.h"
 #include "passes/sharding/ModelShape.h"
 #include "passes/sharding/Passes.h"
 #include "passes/sharding/SearchedModel.h"
@@ -44,9 +45,12 @@ private:
 FailureOr<ShardingAttr> SelectSharding::readText(const ModelShape &shape) {
   ModuleOp module = getOperation();
   auto emitError = [&] { return module.emitError(); };
+  auto [degrees, kinds] = StringRef(sharding).split(':');
   FailureOr<ShardingAttr> parsed =
-      ShardingAttr::parseText(&getContext(), sharding, shape.layers, emitError);
-  if (failed(parsed) || stages.empty())
+      ShardingAttr::parseText(&getContext(), degrees, shape.layers, emitError);
+  if (failed(parsed) || failed(sharding::readLayerKinds(module, kinds, shape.layers)))
+    return failure();
+  if (stages.empty())
     return parsed;
   auto chosen =
       ShardingAttr::getChecked(emitError, &getContext(), parsed->getTp(), parsed->getEp(),

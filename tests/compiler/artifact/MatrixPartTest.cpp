@@ -72,12 +72,14 @@ TEST(MatrixPart, CutsCodesAndTheirMultipliers) {
   EXPECT_THAT(part.multipliers, ElementsAre(105, 107));
 }
 
+using Axis = PackedTensor::Slice::Axis;
+
 /// An expert tensor [4][6][8] that tp cuts in columns and ep in experts.
 static PackedTensor expertTensor() {
   PackedTensor tensor;
   tensor.stored = {4, 6, 8};
   tensor.part = tensor.logical = {2, 6, 4};
-  tensor.cuts = {{0, 2, true}, {2, 2, false}};
+  tensor.cuts = {{0, 2, Axis::experts}, {2, 2, Axis::tensor}};
   return tensor;
 }
 
@@ -95,7 +97,7 @@ TEST(PackedTensor, RanksInExcessOfThePartsShareThem) {
   PackedTensor tensor;
   tensor.stored = {6, 8};
   tensor.part = tensor.logical = {6, 4};
-  tensor.cuts = {{1, 2, false}}; // two kv heads on four ranks
+  tensor.cuts = {{1, 2, Axis::tensor}}; // two kv heads on four ranks
   std::vector<int64_t> first;
   for (int64_t rank = 0; rank < 4; ++rank) {
     tensor.placeOnRank(rank, 4, 0, 1);
@@ -103,4 +105,19 @@ TEST(PackedTensor, RanksInExcessOfThePartsShareThem) {
   }
   EXPECT_THAT(first, ElementsAre(0, 0, 4, 4));
   EXPECT_TRUE(tensor.experts.empty());
+}
+
+TEST(PackedTensor, AllRanksOfAStageCutOneDimension) {
+  PackedTensor tensor;
+  tensor.stored = {4, 6, 24};
+  tensor.part = tensor.logical = {4, 6, 4};
+  tensor.cuts = {{2, 6, Axis::both}};
+  std::vector<int64_t> first;
+  for (int64_t expertRank = 0; expertRank < 2; ++expertRank)
+    for (int64_t tensorRank = 0; tensorRank < 3; ++tensorRank) {
+      tensor.placeOnRank(tensorRank, 3, expertRank, 2);
+      first.push_back(tensor.begin[2]);
+    }
+  EXPECT_THAT(first, ElementsAre(0, 4, 8, 12, 16, 20));
+  EXPECT_TRUE(tensor.experts.empty()) << "all of them";
 }

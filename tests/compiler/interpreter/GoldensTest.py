@@ -28,9 +28,10 @@ VARIANTS = [(model, weights) for model in goldens.SETS for weights in goldens.WE
 # Every degree that the sets' 6 and 4 query heads, 1 and 2 kv heads, 8 and 4 experts
 # and 2 and 3 layers allow, and mixes of them.
 SHARDINGS = {
-    "a6x1": ("tp1", "tp2", "tp3", "tp6", "ep2", "ep4", "ep8", "pp2", "tp3.ep2.pp2"),
+    "a6x1": ("tp1", "tp2", "tp3", "tp6", "ep2", "ep4", "ep8", "pp2", "tp3.ep2.pp2",
+             "tp2.ep2:hidden=1"),
     "b4x2": ("tp1", "tp2", "tp4", "ep2", "ep4", "pp2", "pp3", "dp2", "tp2.pp2", "ep2.tp2",
-             "ep2.pp3", "tp4.ep4.pp3"),
+             "ep2.pp3", "tp4.ep4.pp3", "ep4:hidden=0-2", "tp2.ep2.pp2:hidden=0,2", "tp4.ep2:hidden=1"),
 }
 
 

@@ -61,6 +61,15 @@ TEST_F(WeightSlicesTest, CutsColumns) {
   EXPECT_THAT(valuesOf(*sliceWeight(op, bytes, {0, 1, 2, 4})), ElementsAre(3, 4, 7, 8));
 }
 
+TEST_F(WeightSlicesTest, AllRanksOfAStageCutOneDimension) {
+  WeightOp op = parse("full = tensor<1x4xf32>, slices = [#grok.slice<dim = 1, parts = 4, "
+                      "axis = \"ep.tp\">]",
+                      "tensor<1x1xf32>");
+  WeightBytes bytes = bytesOf<float>({1, 2, 3, 4});
+  EXPECT_THAT(valuesOf(*sliceWeight(op, bytes, {0, 2, 1, 2})), ElementsAre(2));
+  EXPECT_THAT(valuesOf(*sliceWeight(op, bytes, {1, 2, 0, 2})), ElementsAre(3));
+}
+
 TEST_F(WeightSlicesTest, PadsTheLastPartWithZeros) {
   WeightOp op = parse("full = tensor<17x1xf32>, slices = [#grok.slice<dim = 0, parts = 2, "
                       "axis = \"tp\">]",

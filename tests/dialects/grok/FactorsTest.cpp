@@ -93,6 +93,7 @@ TEST_F(FactorsTest, RanksOfAnOpChooseItsEntry) {
   EXPECT_TRUE(letters->maySplit('x', "ep"));
   EXPECT_FALSE(letters->maySplit('x', "tp"));
   EXPECT_TRUE(letters->maySplit('i', "tp"));
+  EXPECT_TRUE(letters->maySplit('i', "ep")) << "hidden columns over all ranks";
   EXPECT_FALSE(letters->maySplit('k', "tp"));
 }
 

@@ -76,7 +76,7 @@ func.func private @part_of_no_dimension() attributes {slice = #grok.slice<dim = 
 
 // -----
 
-// expected-error@+1 {{expects axis "tp" or "ep", found "pp"}}
+// expected-error@+1 {{expects axis "tp", "ep" or "ep.tp", found "pp"}}
 func.func private @part_on_another_axis() attributes {slice = #grok.slice<dim = 0, parts = 2, axis = "pp">}
 
 // -----

@@ -2,6 +2,22 @@
 // A model of two layers with 4 query heads, 2 kv heads, 4 experts and 10 tokens.
 // RUN: grok-opt %s --grok-shard=sharding=tp1 | FileCheck %s --check-prefix=ONE
 // RUN: grok-opt %s --grok-shard=sharding=tp4.ep2.pp2.dp2 --cse --grok-fusion | FileCheck %s
+// RUN: grok-opt %s --grok-shard=sharding=tp2.ep2:hidden=1 --cse --grok-fusion | FileCheck %s --check-prefix=HIDDEN
+// RUN: not grok-opt %s --grok-shard=sharding=tp4.ep4:hidden=1 2>&1 | FileCheck %s --check-prefix=FEW
+
+// Layer 0 splits experts over ep; of layer 1 every rank has a fourth of each expert, and
+// ids of experts are those of the model.
+// HIDDEN: %{{.*}}, %[[IDS:.*]] = grok.route
+// HIDDEN: grok.weight "l0/gate" {full = tensor<4x8x6xf32>, slices = [#grok.slice<dim = 0, parts = 2, axis = "ep">, #grok.slice<dim = 2, parts = 2, axis = "tp">]} : tensor<2x8x3xf32>
+// HIDDEN: grok.local_experts %[[IDS]]
+// HIDDEN: %[[GATES:.*]], %[[IDS1:.*]] = grok.route
+// HIDDEN-NOT: grok.local_experts
+// HIDDEN: grok.weight "l1/gate" {full = tensor<4x8x6xf32>, slices = [#grok.slice<dim = 2, parts = 4, axis = "ep.tp">]} : tensor<4x8x16xf32>
+// HIDDEN-NOT: grok.local_experts
+// HIDDEN: grok.fused_gate_up %{{.*}}, %{{.*}}, %{{.*}}, %[[IDS1]]
+// HIDDEN: %[[D:.*]] = grok.fused_down_combine %{{.*}}, %{{.*}}, %[[GATES]], %[[IDS1]]
+// HIDDEN: shard.all_reduce %[[D]] on @ranks grid_axes = [0, 1]
+// FEW: ep 4 times tp 4 is more than 6 hidden columns
 
 // One rank computes what it computed.
 // ONE: grok.sharding = #grok.sharding<tp = 1, ep = 1, pp = 1, dp = 1, stages = [2]>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // The search's costs of ops against the CostInterface of the fused graph.
 #include "passes/sharding/search/OpCosts.h"
+#include "compiler/planning/ShapeOf.h"
 #include "dialects/grok/GrokDialect.h"
 #include "frontends/graph/BuildGraph.h"
 #include "frontends/graph/CheckpointTensors.h"
@@ -11,24 +12,11 @@
 #include "gtest/gtest.h"
 
 using namespace grok;
+using planning::shapeOf;
 
 namespace {
 
 using Sums = std::map<std::string, std::array<double, 4>>; // weights, activations, cache, flops
-
-search::ModelShape shapeOf(const graph::ModelConfig &config) {
-  return {.name = config.name,
-          .vocabulary = config.vocabSize,
-          .width = config.embSize,
-          .layers = config.numLayers,
-          .queryHeads = config.numQHeads,
-          .keyValueHeads = config.numKvHeads,
-          .headSize = config.keySize,
-          .hidden = config.ffnSize,
-          .experts = config.numExperts,
-          .selectedExperts = config.numSelectedExperts,
-          .rowGroups = config.modelShardsOfInt8Scales};
-}
 
 void add(Sums &sums, const search::OpCost &cost, double count) {
   std::array<double, 4> &sum = sums[std::string(cost.op)];
