@@ -45,6 +45,8 @@ config.substitutions += [
 ]
 
 os.environ.update(GROKC_ROOT=root, GROKC_BUILD=build)
+if lit_config.params.get("full"):
+    config.environment["GROKC_FULL"] = os.environ["GROKC_FULL"] = "1"
 import tools
 
 if tools.has_compiler():

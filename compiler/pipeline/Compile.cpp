@@ -34,6 +34,10 @@ namespace fs = std::filesystem;
 
 using Clock = std::chrono::steady_clock;
 
+/// Rows up to which GPUs stream weights for a few sequences at once; beyond, they
+/// share weight tiles among many rows.
+static constexpr int64_t gpuDecodeRows = 16;
+
 namespace {
 /// One run: what the phases hand to one another.
 class Compilation {
@@ -95,6 +99,8 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.maxContext = maxContext;
   phase.maxStepRows = options.maxStepRows;
   phase.pageTokens = options.pageTokens;
+  if (!options.chips.empty())
+    phase.smallSteps = {gpuDecodeRows};
   phase.kv = nameOf(options.kv);
   bool isStored = options.weights == "f32" || options.weights == "bf16";
   phase.weights = isStored ? "stored" : options.weights;
@@ -166,7 +172,7 @@ Result<MemoryUse> Compilation::tryInt8(const ShardingTask &task) {
 Result<int64_t> Compilation::findWeightBudget() {
   ShardingTask task = sharding;
   if (task.machine) { // whatever fits: formats are what is looked for
-    task.machine->memoryBytes = std::numeric_limits<int64_t>::max() / 4;
+    task.machine->memoryBytes = static_cast<double>(std::numeric_limits<int64_t>::max() / 4);
   }
   auto use = tryInt8(task);
   if (!use)
@@ -410,10 +416,10 @@ Result<void> Compilation::verifyArtifact() {
   if (hooks.phaseStarted)
     hooks.phaseStarted("verify");
   auto start = Clock::now();
-  auto verified =
-      verification::verifyArtifact(*fused->getOps<func::FuncOp>().begin(),
-                                   interpreter::weightsOf(*source.weights, *encoder, formats),
-                                   {.artifact = options.output, .threads = options.threads});
+  auto verified = verification::verifyArtifact(
+      *fused->getOps<func::FuncOp>().begin(),
+      interpreter::weightsOf(*source.weights, *encoder, formats),
+      {.artifact = options.output, .cpuLevel = {}, .threads = options.threads});
   if (!verified)
     return tl::unexpected("--verify: " + verified.error());
   std::chrono::duration<double> time = Clock::now() - start;

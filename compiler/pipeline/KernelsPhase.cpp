@@ -52,15 +52,20 @@ static plan::GpuKernelT planKernel(NvidiaKernel &kernel) {
   return result;
 }
 
-static Result<std::string> compileForGpus(ArrayRef<NamedKernelSpec> specs,
+static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelSpec> specs,
                                           const CompileOptions &options, PlanInputs &plan,
                                           Objects &objects) {
+  // Kernels that steps of any bound share are launched for the largest.
+  std::vector<NamedKernelSpec> largest(specs);
+  for (auto [kernel, op] : llvm::zip_equal(largest, module.getOps<plan::KernelOp>()))
+    if (!op.getParams().contains("max_rows"))
+      kernel.spec.maxRows = options.maxStepRows;
   NvidiaOptions nvidia;
   nvidia.threads = options.threads;
   nvidia.cacheDir = options.kernelCache;
   nvidia.dumpDir = dumpFolder(options);
   nvidia.emulate = options.emulate;
-  auto code = compileNvidiaKernels(specs, options.chips, nvidia);
+  auto code = compileNvidiaKernels(largest, options.chips, nvidia);
   if (!code)
     return tl::unexpected(code.error());
   for (NvidiaChipCode &chip : code->chips) {
@@ -97,7 +102,7 @@ Result<std::string> compiler::compileKernels(ModuleOp module, const CompileOptio
     detail += " x " + std::to_string(options.levels.size()) + " CPU levels";
   }
   if (!options.chips.empty()) {
-    auto assembler = compileForGpus(specs, options, plan, objects);
+    auto assembler = compileForGpus(module, specs, options, plan, objects);
     if (!assembler)
       return tl::unexpected(assembler.error());
     detail += " x " + std::to_string(options.chips.size()) + " GPU chips (" + *assembler + ")";

@@ -58,6 +58,7 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     outline.maxContext = options.maxContext;
     outline.maxStepRows = options.maxStepRows;
     outline.pageTokens = options.pageTokens;
+    outline.smallSteps.assign(options.smallSteps.begin(), options.smallSteps.end());
     outline.kv = options.kv;
     passes.addPass(createOutlineKernels(outline));
     return;
@@ -91,11 +92,15 @@ void compiler::registerPipelines() {
   registerOutliningPasses();
   registerMemoryPasses();
   registerShardingPasses();
-  PassPipelineRegistration<ToPlanOptions>(
-      "grok-to-plan", "Quantize, fuse, outline kernels and assign memory",
-      [](OpPassManager &passes, const ToPlanOptions &chosen) {
-        PhaseOptions options{chosen.maxContext, chosen.maxStepRows, chosen.pageTokens, chosen.kv};
-        for (Phase phase : allPhases)
-          addPhase(passes, phase, options);
-      });
+  PassPipelineRegistration<ToPlanOptions>("grok-to-plan",
+                                          "Quantize, fuse, outline kernels and assign memory",
+                                          [](OpPassManager &passes, const ToPlanOptions &chosen) {
+                                            PhaseOptions options;
+                                            options.maxContext = chosen.maxContext;
+                                            options.maxStepRows = chosen.maxStepRows;
+                                            options.pageTokens = chosen.pageTokens;
+                                            options.kv = chosen.kv;
+                                            for (Phase phase : allPhases)
+                                              addPhase(passes, phase, options);
+                                          });
 }

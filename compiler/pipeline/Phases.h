@@ -38,7 +38,8 @@ struct PhaseOptions {
   int64_t maxContext = 8192;
   int64_t maxStepRows = 512;
   int64_t pageTokens = 32;
-  std::string kv = "f32"; // element type of cache pages
+  std::vector<int64_t> smallSteps; // row bounds of steps between one row and the most
+  std::string kv = "f32";          // element type of cache pages
 
   // What `grok-select-quantization` is asked for.
   std::string weights = "stored";

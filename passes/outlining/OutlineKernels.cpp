@@ -137,6 +137,9 @@ LogicalResult OutlineKernels::outline(func::FuncOp step, int64_t stage,
   LayoutBuilder layout(layoutOp, reproducible);
 
   SmallVector<int64_t> rowBounds{1};
+  for (int64_t rows : smallSteps)
+    if (rows > rowBounds.back() && rows < maxStepRows)
+      rowBounds.push_back(rows);
   if (maxStepRows > 1)
     rowBounds.push_back(maxStepRows);
   for (int64_t rows : rowBounds) {

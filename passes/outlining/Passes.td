@@ -52,6 +52,8 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
                            "::mlir::shard::ShardDialect"];
   let options = [
     Option<"maxStepRows", "max-step-rows", "int64_t", "512", "Rows of the largest step">,
+    ListOption<"smallSteps", "small-steps", "int64_t",
+               "Row bounds of steps between one row and the most, ascending, with kernels of their own">,
     Option<"pageTokens", "page-tokens", "int64_t", "32",
            "Positions in one page of the cache; a power of two from 16 to 256">,
     Option<"maxContext", "max-context", "int64_t", "0",

@@ -17,6 +17,17 @@
 // RUN: grok-opt %s --grok-outline-kernels="max-step-rows=1 max-context=32 page-tokens=16 kv=int8" | FileCheck %s --check-prefix=INT8
 // Codes of one byte, 256 of keys and of values, and 16 float32 scales for either.
 // INT8: plan.page = {bytes = 1408 : i64, kv = "int8", layer_bytes = 704 : i64, tokens = 16 : i64}
+// RUN: grok-opt %s --grok-outline-kernels="max-step-rows=64 small-steps=8,16,64,80" | FileCheck %s --check-prefix=STEPS
+// Bounds that no step reaches are left out; shared kernels stay one.
+// STEPS: plan.kernel @embed_0
+// STEPS-NOT: @embed_1
+// STEPS: plan.bucket rows 1
+// STEPS: plan.launch @linear_0
+// STEPS: plan.bucket rows 8
+// STEPS: plan.launch @linear_1
+// STEPS: plan.bucket rows 16
+// STEPS: plan.bucket rows 64
+// STEPS-NOT: plan.bucket
 module attributes {grok.model = {sequence_len = 64 : i64}, grok.numerics = "f32"} {
 // CHECK: plan.layout @wide
 // CHECK: plan.kernel @linear_0 {{.*}}tile_panels = 2
