@@ -47,14 +47,11 @@ static std::string textOf(const Wait &wait) {
   case State::clusterBarrier:
     text << "at the cluster's barrier (" << lane.site << ")";
     break;
-  case State::paused:
-    text << "spinning for memory to change at (" << lane.site << ")";
-    break;
   case State::done:
     text << (wait.lanes == 1 ? "has ended" : "have ended");
     break;
-  default:
-    text << "ready";
+  default: // paused, or ready to look once more
+    text << "spinning for memory to change at (" << lane.site << ")";
   }
   return text.str();
 }

@@ -13,8 +13,8 @@ namespace grok::runtime::emulated {
 // A lane may be stopped after at most this many memory accesses (random schedule).
 constexpr uint32_t mostFuel = 96;
 // Pauses of all waiting lanes together before a launch that does nothing else
-// is taken to wait forever; about a second.
-constexpr uint64_t mostIdlePauses = 4'000'000;
+// is taken to wait forever; a fraction of a second.
+constexpr uint64_t mostIdlePauses = 1'000'000;
 constexpr uint64_t mostPauses = 400'000'000;
 
 static bool isRandom(const Launch &launch) { return launch.what->schedule == grokScheduleRandom; }
