@@ -4,6 +4,7 @@
 The bound is that of GoldensTest: other shardings are other orders of the same sums.
 """
 import os
+import re
 import tempfile
 import unittest
 
@@ -19,7 +20,7 @@ BOUND = 2e-4  # absolute, on every logit
 
 SHARDINGS = {
     "b4x2": ["tp2", "tp4", "ep2", "ep4", "pp2", "pp3", "tp2.pp2", "ep2.tp2", "ep2.pp3", "dp2",
-             "tp2.dp2"],
+             "tp2.dp2", "tp2.ep2:hidden=0,2", "ep2.pp3:hidden=1"],
     "a6x1": ["tp2", "tp3", "ep2.pp2"],
 }
 PROMPT = "Once upon a time"
@@ -27,7 +28,7 @@ PROMPT = "Once upon a time"
 
 def rank_count(sharding):
     count = 1
-    for part in sharding.split("."):
+    for part in sharding.split(":")[0].split("."):
         count *= int(part[2:])
     return count
 
@@ -61,7 +62,7 @@ def add_cases():
     for model, shardings in SHARDINGS.items():
         for sharding in shardings:
             for weights in goldens.WEIGHTS:
-                name = f"test_{model}_{weights}_{sharding.replace('.', '_')}"
+                name = f"test_{model}_{weights}_{re.sub('[^a-z0-9]', '_', sharding)}"
                 setattr(Goldens, name,
                         lambda self, m=model, w=weights, s=sharding: self.check(m, w, s))
 
