@@ -44,13 +44,18 @@ uint32_t decodeFloats(uint32_t word, uint32_t element, float *out) {
 }
 
 void addProducts(const float *a, const float *b, float *sums, uint32_t k) {
+  __m256d columns[32][2];
+  for (uint32_t i = 0; i < k; ++i) {
+    columns[i][0] = _mm256_cvtps_pd(_mm_loadu_ps(b + 8 * i));
+    columns[i][1] = _mm256_cvtps_pd(_mm_loadu_ps(b + 8 * i + 4));
+  }
   for (int m = 0; m < 16; ++m) {
     __m256d low = _mm256_cvtps_pd(_mm_loadu_ps(sums + 8 * m));
     __m256d high = _mm256_cvtps_pd(_mm_loadu_ps(sums + 8 * m + 4));
     for (uint32_t i = 0; i < k; ++i) {
       const __m256d factor = _mm256_set1_pd(a[m * k + i]);
-      low = _mm256_fmadd_pd(factor, _mm256_cvtps_pd(_mm_loadu_ps(b + 8 * i)), low);
-      high = _mm256_fmadd_pd(factor, _mm256_cvtps_pd(_mm_loadu_ps(b + 8 * i + 4)), high);
+      low = _mm256_fmadd_pd(factor, columns[i][0], low);
+      high = _mm256_fmadd_pd(factor, columns[i][1], high);
     }
     _mm_storeu_ps(sums + 8 * m, _mm256_cvtpd_ps(low));
     _mm_storeu_ps(sums + 8 * m + 4, _mm256_cvtpd_ps(high));

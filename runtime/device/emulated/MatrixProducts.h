@@ -12,7 +12,7 @@ namespace grok::runtime::emulated {
 /// Returns how many. `element` is a GrokEmulatorElement other than s8 and u8.
 uint32_t decodeFloats(uint32_t word, uint32_t element, float *out);
 
-/// sums[m][n] += a[m][k] * b[k][n]; 16 rows, 8 columns, k even.
+/// sums[m][n] += a[m][k] * b[k][n]; 16 rows, 8 columns, k even, at most 32.
 /// `a` [16][k], `b` [k][8], `sums` [16][8].
 void addProducts(const float *a, const float *b, float *sums, uint32_t k);
 
