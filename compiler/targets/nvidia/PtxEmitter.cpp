@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/PtxEmitter.h"
 
+#include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
+#include "llvm/IR/Dominators.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -38,6 +40,14 @@ PtxEmitter::PtxEmitter(const NvidiaChip &chip) : chip(chip) {
                                                         CodeGenOptLevel::Aggressive));
 }
 
+// Tells ptxas, which unrolls loops until registers spill, to leave them.
+static void keepLoops(Function &function) {
+  DominatorTree dominators(function);
+  LoopInfo loops(dominators);
+  for (Loop *loop : loops.getLoopsInPreorder())
+    loop->setLoopAlreadyUnrolled();
+}
+
 void PtxEmitter::optimize(Module &module) {
   module.setTargetTriple(machine->getTargetTriple());
   module.setDataLayout(machine->createDataLayout());
@@ -65,6 +75,9 @@ void PtxEmitter::optimize(Module &module) {
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
   builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3).run(module, modules);
+  for (Function &function : module)
+    if (function.hasFnAttribute(keepLoopsAttribute))
+      keepLoops(function);
 }
 
 std::string PtxEmitter::ptx(Module &module) {

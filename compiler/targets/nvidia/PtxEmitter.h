@@ -12,6 +12,9 @@
 
 namespace grok::compiler {
 
+/// On functions whose loops ptxas shall not unroll.
+inline constexpr const char *keepLoopsAttribute = "grok-keep-loops";
+
 /// Optimises and emits modules for one chip. Not for use by two threads at a
 /// time.
 class PtxEmitter {

@@ -24,7 +24,9 @@ ChainProduct::ChainProduct(GpuBuilder &kernel, int64_t slots)
       readsCodes(readsQuantizedRows(kernel.spec)),
       record(readsCodes ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
       step(stepOf(kernel.spec)), slotsTogether(threads / panelColumns / slices),
-      partials(kernel.sharedMemory(threads * chunkRows * 4)) {}
+      partials(kernel.sharedMemory(threads * chunkRows * 4)) {
+  kernel.holdBlocks(kernel.spec.maxRows == 1 ? 3 : 1);
+}
 
 void ChainProduct::compute(PanelSource source, Value rows, RowInput input) {
   Value column = kernel.remainder(kernel.thread, panelColumns);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/generators/GpuBuilder.h"
 
+#include "compiler/targets/nvidia/PtxEmitter.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 namespace grok::compiler {
@@ -84,6 +86,22 @@ void GpuBuilder::forTiles(Value tiles, int64_t most, llvm::function_ref<void(Val
     body(tile);
     return Values();
   });
+}
+
+Operation *GpuBuilder::function() {
+  Operation *parent = ops.getInsertionBlock()->getParentOp();
+  while (!isa<gpu::GPUFuncOp>(parent))
+    parent = parent->getParentOp();
+  return parent;
+}
+
+void GpuBuilder::holdBlocks(int64_t blocks) {
+  function()->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                      ops.getI32IntegerAttr(static_cast<int32_t>(blocks)));
+}
+
+void GpuBuilder::keepLoops() {
+  function()->setAttr("passthrough", ops.getStrArrayAttr({keepLoopsAttribute}));
 }
 
 void GpuBuilder::forThreads(Value count, llvm::function_ref<void(Value)> body) {

@@ -49,6 +49,12 @@ public:
   /// `most` tiles can there be.
   void forTiles(Value tiles, int64_t most, llvm::function_ref<void(Value tile)> body);
 
+  /// Blocks that a multiprocessor must be able to hold: bounds registers, which the
+  /// assembler else may save by spilling.
+  void holdBlocks(int64_t blocks);
+  /// Loops stay as they are written: their bodies keep enough loads in flight.
+  void keepLoops();
+
   /// body(i) for i = thread, thread + threads, .. below `count`.
   void forThreads(Value count, llvm::function_ref<void(Value i)> body);
   void forThreads(int64_t count, llvm::function_ref<void(Value i)> body);
@@ -103,6 +109,7 @@ public:
   GpuShape shape() const;
 
 private:
+  mlir::Operation *function();
   void readStep(Value step);
   void readIds();
 

@@ -24,6 +24,9 @@ constexpr Generator generators[] = {
     {KernelOp::quantize, gpu_kernels::rowThreads, gpu_kernels::emitQuantize},
     {KernelOp::linear, 0, gpu_kernels::emitLinear},
     {KernelOp::unembed, 0, gpu_kernels::emitUnembed},
+    {KernelOp::gateUp, 0, gpu_kernels::emitGateUp},
+    {KernelOp::downCombine, 0, gpu_kernels::emitDownCombine},
+    {KernelOp::qkv, 0, gpu_kernels::emitQkv},
 };
 
 } // namespace

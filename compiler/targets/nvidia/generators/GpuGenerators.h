@@ -32,6 +32,9 @@ void emitMapExperts(GpuBuilder &kernel);
 void emitQuantize(GpuBuilder &kernel);
 void emitLinear(GpuBuilder &kernel);
 void emitUnembed(GpuBuilder &kernel);
+void emitGateUp(GpuBuilder &kernel);
+void emitDownCombine(GpuBuilder &kernel);
+void emitQkv(GpuBuilder &kernel);
 } // namespace gpu_kernels
 
 } // namespace grok::compiler

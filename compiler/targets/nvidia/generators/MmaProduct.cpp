@@ -26,8 +26,18 @@ int64_t MmaProduct::threadsOf(const KernelSpec &spec) {
   return std::min(spec.weight.slices, mostWarps) * warpLanes;
 }
 
-// Stages in flight of each warp: narrow weights make small stages.
-static int64_t depthOf(const WeightFormat &format) { return format.hasMultipliers() ? 2 : 1; }
+// Stages in flight of each warp: narrow weights make small stages. Many rows' sums
+// leave no room, and sm_80 has half the memory rate to hide.
+static int64_t depthOf(const GpuBuilder &kernel) {
+  const bool isNarrow = kernel.spec.weight.hasMultipliers();
+  return isNarrow && kernel.spec.maxRows == 1 && kernel.chip.major >= 9 ? 2 : 1;
+}
+
+// The sums of one row tile leave registers for more warps, and so for more loads.
+static int64_t residentBlocksOf(const KernelSpec &spec) {
+  const int64_t blocks = spec.maxRows == 1 ? 2 : 1;
+  return blocks * mostWarps * warpLanes / MmaProduct::threadsOf(spec);
+}
 
 static int64_t rowTilesOf(const KernelSpec &spec) { return spec.maxRows == 1 ? 1 : mostRowTiles; }
 
@@ -35,10 +45,13 @@ MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
     : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRows), isInteger(format.isInteger()),
       record(isInteger ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
       fragments(kernel), stagesPerUnit(unit / fragments.inputs()),
-      rowTiles(rowTilesOf(kernel.spec)), depth(depthOf(format)),
+      rowTiles(rowTilesOf(kernel.spec)), depth(depthOf(kernel)),
       partials(kernel.sharedMemory(slices * rowTiles * tileSums * warpLanes * 4)),
       group(kernel.quotient(kernel.lane, 4)), quad(kernel.remainder(kernel.lane, 4)),
-      quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {}
+      quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {
+  kernel.holdBlocks(residentBlocksOf(kernel.spec));
+  kernel.keepLoops();
+}
 
 Values MmaProduct::zeros(int64_t rowTiles, Value zero) const {
   return Values(rowTiles * tileSums, zero);
@@ -84,18 +97,38 @@ void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
   Value firstSlice = kernel.mul(kernel.warp, ownSlices);
   Value firstStage = kernel.mul(firstSlice, stages);
   Value lastStage = kernel.add(firstStage, ownSlices * stages - 1);
-  auto load = [&](Value stage) {
-    return fragments.load(work.lane, kernel.minimum(stage, lastStage));
-  };
+  auto within = [&](Value stage) { return kernel.minimum(stage, lastStage); };
   Values ahead;
   for (int64_t i = 0; i < depth; ++i)
-    ahead.append(load(kernel.add(firstStage, i)));
+    ahead.append(fragments.load(work.lane, within(kernel.add(firstStage, i))));
   const size_t counted = fragments.counted();
-  auto ofStage = [&](Value stage, mlir::ValueRange carried) -> Values {
-    Values sums(carried.drop_front(ahead.size()));
-    sums = multiplyStage(work, stage, carried.take_front(counted), sums);
-    Values next(carried.take_front(ahead.size()).drop_front(counted));
-    next.append(load(kernel.add(stage, depth)));
+  // Multiplies the first stage of `ahead`, and puts another at its end.
+  auto forStage = [&](Value number, Values &ahead,
+                      llvm::function_ref<void(const Stage &)> multiply) {
+    Values loaded(ahead.begin(), ahead.begin() + counted),
+        next(ahead.begin() + counted, ahead.end());
+    Value nextNumber = within(kernel.add(number, depth));
+    if (format.hasMultipliers())
+      next.append(fragments.load(work.lane, nextNumber));
+    multiply({number, loaded, [&](int64_t step) {
+                if (!format.hasMultipliers())
+                  next.append(fragments.load(work.lane, nextNumber, step));
+              }});
+    ahead = next;
+  };
+  // A unit of integers, whose sums live as long; a stage of halves, whose order of
+  // sums does not depend on where a loop ends.
+  auto ofUnit = [&](Value number, mlir::ValueRange carried) -> Values {
+    Values next(carried.take_front(ahead.size())), sums(carried.drop_front(ahead.size()));
+    if (isInteger) {
+      Values unitSums = zeros(rowTiles, kernel.word(0));
+      for (int64_t part = 0; part < stagesPerUnit; ++part)
+        forStage(kernel.add(kernel.mul(number, stagesPerUnit), part), next,
+                 [&](const Stage &stage) { unitSums = multiplyCodes(work, stage, unitSums); });
+      sums = addUnit(work, number, unitSums, sums);
+    } else {
+      forStage(number, next, [&](const Stage &stage) { sums = multiplyHalves(work, stage, sums); });
+    }
     next.append(sums);
     return next;
   };
@@ -104,72 +137,76 @@ void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
     start.append(zeros(rowTiles, kernel.number(0.0f)));
     if (!isInteger) // the chain of the running unit
       start.append(zeros(rowTiles, kernel.number(0.0f)));
-    Value first = kernel.mul(slice, stages);
-    Values end = kernel.loop(first, kernel.add(first, stages), 1, start, ofStage);
+    const int64_t rounds = isInteger ? unitsPerSlice : stages;
+    Value first = kernel.mul(slice, rounds);
+    Values end = kernel.loop(first, kernel.add(first, rounds), 1, start, ofUnit);
     storeSlice(work, slice, mlir::ValueRange(end).drop_front(ahead.size()));
     return Values(mlir::ValueRange(end).take_front(ahead.size()));
   };
   kernel.loop(firstSlice, kernel.add(firstSlice, ownSlices), 1, ahead, ofSlice);
 }
 
-// B operands of the lane's row for a stage, in the order of the lane's words.
-Values MmaProduct::operandsOf(Value row, Value stage) const {
-  if (!isInteger)
-    return halvesOf(row, stage);
-  const int64_t together = fragments.together(), bytes = 4 * together;
-  Value start = kernel.rowAddress(kernel.rowAddress(row, stage, fragments.inputs()), quad, bytes);
-  Values words;
-  for (int64_t at = 0; at < fragments.words(); at += together) {
-    Value address = kernel.offset(start, at / together * 4 * bytes);
-    if (together == 1) {
-      words.push_back(kernel.load(kernel.i32, address));
-      continue;
-    }
-    Value loaded = kernel.load(kernel.vectorOf(kernel.i32, together), address, bytes);
-    for (int64_t i = 0; i < together; ++i)
-      words.push_back(kernel.extract(loaded, i));
+Values MmaProduct::operandsOf(const Work &work, const Stage &stage, int64_t tile, int64_t step,
+                              Values &read) const {
+  const auto end = static_cast<size_t>(2 * step + 2);
+  while (read.size() < end) {
+    const int64_t number = static_cast<int64_t>(read.size()) / fragments.together();
+    read.append(isInteger ? readCodes(work.inputs[tile], stage.number, number)
+                          : readHalves(work.inputs[tile], stage.number, number));
   }
+  return {read[end - 2], read[end - 1]};
+}
+
+// The words that stand together in the lane's row, the `number`th time.
+Values MmaProduct::readCodes(Value row, Value stage, int64_t number) const {
+  const int64_t together = fragments.together(), bytes = 4 * together;
+  Value address = kernel.rowAddress(kernel.rowAddress(row, stage, fragments.inputs()), quad, bytes);
+  address = kernel.offset(address, number * 4 * bytes);
+  if (together == 1)
+    return {kernel.load(kernel.i32, address)};
+  Value loaded = kernel.load(kernel.vectorOf(kernel.i32, together), address, bytes);
+  Values words;
+  for (int64_t i = 0; i < together; ++i)
+    words.push_back(kernel.extract(loaded, i));
   return words;
 }
 
 // Of float32 rows, rounded on the way: two inputs of a word.
-Values MmaProduct::halvesOf(Value row, Value stage) const {
+Values MmaProduct::readHalves(Value row, Value stage, int64_t number) const {
   const int64_t count = 2 * fragments.together(), bytes = 4 * count;
-  Value start =
+  Value address =
       kernel.rowAddress(kernel.rowAddress(row, stage, fragments.inputs() * 4), quad, bytes);
+  Value loaded = kernel.load(kernel.vectorOf(kernel.f32, count),
+                             kernel.offset(address, number * 4 * bytes), bytes);
   Values words;
-  for (int64_t at = 0; at < 2 * fragments.words(); at += count) {
-    Value loaded = kernel.load(kernel.vectorOf(kernel.f32, count),
-                               kernel.offset(start, at / count * 4 * bytes), bytes);
-    for (int64_t i = 0; i < count; i += 2) {
-      Value low = kernel.bitsOf(roundToBf16(kernel, kernel.extract(loaded, i)));
-      Value high = kernel.bitsOf(roundToBf16(kernel, kernel.extract(loaded, i + 1)));
-      words.push_back(
-          kernel.bitOr(kernel.bitAnd(high, kernel.word(-65536)), kernel.shiftRight(low, 16)));
-    }
+  for (int64_t i = 0; i < count; i += 2) {
+    Value low = kernel.bitsOf(roundToBf16(kernel, kernel.extract(loaded, i)));
+    Value high = kernel.bitsOf(roundToBf16(kernel, kernel.extract(loaded, i + 1)));
+    words.push_back(
+        kernel.bitOr(kernel.bitAnd(high, kernel.word(-65536)), kernel.shiftRight(low, 16)));
   }
   return words;
 }
 
-Values MmaProduct::multiplyStage(const Work &work, Value stage, mlir::ValueRange loaded,
-                                 Values sums) {
-  if (isInteger) // a stage is a unit
-    return addUnit(work, stage, multiplyCodes(work, stage, loaded), sums);
-  const auto count = static_cast<int64_t>(work.inputs.size()) * tileSums;
-  Values chain(sums.begin() + count, sums.end());
-  auto steps = fragments.open(loaded);
-  for (size_t tile = 0; tile < work.inputs.size(); ++tile) {
-    Values rows = operandsOf(work.inputs[tile], stage);
-    for (int64_t step = 0; step < fragments.steps(); ++step)
+// `sums` of the slice, then of the running unit.
+Values MmaProduct::multiplyHalves(const Work &work, const Stage &stage, mlir::ValueRange sums) {
+  const auto tiles = static_cast<int64_t>(work.inputs.size()), count = tiles * tileSums;
+  Values chain(sums.drop_front(count));
+  auto steps = fragments.open(stage.loaded);
+  llvm::SmallVector<Values, 4> read(tiles);
+  for (int64_t step = 0; step < fragments.steps(); ++step) {
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      Values rows = operandsOf(work, stage, tile, step, read[tile]);
       for (int64_t half = 0; half < 2; ++half) {
         Value *part = &chain[tile * tileSums + half * 4];
-        Values made = kernel.mmaBf16(steps[step].tiles[half], {rows[2 * step], rows[2 * step + 1]},
-                                     Values(part, part + 4));
+        Values made = kernel.mmaBf16(steps[step].tiles[half], rows, Values(part, part + 4));
         std::copy(made.begin(), made.end(), part);
       }
+    }
+    stage.afterStep(step);
   }
   Value ends =
-      kernel.equal(kernel.remainder(stage, stagesPerUnit), kernel.index(stagesPerUnit - 1));
+      kernel.equal(kernel.remainder(stage.number, stagesPerUnit), kernel.index(stagesPerUnit - 1));
   Values result;
   for (int64_t i = 0; i < count; ++i)
     result.push_back(kernel.select(ends, kernel.add(sums[i], chain[i]), sums[i]));
@@ -178,34 +215,31 @@ Values MmaProduct::multiplyStage(const Work &work, Value stage, mlir::ValueRange
   return result;
 }
 
-// Integer sums of a unit, times 2^codeShift for codes.
-Values MmaProduct::multiplyCodes(const Work &work, Value stage, mlir::ValueRange loaded) {
+// Adds to the integer sums of a unit, for codes 2^codeShift times as much.
+Values MmaProduct::multiplyCodes(const Work &work, const Stage &stage, Values total) {
   const auto tiles = static_cast<int64_t>(work.inputs.size());
-  llvm::SmallVector<Values, 4> rows;
-  for (Value input : work.inputs)
-    rows.push_back(operandsOf(input, stage));
-  auto steps = fragments.open(loaded);
+  auto steps = fragments.open(stage.loaded);
   const int64_t perRun = fragments.stepsPerRun();
-  Values sums, total;
+  llvm::SmallVector<Values, 4> read(tiles);
+  Values sums = total;
   for (int64_t step = 0; step < fragments.steps(); ++step) {
-    if (step % perRun == 0)
+    if (format.hasMultipliers() && step % perRun == 0)
       sums = zeros(tiles, kernel.word(0));
-    for (int64_t tile = 0; tile < tiles; ++tile)
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      Values rows = operandsOf(work, stage, tile, step, read[tile]);
       for (int64_t half = 0; half < 2; ++half) {
         Value *part = &sums[tile * tileSums + half * 4];
-        Values made = kernel.mmaBytes(steps[step].tiles[half],
-                                      {rows[tile][2 * step], rows[tile][2 * step + 1]},
-                                      Values(part, part + 4), /*unsignedA=*/false);
+        Values made = kernel.mmaBytes(steps[step].tiles[half], rows, Values(part, part + 4),
+                                      /*unsignedA=*/false);
         std::copy(made.begin(), made.end(), part);
       }
+    }
+    stage.afterStep(step);
     if (!format.hasMultipliers() || step % perRun != perRun - 1)
       continue;
-    Values multipliers = fragments.multipliers(loaded, step / perRun);
-    for (size_t i = 0; i < sums.size(); ++i) {
-      Value scaled = kernel.mul(sums[i], multipliers[i / 2 % 4]);
-      total.size() < sums.size() ? total.push_back(scaled)
-                                 : void(total[i] = kernel.add(total[i], scaled));
-    }
+    Values multipliers = fragments.multipliers(stage.loaded, step / perRun);
+    for (size_t i = 0; i < sums.size(); ++i)
+      total[i] = kernel.add(total[i], kernel.mul(sums[i], multipliers[i / 2 % 4]));
   }
   return format.hasMultipliers() ? total : sums;
 }

@@ -32,11 +32,21 @@ private:
   };
   void computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles);
   void computePair(const Work &work, int64_t rowTiles);
-  Values multiplyStage(const Work &work, Value stage, mlir::ValueRange loaded, Values sums);
-  Values multiplyCodes(const Work &work, Value stage, mlir::ValueRange loaded);
+  // One of the lane's stages: what it has loaded, and the next one's loads, which
+  // are asked for as registers get free.
+  struct Stage {
+    Value number;
+    mlir::ValueRange loaded;
+    llvm::function_ref<void(int64_t step)> afterStep;
+  };
+  Values multiplyCodes(const Work &work, const Stage &stage, Values sums);
+  Values multiplyHalves(const Work &work, const Stage &stage, mlir::ValueRange sums);
   Values addUnit(const Work &work, Value unitNumber, const Values &unitSums, mlir::ValueRange sums);
-  Values operandsOf(Value row, Value stage) const;
-  Values halvesOf(Value row, Value stage) const;
+  /// B operands of row tile `tile` for `step`; `read` keeps what the lane has read.
+  Values operandsOf(const Work &work, const Stage &stage, int64_t tile, int64_t step,
+                    Values &read) const;
+  Values readCodes(Value row, Value stage, int64_t number) const;
+  Values readHalves(Value row, Value stage, int64_t number) const;
   void storeSlice(const Work &work, Value slice, mlir::ValueRange sums);
   void addSlices(Value pair, int64_t rowTiles);
   Values zeros(int64_t rowTiles, Value zero) const;

@@ -11,19 +11,20 @@ static constexpr int64_t lineBytes = 64;
 static constexpr int64_t chunkBytes = 16; // of a line, for one lane
 static constexpr int64_t superRuns = 4;   // runs that share a header of multipliers
 
-// Eight loads of 16 bytes: what registers hold beside the sums.
-static constexpr int64_t mostHalfInputs = 64;
+// Four loads of 16 bytes, of bf16 eight: what registers hold beside the sums. Codes
+// of a unit are fewer.
+static constexpr int64_t mostStageInputs = 64;
 
 static int64_t stageInputsOf(const WeightFormat &format) {
-  return format.element == Element::bf16 ? std::min(format.unit, mostHalfInputs) : format.unit;
+  return format.hasMultipliers() ? format.unit : std::min(format.unit, mostStageInputs);
 }
 
 // Lines that stand together in a lane: with more of them its loads of the rows'
 // operands are wider, with fewer those of the weights touch fewer cache lines.
 // A step may not cross multipliers.
-static int64_t neighboursOf(const KernelSpec &spec) {
-  const WeightFormat &format = spec.weight;
-  const int64_t most = spec.maxRows == 1 ? 1 : 4;
+static int64_t neighboursOf(const GpuBuilder &kernel) {
+  const WeightFormat &format = kernel.spec.weight;
+  const int64_t most = kernel.spec.maxRows == 1 ? 1 : kernel.chip.major >= 9 ? 4 : 2;
   switch (format.element) {
   case Element::i3:
     return 2;
@@ -39,7 +40,7 @@ static int64_t neighboursOf(const KernelSpec &spec) {
 PanelFragments::PanelFragments(GpuBuilder &kernel)
     : kernel(kernel), format(kernel.spec.weight), contraction(contractionOf(kernel.spec)),
       stepInputs(format.element == Element::bf16 ? 16 : 32), stageInputs(stageInputsOf(format)),
-      neighbours(neighboursOf(kernel.spec)), quad(kernel.remainder(kernel.lane, 4)),
+      neighbours(neighboursOf(kernel)), quad(kernel.remainder(kernel.lane, 4)),
       chunk(kernel.remainder(kernel.quotient(kernel.lane, 4), 4)) {}
 
 size_t PanelFragments::lineCount() const {
@@ -70,15 +71,22 @@ Value PanelFragments::loadLine(Value address) const {
   return kernel.load(kernel.vectorOf(kernel.i32, 4), address, chunkBytes);
 }
 
+Values PanelFragments::load(const Lane &lane, Value stage, int64_t step) const {
+  Value start =
+      kernel.rowAddress(lane.lines, stage, stageInputs * panelColumns * format.bits() / 8);
+  Values loaded;
+  for (int64_t i = 2 * step; i < 2 * step + 2; ++i) {
+    const int64_t line = i / neighbours * 4 * neighbours + i % neighbours;
+    loaded.push_back(loadLine(kernel.offset(start, line * lineBytes)));
+  }
+  return loaded;
+}
+
 Values PanelFragments::load(const Lane &lane, Value stage) const {
   Values loaded;
   if (!format.hasMultipliers()) {
-    Value start =
-        kernel.rowAddress(lane.lines, stage, stageInputs * panelColumns * format.bits() / 8);
-    for (int64_t i = 0; i < words(); ++i) {
-      const int64_t line = i / neighbours * 4 * neighbours + i % neighbours;
-      loaded.push_back(loadLine(kernel.offset(start, line * lineBytes)));
-    }
+    for (int64_t step = 0; step < steps(); ++step)
+      loaded.append(load(lane, stage, step));
     return loaded;
   }
   // A stage lies in one super-run, and its runs stand together there.

@@ -40,9 +40,11 @@ public:
   };
   Lane laneOf(const GpuPanel &panel) const;
 
-  /// Values that `steps` need of stage number `stage`; counted() many.
+  /// Values that the steps need of stage number `stage`; counted() many.
   Values load(const Lane &lane, Value stage) const;
   size_t counted() const { return lineCount() + runCount(); }
+  /// Of formats without multipliers: those two of them that step `step` needs.
+  Values load(const Lane &lane, Value stage, int64_t step) const;
 
   /// The A operands of the two tiles, four words each, for every step.
   struct Step {
