@@ -68,6 +68,7 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
   auto code = compileNvidiaKernels(largest, options.chips, nvidia);
   if (!code)
     return tl::unexpected(code.error());
+  int64_t spilling = 0; // slow, not wrong
   for (NvidiaChipCode &chip : code->chips) {
     const NvidiaChip &known = *nvidiaChipNamed(chip.chip);
     plan::GpuCodeT &gpu = plan.gpuCode.emplace_back();
@@ -75,13 +76,17 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
     gpu.major = static_cast<int32_t>(known.major);
     gpu.minor = static_cast<int32_t>(known.minor);
     gpu.runs_on_newer = known.runsOnNewer;
-    for (NvidiaKernel &kernel : chip.kernels)
+    for (NvidiaKernel &kernel : chip.kernels) {
+      spilling += kernel.report.spillBytes != 0;
       gpu.kernels.push_back(std::make_unique<plan::GpuKernelT>(planKernel(kernel)));
+    }
     gpu.emulation = std::move(chip.emulation);
   }
   objects.compiled += code->kernelsCompiled;
   objects.cached += code->kernelsFromCache;
-  return code->assembler.empty() ? "PTX alone: no ptxas found" : code->assembler;
+  if (code->assembler.empty())
+    return "PTX alone: no ptxas found";
+  return code->assembler + (spilling ? ", " + std::to_string(spilling) + " kernels spill" : "");
 }
 
 Result<std::string> compiler::compileKernels(ModuleOp module, const CompileOptions &options,

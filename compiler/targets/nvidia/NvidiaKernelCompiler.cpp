@@ -109,10 +109,6 @@ tl::expected<void, std::string> NvidiaKernelCompiler::assemble(NvidiaKernel &ker
   if (!cubin)
     return failure(naming.symbol, naming.chip, cubin.error());
   dump(naming, ".ptxas.txt", [&](llvm::raw_ostream &os) { os << cubin->report.text; });
-  if (cubin->report.spillBytes)
-    return failure(naming.symbol, naming.chip,
-                   "spills " + std::to_string(cubin->report.spillBytes) +
-                       " bytes of registers; report this as a bug of the compiler");
   kernel.cubin = std::move(cubin->image);
   kernel.report = std::move(cubin->report);
   return {};

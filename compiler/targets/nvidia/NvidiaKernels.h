@@ -47,7 +47,7 @@ struct NvidiaCode {
 };
 
 /// Compiles every kernel for every chip. Equal input and assembler give equal
-/// bytes. A kernel that spills registers or calls what is not there is an error.
+/// bytes. A kernel that calls what is not there is an error.
 tl::expected<NvidiaCode, std::string> compileNvidiaKernels(llvm::ArrayRef<NamedKernelSpec> kernels,
                                                            llvm::ArrayRef<std::string> chips,
                                                            const NvidiaOptions &options);
