@@ -55,13 +55,13 @@ class Reproducible(unittest.TestCase):
                     self.assertEqual(chunked.tobytes(), whole.tobytes(), f"chunks of {chunk}")
 
     def test_f32(self):
-        self.check("f32", ("tp2", "tp4", "tp8", "ep4", "pp2", "ep2.tp2.pp2"))
+        self.check("f32", ("tp2", "tp4", "tp8", "ep4", "pp2", "ep2.tp2.pp2", "ep4:hidden=1"))
 
     def test_fast(self):
-        self.check("fast", ("tp2", "tp4", "tp8", "ep2.tp4"))
+        self.check("fast", ("tp2", "tp4", "tp8", "ep2.tp4", "ep2.tp4:hidden=0"))
 
     def test_int4(self):
-        self.check("int4", ("tp2", "tp8", "ep8"))
+        self.check("int4", ("tp2", "tp8", "ep8", "tp2.ep4:hidden=1"))
 
     def test_in_a_batch(self):
         """A sequence beside others, on replicas of two ranks."""
