@@ -5,6 +5,7 @@
 #include "runtime/device/Device.h"
 #include "runtime/device/Kind.h"
 #include "runtime/plan/plan_generated.h"
+#include <functional>
 #include <string>
 
 namespace grok::runtime {
@@ -12,6 +13,8 @@ namespace grok::runtime {
 struct DeviceSettings {
   int threads = 1;   // that compute, of this process
   std::string level; // of the CPU's code, or the chip that is emulated; empty = the best
+  /// Told how many bytes of the weights are in the device's own memory, of all.
+  std::function<void(uint64_t done, uint64_t all)> placing = nullptr;
 };
 
 /// The device with the plan's kernels loaded. `automatic` takes a GPU where the plan

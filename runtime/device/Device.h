@@ -5,6 +5,7 @@
 #include "runtime/device/DeviceMemory.h"
 #include "runtime/plan/KernelABI.h"
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -38,6 +39,10 @@ public:
   /// stay where they are and must live as long.
   virtual Result<std::unique_ptr<DeviceMemory>> place(std::span<const std::byte> bytes,
                                                       std::string_view what) = 0;
+  /// Memory full of numbers that are finite in any format, for timing without weights.
+  virtual Result<std::unique_ptr<DeviceMemory>> placeFiller(uint64_t bytes, std::string_view what) {
+    return allocate(bytes, what);
+  }
   /// Whether addresses of this device's memory are addresses of the host.
   virtual bool sharesHostMemory() const { return true; }
   /// Copies to the host what the launches so far have written.
@@ -63,6 +68,16 @@ public:
   }
   /// Runs what record() made, instead of launches.
   virtual Result<void> launch(DeviceGraph &) { return {}; }
+
+  // ---- timing
+
+  /// Whether launches one by one are timed by the device itself, where it can.
+  virtual void setTiming(bool) {}
+  /// Of the last launch before wait(); nothing if the host's clock has to do.
+  virtual std::optional<double> secondsOfLastLaunch() { return std::nullopt; }
+  /// Bytes per second of copies within the device's own memory, read and written ones
+  /// both counted; nothing if it has none.
+  virtual Result<std::optional<double>> measureReadRate() { return std::optional<double>(); }
 
   // ---- for people
 

@@ -283,7 +283,8 @@ Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
     if (profiling) {
       if (auto ended = device->wait(); !ended)
         return ended;
-      launch.timing.seconds += std::chrono::duration<double>(Clock::now() - start).count();
+      const std::chrono::duration<double> elapsed = Clock::now() - start;
+      launch.timing.seconds += device->secondsOfLastLaunch().value_or(elapsed.count());
       ++launch.timing.calls;
     }
     if (observer)
@@ -299,6 +300,7 @@ void Executor::setProfiling(bool on) {
       if (on)
         launch.timing.calls = 0, launch.timing.seconds = 0;
   profiling = on;
+  device->setTiming(on);
 }
 
 std::vector<LaunchTiming> Executor::timings() const {

@@ -58,10 +58,14 @@ static std::unique_ptr<plan::LayoutT> makeLayout() {
   return layout;
 }
 
-static std::vector<uint8_t> imageOf(int factor) {
-  auto image = readFile(factor == 2 ? TOY_KERNELS_2 : TOY_KERNELS_3, 1 << 20).value();
+static std::vector<uint8_t> bytesOf(const char *path) {
+  auto image = readFile(path, 1 << 20).value();
   auto *bytes = reinterpret_cast<const uint8_t *>(image.data.get());
   return {bytes, bytes + image.size};
+}
+
+static std::vector<uint8_t> imageOf(int factor) {
+  return bytesOf(factor == 2 ? TOY_KERNELS_2 : TOY_KERNELS_3);
 }
 
 static std::unique_ptr<plan::CodeBlobT> makeCode(const char *level, int factor,
@@ -75,22 +79,6 @@ static std::unique_ptr<plan::CodeBlobT> makeCode(const char *level, int factor,
   return blob;
 }
 
-// Of the right form alone: there is no GPU to run it.
-static std::unique_ptr<plan::GpuCodeT> makeGpuCode(size_t kernels) {
-  auto code = std::make_unique<plan::GpuCodeT>();
-  code->chip = "sm_80";
-  code->major = 8;
-  code->runs_on_newer = true;
-  for (size_t i = 0; i < kernels; ++i) {
-    auto kernel = std::make_unique<plan::GpuKernelT>();
-    kernel->threads = 128;
-    kernel->max_blocks = 4;
-    kernel->ptx = ".version 8.0";
-    code->kernels.push_back(std::move(kernel));
-  }
-  return code;
-}
-
 static std::unique_ptr<plan::KernelT> makeKernel(const char *symbol, const char *op, int buffers,
                                                  uint64_t scratch = 0) {
   auto kernel = std::make_unique<plan::KernelT>();
@@ -99,6 +87,25 @@ static std::unique_ptr<plan::KernelT> makeKernel(const char *symbol, const char 
   kernel->num_buffers = buffers;
   kernel->scratch_bytes = scratch;
   return kernel;
+}
+
+// For the emulator; the PTX is of the right form alone.
+static std::unique_ptr<plan::GpuCodeT>
+makeGpuCode(const std::vector<std::unique_ptr<plan::KernelT>> &kernels) {
+  auto code = std::make_unique<plan::GpuCodeT>();
+  code->chip = "sm_80";
+  code->major = 8;
+  code->runs_on_newer = true;
+  code->emulation = bytesOf(TOY_GPU_KERNELS);
+  for (const auto &each : kernels) {
+    auto kernel = std::make_unique<plan::GpuKernelT>();
+    kernel->threads = 32;
+    kernel->max_blocks = 4;
+    kernel->scratch_bytes = 4 * each->scratch_bytes;
+    kernel->ptx = ".version 8.0\n.target sm_80\n.visible .entry " + each->symbol + "()\n";
+    code->kernels.push_back(std::move(kernel));
+  }
+  return code;
 }
 
 static std::unique_ptr<plan::BufferT> makeBuffer(const char *name, plan::BufferKind kind,
@@ -228,7 +235,7 @@ plan::PlanT makePlan(int factor) {
   plan.kernels.push_back(makeKernel("toy_unembed", "unembed", 3));
   plan.code.push_back(makeCode("x86-64-v2", factor, {"sse4.2"}));
   plan.code.push_back(makeCode("future", factor, {"sse4.2", "telepathy"}));
-  plan.gpu_code.push_back(makeGpuCode(plan.kernels.size()));
+  plan.gpu_code.push_back(makeGpuCode(plan.kernels));
   return plan;
 }
 

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// What every device must do alike: this CPU, the emulator, and CUDA on the fake driver.
+#include "runtime/device/Choice.h"
+#include "runtime/plan/PlanReader.h"
+#include "runtime/session/Session.h"
+#include "tests/runtime/device/cuda/FakeDriver.h"
+#include <cmath>
+#include <cstring>
+#include <gmock/gmock.h>
+#include <numeric>
+
+namespace grok::runtime {
+
+using testing::Each;
+using testing::ElementsAreArray;
+using testing::FloatEq;
+using testing::HasSubstr;
+
+enum ToyKernel : uint32_t { embed, append, attend, group, scale, unembed };
+
+static constexpr int64_t rowFloats = toy::embeddingSize;
+static constexpr uint64_t rowBytes = rowFloats * sizeof(float);
+
+namespace {
+
+class DeviceConformance : public testing::TestWithParam<DeviceKind> {
+protected:
+  DeviceConformance() {
+    fakeDriver.set("GROK_EMULATOR_LIBRARY", EMULATOR);
+    device = makeDevice(document.root(), GetParam(), {.threads = 2, .level = ""}).value();
+    weights = device->place(weightBytes, "weights").value();
+    h = device->allocate(toy::maxStepRows * rowBytes, "h").value();
+    o = device->allocate(toy::maxStepRows * rowBytes, "o").value();
+    pages = device->allocate(uint64_t(2) * 2 * 1344, "pages").value();
+  }
+
+  std::vector<float> floatsOf(const DeviceMemory &memory, size_t count) {
+    std::vector<float> floats(count, NAN);
+    require(device->download(std::as_writable_bytes(std::span(floats)), memory.data()));
+    return floats;
+  }
+  /// A step of one sequence from position 0 on.
+  const GrokStepInfo &stepOf(std::vector<int32_t> newTokens) {
+    tokens = std::move(newTokens);
+    positions.resize(tokens.size());
+    std::iota(positions.begin(), positions.end(), 0);
+    sequences.assign(tokens.size(), 0);
+    step = {.rows = static_cast<int64_t>(tokens.size()),
+            .tokens = tokens.data(),
+            .positions = positions.data(),
+            .sequences = sequences.data(),
+            .pageTable = pageTable.data(),
+            .pageTableStride = 4,
+            .logitRows = 0,
+            .logitRow = nullptr};
+    return step;
+  }
+  Result<void> runEmbed() {
+    const std::vector<const void *> operands = {table(), h->data()};
+    return device->launch({embed, operands}, step.rows);
+  }
+  const std::byte *table() const { return weights->data() + 4096; }
+  std::vector<float> tableRows() const {
+    std::vector<float> rows;
+    for (int32_t token : tokens)
+      for (int column = 0; column < rowFloats; ++column)
+        rows.push_back(toy::tableAt(token, column));
+    return rows;
+  }
+
+  toy::Artifact artifact;
+  FakeDriver fakeDriver{artifact.path + "/model.plan"};
+  PlanDocument document = parsePlan(toy::fileOf(toy::makePlan()), "toy").value();
+  std::vector<std::byte> weightBytes = toy::weightFile();
+  std::unique_ptr<Device> device;
+  std::unique_ptr<DeviceMemory> weights, h, o, pages;
+  std::vector<int32_t> tokens, positions, sequences, pageTable = {1, 0, 0, 0};
+  GrokStepInfo step = {};
+};
+
+} // namespace
+
+TEST_P(DeviceConformance, AllocatesZeros) {
+  EXPECT_THAT(floatsOf(*h, toy::maxStepRows * rowFloats), Each(0.f));
+  EXPECT_EQ(device->allocate(0, "nothing").value()->size(), 0u);
+}
+
+TEST_P(DeviceConformance, NamesWhatDoesNotFit) {
+  auto memory = device->allocate(uint64_t(1) << 60, "too much");
+  ASSERT_FALSE(memory);
+  EXPECT_THAT(memory.error(), HasSubstr("too much"));
+}
+
+TEST_P(DeviceConformance, PlacesManyBytes) {
+  // Several chunks of an upload and of a download, and a rest.
+  std::vector<std::byte> bytes((size_t(20) << 20) + 12);
+  for (size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::byte>(i * 2654435761u >> 13);
+  auto placed = device->place(bytes, "bytes").value();
+  EXPECT_EQ(placed->size(), bytes.size());
+  std::vector<std::byte> back(bytes.size());
+  require(device->download(back, placed->data()));
+  EXPECT_TRUE(back == bytes);
+}
+
+TEST_P(DeviceConformance, FillsWithFiniteNumbers) {
+  auto filler = device->placeFiller(1 << 20, "filler").value();
+  for (float number : floatsOf(*filler, (1 << 20) / sizeof(float)))
+    ASSERT_LT(std::abs(number), 1.f);
+}
+
+TEST_P(DeviceConformance, RunsALaunchOnTheStep) {
+  require(device->begin(stepOf({3, 1, 4})));
+  require(runEmbed());
+  require(device->wait());
+  EXPECT_THAT(floatsOf(*h, 3 * rowFloats), ElementsAreArray(tableRows()));
+}
+
+TEST_P(DeviceConformance, ClearsAPartAfterTheLaunchesSoFar) {
+  require(device->begin(stepOf({3, 1, 4})));
+  require(runEmbed());
+  require(device->wait());
+  h->clear(rowBytes, rowBytes);
+  std::vector<float> expected = tableRows();
+  std::fill_n(expected.begin() + rowFloats, rowFloats, 0.f);
+  EXPECT_THAT(floatsOf(*h, 3 * rowFloats), ElementsAreArray(expected));
+}
+
+TEST_P(DeviceConformance, LaunchesSeeWhatThoseBeforeWrote) {
+  require(device->begin(stepOf({2, 7})));
+  const std::vector<const void *> appended = {h->data(), pages->data()};
+  const std::vector<const void *> attended = {pages->data(), o->data()};
+  require(runEmbed()
+              .and_then([&] { return device->launch({append, appended}, step.rows); })
+              .and_then([&] { return device->launch({attend, attended}, step.rows); })
+              .and_then([&] { return device->wait(); }));
+  std::vector<float> expected = tableRows();
+  for (size_t i = 0; i < rowFloats; ++i) // the second row: 1 * first + 2 * second
+    expected[rowFloats + i] = expected[i] + 2 * expected[rowFloats + i];
+  EXPECT_THAT(floatsOf(*o, 2 * rowFloats), ElementsAreArray(expected));
+}
+
+TEST_P(DeviceConformance, AGraphRunsForAnyStep) {
+  const std::vector<const void *> embedded = {table(), h->data()};
+  const std::vector<const void *> appended = {h->data(), pages->data()};
+  const std::vector<const void *> attended = {pages->data(), o->data()};
+  const std::vector<DeviceLaunch> launches = {
+      {embed, embedded}, {append, appended}, {attend, attended}};
+  auto graph = device->record(launches).value();
+  EXPECT_EQ(graph != nullptr, GetParam() == DeviceKind::cuda);
+  if (!graph) // launches one by one are what the device has
+    return;
+  for (const auto &prompt : {std::vector<int32_t>{5, 6, 7}, {11}, {1, 2, 3, 4, 5, 6, 7, 8}}) {
+    require(device->begin(stepOf(prompt)).and_then([&] { return device->launch(*graph); }));
+    require(device->wait());
+    EXPECT_THAT(floatsOf(*h, prompt.size() * rowFloats), ElementsAreArray(tableRows()));
+    const std::vector<float> first = floatsOf(*o, rowFloats), rows = tableRows();
+    EXPECT_THAT(first, ElementsAreArray(std::span(rows).first(rowFloats)));
+  }
+}
+
+TEST_P(DeviceConformance, TimesLaunchesOneByOne) {
+  device->setTiming(true);
+  require(device->begin(stepOf({1})).and_then([&] { return runEmbed(); }));
+  require(device->wait());
+  EXPECT_EQ(device->secondsOfLastLaunch().has_value(), GetParam() == DeviceKind::cuda);
+  EXPECT_GE(device->secondsOfLastLaunch().value_or(0), 0);
+  device->setTiming(false);
+  EXPECT_FALSE(device->secondsOfLastLaunch().has_value());
+}
+
+// Prompt in one step, then tokens one by one; two sequences in turn, one of them freed and
+// made again, whose pages have to be clean.
+TEST_P(DeviceConformance, DecodesAWholeModel) {
+  LoadOptions options;
+  options.threads = 2;
+  options.device = GetParam();
+  auto model = Model::load(artifact.path, options).value();
+  auto session = Session::create(model, {.sequences = 2}).value();
+  for (int round = 0; round < 2; ++round) {
+    const int32_t first = session->createSequence().value();
+    const int32_t second = session->createSequence().value();
+    for (int32_t sequence : {second, first}) {
+      std::vector<int32_t> history = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2};
+      std::vector<StepRow> rows;
+      for (int32_t token : history)
+        rows.push_back({.token = token, .sequence = sequence, .wantLogits = false});
+      rows.back().wantLogits = true;
+      for (int32_t token = 10 + sequence; token < 13; ++token) {
+        const Logits logits = session->step(rows).value();
+        EXPECT_THAT(std::vector<float>(logits.row(0).begin(), logits.row(0).end()),
+                    ElementsAreArray(toy::expectedLogits(history)));
+        history.push_back(token);
+        rows = {{.token = token, .sequence = sequence, .wantLogits = true}};
+      }
+    }
+    require(session->freeSequence(first));
+    require(session->freeSequence(second));
+  }
+}
+
+TEST_P(DeviceConformance, SaysWhatItIs) {
+  EXPECT_FALSE(device->level().empty());
+  EXPECT_GE(device->threads(), 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceConformance,
+                         testing::Values(DeviceKind::cpu, DeviceKind::emulated, DeviceKind::cuda),
+                         [](const auto &each) { return std::string(nameOf(each.param)); });
+
+} // namespace grok::runtime

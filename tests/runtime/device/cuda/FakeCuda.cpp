@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Devices, memory, streams and events.
+#include "tests/runtime/device/cuda/FakeCuda.h"
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <sys/mman.h>
+
+namespace grok::runtime::cuda {
+
+struct ContextObject {
+  int retained = 0;
+};
+
+static ContextObject context;
+static thread_local ContextObject *current = nullptr;
+
+FakeState &fake() {
+  static FakeState state;
+  return state;
+}
+
+bool holdsContext() { return current == &context && context.retained > 0; }
+
+int enterCall(const char *function) {
+  ++fake().calls[function];
+  if (fake().stickyError != success)
+    return fake().stickyError;
+  return holdsContext() ? success : invalidContext;
+}
+
+static void protectAll(int protection) {
+  for (const auto &[address, bytes] : fake().allocations)
+    mprotect(reinterpret_cast<void *>(address), bytes, protection);
+}
+
+OpenMemory::OpenMemory() { protectAll(PROT_READ | PROT_WRITE); }
+OpenMemory::~OpenMemory() { protectAll(PROT_NONE); }
+
+int drain(StreamObject &stream) {
+  const OpenMemory open;
+  for (const auto &work : std::exchange(stream.queue, {}))
+    if (fake().stickyError == success)
+      fake().stickyError = work();
+  return fake().stickyError;
+}
+
+static int drainAll() {
+  for (StreamObject *stream : fake().streams)
+    drain(*stream);
+  return fake().stickyError;
+}
+
+static std::string setting(const char *name, const char *otherwise) {
+  const char *value = std::getenv(name);
+  return value ? value : otherwise;
+}
+
+// Whether [address, address + bytes) is inside one allocation.
+static bool isOnDevice(Address address, uint64_t bytes) {
+  auto after = fake().allocations.upper_bound(address);
+  if (after == fake().allocations.begin())
+    return false;
+  const auto &[begin, size] = *std::prev(after);
+  return address + bytes <= begin + size;
+}
+
+static bool isPinned(const void *address) {
+  const auto *place = static_cast<const std::byte *>(address);
+  auto after = fake().pinned.upper_bound(place);
+  return after != fake().pinned.begin() &&
+         place < std::prev(after)->first + std::prev(after)->second;
+}
+
+static int enqueue(Stream stream, std::function<int()> work) {
+  stream->queue.push_back(std::move(work));
+  return success;
+}
+
+} // namespace grok::runtime::cuda
+
+using namespace grok::runtime::cuda;
+
+static int enterFor(const char *function, Address address, size_t bytes) {
+  const int status = enterCall(function);
+  return status != success || isOnDevice(address, bytes) ? status : invalidValue;
+}
+
+#define LOCKED const std::lock_guard lock(fake().mutex)
+#define ENTER(function)                                                                            \
+  LOCKED;                                                                                          \
+  if (const int status = enterCall(function); status != success)                                   \
+  return status
+
+extern "C" {
+
+int64_t fakeCudaCalls(const char *function) {
+  LOCKED;
+  return fake().calls[function];
+}
+
+int cuDriverGetVersion(int *version) {
+  *version = std::atoi(setting("FAKE_CUDA_VERSION", "12040").c_str());
+  return success;
+}
+
+int cuInit(unsigned) {
+  LOCKED;
+  FakeState &state = fake();
+  state.failure = setting("FAKE_CUDA_FAIL", "");
+  state.devices = std::atoi(setting("FAKE_CUDA_DEVICES", "1").c_str());
+  state.memory = std::strtoull(setting("FAKE_CUDA_MEMORY", "1073741824").c_str(), nullptr, 10);
+  const std::string capability = setting("FAKE_CUDA_CAPABILITY", "8.0");
+  state.major = std::atoi(capability.c_str());
+  state.minor = std::atoi(capability.c_str() + capability.find('.') + 1);
+  state.stickyError = success;
+  state.calls.clear();
+  if (state.failure == "init")
+    return 999; // CUDA_ERROR_UNKNOWN
+  return state.devices == 0 ? noDevice : loadTranslations();
+}
+
+int cuGetErrorName(int error, const char **text) {
+  switch (error) {
+  case outOfMemory:
+    *text = "CUDA_ERROR_OUT_OF_MEMORY";
+    return success;
+  case invalidImage:
+    *text = "CUDA_ERROR_INVALID_IMAGE";
+    return success;
+  case launchFailed:
+    *text = "CUDA_ERROR_LAUNCH_FAILED";
+    return success;
+  case 999:
+    *text = "CUDA_ERROR_UNKNOWN";
+    return success;
+  default:
+    return invalidValue;
+  }
+}
+
+int cuGetErrorString(int error, const char **text) {
+  *text = error == launchFailed ? fake().errorText.c_str() : "fake";
+  return success;
+}
+
+int cuDeviceGetCount(int *count) {
+  LOCKED;
+  *count = fake().devices;
+  return success;
+}
+
+int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return success;
+}
+
+int cuDeviceGetName(char *name, int capacity, int) {
+  std::strncpy(name, "Fake GPU", static_cast<size_t>(capacity));
+  return success;
+}
+
+int cuDeviceGetAttribute(int *value, int attribute, int) {
+  LOCKED;
+  const std::map<int, int> values = {{multiprocessorCount, 2},
+                                     {capabilityMajor, fake().major},
+                                     {capabilityMinor, fake().minor},
+                                     {sharedBytesOptIn, (fake().major < 9 ? 163 : 227) * 1024}};
+  auto found = values.find(attribute);
+  if (found == values.end())
+    return invalidValue;
+  *value = found->second;
+  return success;
+}
+
+int cuDevicePrimaryCtxRetain(Context *retained, int) {
+  LOCKED;
+  ++context.retained;
+  *retained = &context;
+  return success;
+}
+
+int cuDevicePrimaryCtxRelease_v2(int) {
+  LOCKED;
+  --context.retained;
+  return success;
+}
+
+int cuCtxSetCurrent(Context wanted) {
+  current = wanted;
+  return success;
+}
+
+int cuMemGetInfo_v2(size_t *free, size_t *total) {
+  ENTER("cuMemGetInfo");
+  *free = fake().memory - fake().used;
+  *total = fake().memory;
+  return success;
+}
+
+int cuMemAlloc_v2(Address *address, size_t bytes) {
+  ENTER("cuMemAlloc");
+  if (bytes == 0)
+    return invalidValue;
+  if (fake().used + bytes > fake().memory)
+    return outOfMemory;
+  void *place = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (place == MAP_FAILED)
+    return outOfMemory;
+  if (bytes <= 1 << 20) // nobody may count on zeros
+    std::memset(place, 0xa5, bytes);
+  mprotect(place, bytes, PROT_NONE);
+  *address = reinterpret_cast<Address>(place);
+  fake().allocations[*address] = bytes;
+  fake().used += bytes;
+  return success;
+}
+
+int cuMemFree_v2(Address address) {
+  ENTER("cuMemFree");
+  drainAll();
+  auto found = fake().allocations.find(address);
+  if (found == fake().allocations.end())
+    return invalidValue;
+  munmap(reinterpret_cast<void *>(address), found->second);
+  fake().used -= found->second;
+  fake().allocations.erase(found);
+  return success;
+}
+
+int cuMemHostAlloc(void **place, size_t bytes, unsigned) {
+  ENTER("cuMemHostAlloc");
+  *place = std::malloc(bytes);
+  fake().pinned[static_cast<std::byte *>(*place)] = bytes;
+  return success;
+}
+
+int cuMemFreeHost(void *place) {
+  LOCKED;
+  drainAll();
+  fake().pinned.erase(static_cast<std::byte *>(place));
+  std::free(place);
+  return success;
+}
+
+int cuMemcpyHtoDAsync_v2(Address to, const void *from, size_t bytes, Stream stream) {
+  LOCKED;
+  if (const int status = enterFor("cuMemcpyHtoDAsync", to, bytes); status != success)
+    return status;
+  if (!isPinned(from)) // the driver would copy it aside; we have no use for that
+    return invalidValue;
+  return enqueue(stream, [=] {
+    std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+    return success;
+  });
+}
+
+int cuMemcpyDtoHAsync_v2(void *to, Address from, size_t bytes, Stream stream) {
+  LOCKED;
+  if (const int status = enterFor("cuMemcpyDtoHAsync", from, bytes); status != success)
+    return status;
+  if (!isPinned(to))
+    return invalidValue;
+  return enqueue(stream, [=] {
+    std::memcpy(to, reinterpret_cast<const void *>(from), bytes);
+    return success;
+  });
+}
+
+int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, Stream stream) {
+  LOCKED;
+  if (const int status = enterFor("cuMemcpyDtoDAsync", to, bytes); status != success)
+    return status;
+  if (!isOnDevice(from, bytes))
+    return invalidValue;
+  return enqueue(stream, [] { return success; }); // for timing only
+}
+
+int cuMemsetD8Async(Address to, unsigned char value, size_t count, Stream stream) {
+  LOCKED;
+  if (const int status = enterFor("cuMemsetD8Async", to, count); status != success)
+    return status;
+  return enqueue(stream, [=] {
+    std::memset(reinterpret_cast<void *>(to), value, count);
+    return success;
+  });
+}
+
+int cuMemsetD32Async(Address to, unsigned value, size_t count, Stream stream) {
+  LOCKED;
+  if (const int status = enterFor("cuMemsetD32Async", to, 4 * count); status != success)
+    return status;
+  return enqueue(stream, [=] {
+    std::fill_n(reinterpret_cast<unsigned *>(to), count, value);
+    return success;
+  });
+}
+
+int cuStreamCreate(Stream *stream, unsigned) {
+  ENTER("cuStreamCreate");
+  *stream = new StreamObject;
+  fake().streams.push_back(*stream);
+  return success;
+}
+
+int cuStreamDestroy_v2(Stream stream) {
+  LOCKED;
+  drain(*stream);
+  std::erase(fake().streams, stream);
+  delete stream;
+  return success;
+}
+
+int cuStreamSynchronize(Stream stream) {
+  ENTER("cuStreamSynchronize");
+  return drain(*stream);
+}
+
+int cuEventCreate(Event *event, unsigned) {
+  ENTER("cuEventCreate");
+  *event = new EventObject;
+  return success;
+}
+
+int cuEventDestroy_v2(Event event) {
+  LOCKED;
+  drainAll();
+  delete event;
+  return success;
+}
+
+int cuEventRecord(Event event, Stream stream) {
+  ENTER("cuEventRecord");
+  return enqueue(stream, [event] {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    event->seconds = std::chrono::duration<double>(now).count();
+    return success;
+  });
+}
+
+int cuEventElapsedTime(float *milliseconds, Event begin, Event end) {
+  ENTER("cuEventElapsedTime");
+  if (begin->seconds < 0 || end->seconds < 0)
+    return 600; // CUDA_ERROR_NOT_READY
+  *milliseconds = static_cast<float>(1e3 * (end->seconds - begin->seconds));
+  return success;
+}
+}

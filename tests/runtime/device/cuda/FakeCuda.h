@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// A CUDA driver without a GPU, for tests: libfake-cuda.so has the entry points that
+// runtime/device/cuda uses. Device memory is memory of the host that can only be
+// touched while the fake works on it; queued work is done when somebody waits for it;
+// kernels run in the emulator, by their translations in a plan. It is stricter than a
+// real driver: whoever forgets to wait, or to make the context current, sees it.
+//
+// Environment, read by cuInit:
+//   FAKE_CUDA_PLAN=FILE       the plan whose translated kernels modules have
+//   FAKE_CUDA_CAPABILITY=9.0  of the device (default 8.0); its translations are those of
+//                             the plan's chip of this capability, or else of the last one
+//   FAKE_CUDA_VERSION=12040   of the driver (default 12040)
+//   FAKE_CUDA_DEVICES=0       devices (default 1)
+//   FAKE_CUDA_MEMORY=BYTES    of the device (default 1 GiB)
+//   FAKE_CUDA_FAIL=WHAT       init, machine-code, module=KERNEL or launch=KERNEL
+#pragma once
+
+#include "runtime/device/cuda/Driver.h"
+#include "runtime/device/emulated/EmulatorABI.h"
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace grok::runtime::cuda {
+
+// Other values of CUresult.
+constexpr int invalidValue = 1, invalidImage = 200, invalidContext = 201, notFound = 500,
+              launchFailed = 719;
+
+struct StreamObject {
+  std::vector<std::function<int()>> queue;
+};
+struct EventObject {
+  double seconds = -1; // when it was reached
+};
+struct FunctionObject {
+  std::string name;
+  GrokEmulatedKernel code = nullptr;
+  uint32_t parameters = 0;
+  int sharedBytes = 48 * 1024;
+};
+struct ModuleObject {
+  std::map<std::string, std::unique_ptr<FunctionObject>> functions;
+  std::string image; // PTX; empty for machine code
+};
+struct FakeLaunch {
+  FunctionObject *function;
+  unsigned blocks, threads, sharedBytes, clusterBlocks;
+  std::vector<uint64_t> parameters;
+};
+struct GraphNodeObject {
+  FakeLaunch launch;
+};
+struct GraphObject {
+  std::vector<std::unique_ptr<GraphNodeObject>> nodes; // each after the one before
+};
+struct GraphExecObject {
+  std::vector<FakeLaunch> launches;
+};
+
+/// All that the fake knows. Every entry point holds the mutex.
+struct FakeState {
+  std::mutex mutex;
+  std::string failure; // $FAKE_CUDA_FAIL
+  int version = 0, devices = 0, major = 0, minor = 0;
+  uint64_t memory = 0, used = 0;
+  int stickyError = success;
+  std::string errorText; // of it
+  std::map<Address, uint64_t> allocations;
+  std::map<const std::byte *, uint64_t> pinned;
+  std::vector<StreamObject *> streams;
+  std::map<std::string, int64_t> calls;
+};
+
+FakeState &fake();
+/// Whether this thread may call; counts the call of `function`.
+int enterCall(const char *function);
+bool holdsContext();
+/// Opens all device memory to the host while it lives.
+class OpenMemory {
+public:
+  OpenMemory();
+  ~OpenMemory();
+};
+/// Loads the translations of $FAKE_CUDA_PLAN.
+int loadTranslations();
+int drain(StreamObject &stream);
+
+} // namespace grok::runtime::cuda
+
+extern "C" {
+/// How often an entry point was called since the last cuInit.
+int64_t fakeCudaCalls(const char *function);
+}
