@@ -160,7 +160,8 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
          "--sharding", compile.sharding,
          "How to spread the model over ranks: auto, or dot-joined tpN (heads, expert hidden "
          "size, vocabulary), epN (experts), ppN (stages of layers), dpN (replicas), as "
-         "tp2.pp2 (default: auto with --devices, else one rank)")
+         "tp2.pp2; tp2.ep2:hidden=0-3,7 lets ep too split the hidden size in those layers "
+         "(default: auto with --devices, else one rank)")
       ->type_name("auto|tpN.epN.ppN.dpN");
   addWorkloadOptions(app, compile.workload, texts);
   app.add_flag("--reproducible", compile.reproducible,
