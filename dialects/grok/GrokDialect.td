@@ -153,8 +153,8 @@ def Grok_SliceAttr : Grok_Attr<"Slice", "slice"> {
   let description = [{
     Dimension `dim` is cut into `parts` equal parts of `extent / parts`, or of the
     next multiple of 16 if that leaves a rest; what the last ones lack is zeros.
-    The rank with index `i` of `n` on `axis` ("tp" or "ep") holds part
-    `i * parts / n`: fewer parts than ranks are each held by several, as kv heads
+    The rank with index `i` of `n` on `axis` ("tp", "ep", or "ep.tp" for all ranks
+    of a stage, `ep` the slower) holds part `i * parts / n`: fewer parts than ranks are each held by several, as kv heads
     are.
 
     ```mlir
