@@ -261,7 +261,7 @@ Result<void> Executor::run(const GrokStepInfo &step) {
     return fail("a step of ", step.rows, " rows, the plan takes at most ", buckets.back().maxRows);
   if (auto begun = device->begin(step); !begun)
     return begun;
-  const bool together = bucket->graph && !profiling && !observer;
+  const bool together = bucket->graph && graphs && !profiling && !observer;
   auto done = together ? device->launch(*bucket->graph) : runLaunches(*bucket, step);
   auto ended = device->wait();
   if (!done || !ended || device->sharesHostMemory())

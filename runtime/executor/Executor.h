@@ -39,6 +39,8 @@ public:
   /// Starts from zero when switched on.
   void setProfiling(bool on);
   std::vector<LaunchTiming> timings() const;
+  /// Whether launches that the device has put together run so, where it can (the default).
+  void setGraphs(bool on) { graphs = on; }
 
 private:
   struct Launch {
@@ -91,6 +93,7 @@ private:
   std::vector<Bucket> buckets;
   LaunchObserver observer;
   bool profiling = false;
+  bool graphs = true;
 };
 
 } // namespace grok::runtime

@@ -67,6 +67,7 @@ static ModelInfo describe(const ModelState &state) {
   describeModel(state.plan(), info);
   describeRanks(state, info);
   info.cpuLevel = first.device->level();
+  info.hasDeviceMemory = !first.device->sharesHostMemory();
   info.planBytes = state.document.bodyBytes();
   info.hasWeights = !textOf(first.layout.file()).empty();
   for (const plan::Bucket *bucket : *first.program.buckets())
@@ -101,13 +102,16 @@ static Result<void> loadRank(ModelState &state, const std::string &directory, in
   auto weights = openWeights(directory, layout, options);
   if (!weights)
     return fail(weights.error());
-  auto device = makeDevice(plan, options.device, {threads, options.cpuLevel});
+  auto device = makeDevice(plan, options.device, {threads, options.cpuLevel, options.placing});
   if (!device)
     return fail(directory, "/model.plan: ", device.error());
   if (options.fullCheck)
     if (auto checked = checkWeights(*weights, threads); !checked)
       return checked;
-  auto placed = (*device)->place(weights->contents(), "weights");
+  const bool isFiller = options.zeroWeights && textOf(layout.file()).empty();
+  auto placed = isFiller && !(*device)->sharesHostMemory()
+                    ? (*device)->placeFiller(weights->bytes(), "weights")
+                    : (*device)->place(weights->contents(), "weights");
   if (!placed)
     return fail(directory, ": ", placed.error());
   state.ranks.push_back(std::unique_ptr<RankState>(new RankState{
@@ -225,6 +229,11 @@ bool Model::isLeader() const {
 }
 
 Result<void> Model::follow() const { return followLeader(*contents, *contents->ranks.front()); }
+
+Result<std::optional<double>> Model::measureReadRate() const {
+  const std::lock_guard lock(contents->running);
+  return contents->ranks.front()->device->measureReadRate();
+}
 
 std::span<const std::byte> Model::tokenizer() const {
   const auto *bytes = contents->document.root().tokenizer();

@@ -7,7 +7,9 @@
 #include "runtime/device/Kind.h"
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,8 +30,11 @@ struct LoadOptions {
   /// Code level to use, e.g. "x86-64-v3", or the chip that is emulated; empty = the
   /// best this machine can run.
   std::string cpuLevel;
-  /// Run a plan that was compiled without weights on zeros (for timing only).
+  /// Run a plan that was compiled without weights on zeros, or on a GPU on numbers of
+  /// no meaning (for timing only).
   bool zeroWeights = false;
+  /// Told how many bytes of the weights have reached a GPU, of all.
+  std::function<void(uint64_t done, uint64_t all)> placing = nullptr;
   /// Ranks that the plan must have; 0 = any number.
   int ranks = 0;
   /// This process's end of a job of as many ranks as the plan has, which loads
@@ -66,6 +71,7 @@ struct ModelInfo {
   uint64_t arenaBytes = 0;          // activations of the largest bucket, of one rank
   std::vector<int64_t> buckets;     // max rows of each, ascending
   int threads = 0;
+  bool hasDeviceMemory = false; // weights were copied to memory that is not the host's
   double loadSeconds = 0;
 };
 
@@ -89,6 +95,9 @@ public:
   /// Every other rank's part in the leader's sessions, until the leader's model
   /// is gone. An error ends the job.
   Result<void> follow() const;
+  /// Bytes per second of copies within the device's memory, read and written ones;
+  /// nothing if it has none of its own.
+  Result<std::optional<double>> measureReadRate() const;
   /// For the session only.
   ModelState &state() const { return *contents; }
 

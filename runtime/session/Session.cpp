@@ -312,6 +312,7 @@ uint64_t Session::kvBytesInUse() const {
 }
 
 void Session::setProfiling(bool on) { contents->own().executor().setProfiling(on); }
+void Session::setGraphs(bool on) { contents->own().executor().setGraphs(on); }
 std::vector<LaunchTiming> Session::profile() const { return contents->own().executor().timings(); }
 void Session::setObserver(LaunchObserver observer) {
   contents->own().executor().setObserver(std::move(observer));

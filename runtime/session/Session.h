@@ -78,6 +78,8 @@ public:
   /// Profiling measures each launch; it starts from zero when switched on.
   void setProfiling(bool on);
   std::vector<LaunchTiming> profile() const;
+  /// Off: a GPU gets each launch by itself, to see what putting them together gains.
+  void setGraphs(bool on);
   /// Called after each launch of every step; empty switches off.
   void setObserver(LaunchObserver observer);
 

@@ -80,6 +80,7 @@ ordered_json toJson(const Report &report) {
             {"weights", model.weights},
             {"numerics", model.numerics},
             {"cpu_level", model.cpuLevel},
+            {"graphs", report.withGraphs},
             {"weight_bytes", model.weightBytes},
             {"producer", model.producer}}},
           {"runs", runs},

@@ -28,6 +28,7 @@ struct Run {
 struct Report {
   runtime::ModelInfo model;
   std::vector<Run> runs;
+  bool withGraphs = false;        // of a GPU
   std::vector<std::string> notes; // what was not measured as asked
 };
 

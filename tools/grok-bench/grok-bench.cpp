@@ -5,6 +5,7 @@
 #include "runtime/measurement/ReadLimit.h"
 #include "runtime/output/PendingFile.h"
 #include "tools/commandline/CommandLine.h"
+#include "tools/commandline/DeviceOption.h"
 #include "tools/commandline/Terminal.h"
 #include "tools/grok-bench/Machine.h"
 #include "tools/grok-bench/Report.h"
@@ -29,6 +30,8 @@ struct BenchOptions {
   std::vector<int64_t> depths = {0, 1024};
   int threads = 0;
   bool explain = false;
+  runtime::DeviceKind device = runtime::DeviceKind::automatic;
+  bool withoutGraphs = false;
   std::string jsonFile;
   std::string machineFile; // "-" = standard output
 };
@@ -75,6 +78,9 @@ static void declareOptions(CommandLine &commandLine, BenchOptions &options) {
   app.add_option("--threads", options.threads, "Worker threads (default: one per core)")
       ->type_name("N")
       ->check(threadRange());
+  declareDevice(app, options.device);
+  app.add_flag("--no-graphs", options.withoutGraphs,
+               "On a GPU, launch every kernel by itself instead of a CUDA graph per step");
   app.add_option("--json", options.jsonFile, "Also write the results as JSON")->type_name("FILE");
   app.add_flag("--explain", options.explain,
                "Also show where the time of a step goes, kernel by kernel, beside what the limits "
@@ -117,9 +123,18 @@ public:
   Bench(const BenchOptions &options, ReadLimit limit, std::shared_ptr<const Model> model)
       : options(options), limit(std::move(limit)), model(std::move(model)) {
     report.model = this->model->info();
+    report.withGraphs = report.model.hasDeviceMemory && !options.withoutGraphs;
     if (!report.model.hasWeights)
-      report.notes.emplace_back("the plan was compiled without weights: zeros that take no memory "
-                                "stand for them, so the rates show arithmetic, not bandwidth");
+      report.notes.emplace_back(
+          report.model.hasDeviceMemory
+              ? "the plan was compiled without weights: a repeated pattern stands for them, and "
+                "the router chooses by it"
+              : "the plan was compiled without weights: zeros that take no memory stand for them, "
+                "so the rates show arithmetic, not bandwidth");
+    if (report.model.hasDeviceMemory)
+      report.notes.emplace_back(
+          "read limit: copies within the GPU's memory, bytes read and written; kernels of "
+          "--explain are timed one by one, by events");
   }
 
   Result<Report> run();
@@ -129,10 +144,12 @@ private:
   Result<void> prepare();
   Result<void> measure(int64_t batch, int64_t depth);
   Result<void> sampleLimits(Run &run);
+  Result<void> sampleDevice(Run &run);
   void explain(Run &run, runtime::BenchmarkPart part, const Profile &profile) const;
 
   const BenchOptions &options;
   ReadLimit limit;
+  double deviceRate = 0; // of a GPU, once measured
   std::shared_ptr<const Model> model;
   runtime::WeightTraffic traffic;
   Report report;
@@ -168,9 +185,24 @@ Result<void> Bench::prepare() {
   return {};
 }
 
+/// A GPU's limit does not change with its neighbours: once is enough.
+Result<void> Bench::sampleDevice(Run &run) {
+  if (deviceRate == 0) {
+    const Result<std::optional<double>> rate = model->measureReadRate();
+    if (!rate)
+      return fail(rate.error());
+    deviceRate = rate->value_or(0);
+  }
+  run.readLimit = {.bytesPerSecond = deviceRate, .runs = 1};
+  run.roof.bytes = options.explain ? deviceRate : 0;
+  return {};
+}
+
 /// The machine's limits, beside the measured steps.
 Result<void> Bench::sampleLimits(Run &run) {
   const runtime::ModelInfo &info = report.model;
+  if (info.hasDeviceMemory)
+    return sampleDevice(run);
   const Result<runtime::ReadSample> sample = limit.sample(info.threads);
   if (!sample)
     return fail(sample.error());
@@ -223,6 +255,7 @@ Result<void> Bench::measure(int64_t batch, int64_t depth) {
       openSession(batch, runtime::pagesOf(measured, info.pageTokens));
   if (!session)
     return fail("batch ", batch, ", depth ", depth, ", ", session.error());
+  (*session)->setGraphs(!options.withoutGraphs);
   runtime::SessionEngine engine(**session);
   std::map<runtime::BenchmarkPart, Profile> profiles;
   runtime::BenchmarkHooks hooks = {.rest = [&] { return sampleLimits(run); }};
@@ -288,6 +321,7 @@ static Result<void> bench(const BenchOptions &options) {
   runtime::LoadOptions loadOptions;
   loadOptions.threads = options.threads;
   loadOptions.zeroWeights = true;
+  loadOptions.device = options.device;
   Result<std::shared_ptr<const Model>> model = Model::load(options.artifact, loadOptions);
   if (!model)
     return fail(model.error());

@@ -108,8 +108,14 @@ static int runMain(int argc, char **argv) {
   runtime::LoadOptions loadOptions;
   loadOptions.threads = options.threads;
   loadOptions.device = options.device;
+  ProgressLine progress("grok-run");
+  loadOptions.placing = [&](uint64_t done, uint64_t all) {
+    progress.show("MiB of weights", static_cast<int64_t>(done >> 20),
+                  static_cast<int64_t>(all >> 20));
+  };
   return runOnRanks(commandLine, options.artifact, loadOptions, options.ranks,
                     [&](const std::shared_ptr<const Model> &model) {
+                      progress.clear();
                       return run(options, commandLine.name(), model);
                     });
 }

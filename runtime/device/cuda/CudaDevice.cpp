@@ -278,28 +278,38 @@ std::optional<double> CudaDevice::secondsOfLastLaunch() {
 }
 
 Result<std::optional<double>> CudaDevice::measureReadRate() {
-  // Not less than ten times the second-level cache of any GPU.
-  constexpr uint64_t bytes = uint64_t(1) << 30;
+  // Far more than the second-level cache of any GPU, if there is room beside the model.
+  for (uint64_t bytes = uint64_t(1) << 30; bytes >= uint64_t(1) << 28; bytes >>= 1) {
+    const auto from = context->allocateRaw(bytes, "a copy for timing");
+    const auto to = context->allocateRaw(bytes, "a copy for timing");
+    if (from && to)
+      return timeCopies(addressOf((*to)->data()), addressOf((*from)->data()), bytes);
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<double>> CudaDevice::timeCopies(Address to, Address from, uint64_t bytes) {
   constexpr int copies = 8;
-  auto from = context->allocate(bytes, "a copy for timing");
-  auto to = from ? context->allocate(bytes, "a copy for timing") : std::move(from);
-  if (!to)
-    return fail(to.error());
-  setTiming(true);
-  auto done = wait().and_then(
-      [&] { return check(driver().cuEventRecord(timeBegin, context->stream()), "an event"); });
-  for (int i = 0; done && i < copies; ++i)
-    done = check(driver().cuMemcpyDtoDAsync(addressOf((*to)->data()), addressOf((*from)->data()),
-                                            bytes, context->stream()),
+  const auto copy = [&] {
+    return check(driver().cuMemcpyDtoDAsync(to, from, bytes, context->stream()),
                  "a copy for timing");
-  done = done.and_then([&] {
-               return check(driver().cuEventRecord(timeEnd, context->stream()), "an event");
-             })
-             .and_then([&] { return wait(); });
+  };
+  const auto note = [&](Event event) {
+    return check(driver().cuEventRecord(event, context->stream()), "an event");
+  };
+  setTiming(true);
+  if (!timeBegin || !timeEnd)
+    return std::nullopt;
+  auto done = copy().and_then([&] { return note(timeBegin); }); // the first warms up
+  for (int i = 0; done && i < copies; ++i)
+    done = copy();
+  done = done.and_then([&] { return note(timeEnd); }).and_then([&] { return wait(); });
   const std::optional<double> seconds = done ? secondsOfLastLaunch() : std::nullopt;
   setTiming(false);
-  if (!done || !seconds || *seconds <= 0)
-    return done ? Result<std::optional<double>>(std::nullopt) : fail(done.error());
+  if (!done)
+    return fail(done.error());
+  if (!seconds || *seconds <= 0)
+    return std::nullopt;
   return 2.0 * copies * static_cast<double>(bytes) / *seconds; // read and written
 }
 

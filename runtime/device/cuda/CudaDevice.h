@@ -50,6 +50,7 @@ private:
   Result<void> check(int status, std::string_view what) const {
     return driver().check(status, what);
   }
+  Result<std::optional<double>> timeCopies(cuda::Address to, cuda::Address from, uint64_t bytes);
   void **parametersOf(const DeviceLaunch &launch);
 
   std::unique_ptr<cuda::CudaContext> context;

@@ -199,6 +199,12 @@ TEST_P(DeviceConformance, DecodesAWholeModel) {
   }
 }
 
+TEST_P(DeviceConformance, MeasuresItsOwnMemory) {
+  const std::optional<double> rate = device->measureReadRate().value();
+  EXPECT_EQ(rate.has_value(), GetParam() == DeviceKind::cuda);
+  EXPECT_GT(rate.value_or(1), 0);
+}
+
 TEST_P(DeviceConformance, SaysWhatItIs) {
   EXPECT_FALSE(device->level().empty());
   EXPECT_GE(device->threads(), 1);
