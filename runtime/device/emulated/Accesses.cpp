@@ -86,8 +86,8 @@ void checkAsyncRead(Lane &lane, const void *address, uint32_t bytes, uint32_t al
     };
     if (!fenced(owner.lanes[writer - 1]) && !fenced(lane))
       failAt(lane, site, "asynchronous read of shared byte ",
-             SharedMemory::offsetOf(address) / 4 * 4 + 4 * i, ", which thread ", writer - 1,
-             " wrote without a fence.proxy.async since");
+             SharedMemory::offsetOf(address) / 4 * 4 + uint64_t(4) * i, ", which thread ",
+             writer - 1, " wrote without a fence.proxy.async since");
   }
 }
 

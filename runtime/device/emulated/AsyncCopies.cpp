@@ -21,8 +21,7 @@ void copyAsync(GrokEmulatorThread *thread, void *to, const void *from, uint32_t 
   checkShared(lane, to, bytes, bytes, grokStore, site);
   // The address must be aligned even if little or nothing is read.
   if (reinterpret_cast<uintptr_t>(from) & (bytes - 1))
-    failAt(lane, site, "cp.async from ", static_cast<const void *>(from), " is not aligned to ",
-           bytes);
+    failAt(lane, site, "cp.async from ", from, " is not aligned to ", bytes);
   if (sourceBytes > 0)
     checkGlobal(lane, from, sourceBytes, 1, grokLoad, site);
   poison(to, bytes);
@@ -66,7 +65,7 @@ void complete(const BulkCopy &copy) {
       std::memset(run.to, 0, run.bytes);
     if (copy.intoShared)
       SharedMemory::setMarks(run.to, run.bytes, 0);
-    if (copy.outOfShared) {
+    if (copy.outOfShared && run.from) {
       Mark *marks = SharedMemory::markOf(run.from);
       for (uint32_t i = 0, n = SharedMemory::words(run.from, run.bytes); i < n; ++i)
         marks[i] &= ~pendingRead;
@@ -206,10 +205,9 @@ static void forBox(const GrokEmulatorTensorMap &map, const int32_t *at, unsigned
       function(to, place, 16u);
       continue;
     }
-    for (uint32_t e = 0; e < step; ++e) {
+    for (uint32_t e = 0; e < step; ++e, to += map.elementBytes, place += map.elementBytes) {
       const bool has = isInside && column + e >= 0 && column + e < map.size[0];
-      function(to + e * map.elementBytes, has ? place + e * map.elementBytes : nullptr,
-               map.elementBytes);
+      function(to, has ? place : nullptr, map.elementBytes);
     }
   }
 }

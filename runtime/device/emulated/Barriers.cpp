@@ -90,7 +90,7 @@ static uint32_t clusterThreads(const Lane &lane) {
 
 static void wakeCluster(Cluster &cluster) {
   for (auto &block : cluster.blocks)
-    for (Warp &warp : block->warps)
+    for (const Warp &warp : block->warps)
       for (uint32_t left = warp.alive; left; left &= left - 1)
         if (Lane &lane = warp.lanes[std::countr_zero(left)]; lane.state == State::clusterBarrier)
           makeReady(lane);

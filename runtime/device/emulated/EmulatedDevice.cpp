@@ -9,8 +9,8 @@
 namespace grok::runtime {
 
 template <typename Number> static bool readNumber(std::string_view text, Number &number) {
-  const char *end = text.data() + text.size();
-  return !text.empty() && std::from_chars(text.data(), end, number).ptr == end;
+  const char *first = text.begin(), *last = text.end();
+  return !text.empty() && std::from_chars(first, last, number).ptr == last;
 }
 
 // The place of `value` in `names`. Returns whether it is one of them.
@@ -194,8 +194,9 @@ Result<void> EmulatedDevice::launch(const DeviceLaunch &launch, int64_t) {
   parameters.push_back(step);
   parameters.push_back(kernel.scratch.data());
   std::vector<void *> values;
+  values.reserve(parameters.size());
   for (const void *&parameter : parameters)
-    values.push_back(&parameter);
+    values.push_back(static_cast<void *>(&parameter));
   GrokEmulatorLaunch what = kernel.shape;
   what.name = kernel.name.c_str();
   what.values = values.data();

@@ -154,7 +154,7 @@ static std::string run(Store &store, const GrokEmulatorLaunch &what) {
   std::vector<Worker> workers(count);
   for (uint32_t w = 0; w < count; ++w) {
     workers[w].launch = &launch;
-    workers[w].random.seed(what.seed * 31 + w);
+    workers[w].random.state = uint64_t(what.seed) << 32 | w;
   }
   for (uint32_t c = 0; c < clusters; ++c)
     workers[c % count].waiting.push_back(c);

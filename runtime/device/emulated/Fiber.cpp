@@ -46,8 +46,8 @@ extern "C" void grokStartFiber();
 void *prepareFiber(const Stack &stack, size_t color, void (*entry)(void *), void *argument) {
   // As popped by the switch: r15, r14, r13, r12, rbx, rbp, return address.
   constexpr size_t words = 7;
-  auto top = reinterpret_cast<uintptr_t>(stack.top) - color;
-  auto *frame = reinterpret_cast<uintptr_t *>(top & ~uintptr_t(15)) - words;
+  char *top = stack.top - color / 16 * 16; // the stack's own top is that of a page
+  auto *frame = reinterpret_cast<uintptr_t *>(top) - words;
   std::memset(frame, 0, words * sizeof *frame);
   frame[2] = reinterpret_cast<uintptr_t>(entry);
   frame[3] = reinterpret_cast<uintptr_t>(argument);

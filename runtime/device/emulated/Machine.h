@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <random>
 #include <sstream>
 #include <string>
 
@@ -83,6 +82,7 @@ struct Lane : GrokEmulatorThread {
   // Of the collective that it waits in: arguments, then results.
   uint64_t argument = 0;
   uint64_t detail = 0;
+  unsigned char *row = nullptr; // in shared memory
   const void *in = nullptr;
   void *out = nullptr;
   uint64_t result = 0;
@@ -188,11 +188,24 @@ struct Cluster {
   uint32_t phase = 0;
 };
 
+/// Numbers for schedules: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+struct Random {
+  uint64_t state = 0;
+
+  uint32_t operator()() {
+    state += 0x9e3779b97f4a7c15u;
+    uint64_t z = state;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return static_cast<uint32_t>((z ^ z >> 31) >> 32);
+  }
+};
+
 /// One operating system thread and the clusters that it has begun.
 struct Worker {
   Launch *launch = nullptr;
   void *stackPointer = nullptr; // of the scheduler
-  std::mt19937 random;
+  Random random;
   std::deque<uint32_t> waiting; // clusters not begun
   std::vector<std::unique_ptr<Cluster>> begun;
   uint64_t idlePauses = 0; // since something else than pausing happened

@@ -11,7 +11,7 @@ namespace grok::runtime::emulated {
 constexpr uint32_t rowBytes = 16; // a row of an 8x8 matrix of 16-bit elements
 
 static uint16_t *element(Warp &warp, uint32_t matrix, uint32_t row, uint32_t column) {
-  return reinterpret_cast<uint16_t *>(warp.lanes[8 * matrix + row].argument) + column;
+  return reinterpret_cast<uint16_t *>(warp.lanes[8 * matrix + row].row) + column;
 }
 
 // Row and column of the lower half of register `matrix` of a lane.
@@ -27,8 +27,7 @@ static Place placeOf(const Lane &lane, bool transpose, uint32_t half) {
 static void checkRows(Warp &warp, uint32_t matrices, GrokEmulatorAccess how,
                       GrokEmulatorSite site) {
   for (uint32_t i = 0; i < 8 * matrices; ++i)
-    checkShared(warp.lanes[i], reinterpret_cast<const void *>(warp.lanes[i].argument), rowBytes,
-                rowBytes, how, site);
+    checkShared(warp.lanes[i], warp.lanes[i].row, rowBytes, rowBytes, how, site);
 }
 
 static void runLoadMatrix(Warp &warp, const Meeting &meeting) {
@@ -62,7 +61,7 @@ static void runStoreMatrix(Warp &warp, const Meeting &meeting) {
 void loadMatrix(GrokEmulatorThread *thread, const void *row, uint32_t matrices, uint32_t transpose,
                 uint32_t *out, GrokEmulatorSite site) {
   Lane &lane = laneOf(thread);
-  lane.argument = reinterpret_cast<uintptr_t>(row);
+  lane.row = static_cast<unsigned char *>(const_cast<void *>(row));
   lane.out = out;
   meet(lane, ~0u, runLoadMatrix, matrices | transpose << 3, true, site);
 }
@@ -70,7 +69,7 @@ void loadMatrix(GrokEmulatorThread *thread, const void *row, uint32_t matrices, 
 void storeMatrix(GrokEmulatorThread *thread, void *row, uint32_t matrices, uint32_t transpose,
                  const uint32_t *in, GrokEmulatorSite site) {
   Lane &lane = laneOf(thread);
-  lane.argument = reinterpret_cast<uintptr_t>(row);
+  lane.row = static_cast<unsigned char *>(row);
   lane.in = in;
   meet(lane, ~0u, runStoreMatrix, matrices | transpose << 3, true, site);
 }
@@ -86,11 +85,11 @@ struct Fragments {
 };
 
 static void gather(const Warp &warp, Fragments &fragments) {
-  const uint32_t halves = fragments.words / 4;
-  for (uint32_t i = 0; i < 32; ++i) {
+  const size_t halves = fragments.words / 4;
+  for (size_t i = 0; i < 32; ++i) {
     const auto *in = static_cast<const uint32_t *>(warp.lanes[i].in);
-    const uint32_t g = i / 4, t = i % 4;
-    for (uint32_t h = 0; h < halves; ++h) {
+    const size_t g = i / 4, t = i % 4;
+    for (size_t h = 0; h < halves; ++h) {
       fragments.a[g][t + 4 * h] = in[2 * h];
       fragments.a[g + 8][t + 4 * h] = in[2 * h + 1];
       fragments.b[g][t + 4 * h] = in[2 * halves + h];
@@ -101,9 +100,9 @@ static void gather(const Warp &warp, Fragments &fragments) {
 }
 
 static void scatter(const Warp &warp, const Fragments &fragments) {
-  for (uint32_t i = 0; i < 32; ++i) {
+  for (size_t i = 0; i < 32; ++i) {
     auto *out = static_cast<uint32_t *>(warp.lanes[i].out);
-    const uint32_t g = i / 4, t = i % 4;
+    const size_t g = i / 4, t = i % 4;
     std::memcpy(out, &fragments.c[g][2 * t], 8);
     std::memcpy(out + 2, &fragments.c[g + 8][2 * t], 8);
   }
@@ -111,11 +110,11 @@ static void scatter(const Warp &warp, const Fragments &fragments) {
 
 static void multiplyFloats(const GrokEmulatorMma &what, Fragments &fragments) {
   float a[16 * 32], b[32 * 8], column[4];
-  for (uint32_t m = 0; m < 16; ++m)
-    for (uint32_t w = 0; w < fragments.words; ++w)
+  for (size_t m = 0; m < 16; ++m)
+    for (size_t w = 0; w < fragments.words; ++w)
       decodeFloats(fragments.a[m][w], what.elementA, a + m * what.k + w * what.k / fragments.words);
-  for (uint32_t n = 0; n < 8; ++n)
-    for (uint32_t w = 0; w < fragments.words; ++w) {
+  for (size_t n = 0; n < 8; ++n)
+    for (size_t w = 0; w < fragments.words; ++w) {
       const uint32_t count = decodeFloats(fragments.b[n][w], what.elementB, column);
       for (uint32_t i = 0; i < count; ++i)
         b[(w * count + i) * 8 + n] = column[i];
@@ -130,12 +129,12 @@ static int16_t extend(uint32_t word, uint32_t byte, uint32_t element) {
 
 static void multiplyIntegers(const GrokEmulatorMma &what, Fragments &fragments) {
   int16_t a[16 * 32], b[32 * 8];
-  for (uint32_t m = 0; m < 16; ++m)
-    for (uint32_t w = 0; w < fragments.words; ++w)
+  for (size_t m = 0; m < 16; ++m)
+    for (size_t w = 0; w < fragments.words; ++w)
       for (uint32_t i = 0; i < 4; ++i)
         a[m * what.k + 4 * w + i] = extend(fragments.a[m][w], i, what.elementA);
-  for (uint32_t n = 0; n < 8; ++n)
-    for (uint32_t w = 0; w < fragments.words; ++w)
+  for (size_t n = 0; n < 8; ++n)
+    for (size_t w = 0; w < fragments.words; ++w)
       for (uint32_t i = 0; i < 4; ++i)
         b[(2 * w + i / 2) * 16 + 2 * n + i % 2] = extend(fragments.b[n][w], i, what.elementB);
   if (!what.saturate) {
@@ -144,8 +143,8 @@ static void multiplyIntegers(const GrokEmulatorMma &what, Fragments &fragments) 
   }
   int32_t products[16][8] = {};
   addProducts(a, b, &products[0][0], what.k);
-  for (uint32_t m = 0; m < 16; ++m)
-    for (uint32_t n = 0; n < 8; ++n) {
+  for (size_t m = 0; m < 16; ++m)
+    for (size_t n = 0; n < 8; ++n) {
       const int64_t sum = int64_t(products[m][n]) + static_cast<int32_t>(fragments.c[m][n]);
       fragments.c[m][n] = static_cast<uint32_t>(std::clamp<int64_t>(sum, INT32_MIN, INT32_MAX));
     }

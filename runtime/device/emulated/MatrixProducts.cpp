@@ -11,7 +11,7 @@ namespace grok::runtime::emulated {
 // 8-bit floats (OCP 8-bit floating point specification): e4m3 has no infinity
 // and one NaN per sign, e5m2 is the upper half of binary16.
 static float e4m3(uint32_t code) {
-  const int exponent = code >> 3 & 15;
+  const auto exponent = static_cast<int>(code >> 3 & 15);
   const auto fraction = static_cast<float>(code & 7);
   float value = exponent ? std::ldexp(8 + fraction, exponent - 10) : std::ldexp(fraction, -9);
   if ((code & 0x7f) == 0x7f)
@@ -45,14 +45,14 @@ uint32_t decodeFloats(uint32_t word, uint32_t element, float *out) {
 
 void addProducts(const float *a, const float *b, float *sums, uint32_t k) {
   __m256d columns[32][2];
-  for (uint32_t i = 0; i < k; ++i) {
+  for (size_t i = 0; i < k; ++i) {
     columns[i][0] = _mm256_cvtps_pd(_mm_loadu_ps(b + 8 * i));
     columns[i][1] = _mm256_cvtps_pd(_mm_loadu_ps(b + 8 * i + 4));
   }
-  for (int m = 0; m < 16; ++m) {
+  for (size_t m = 0; m < 16; ++m) {
     __m256d low = _mm256_cvtps_pd(_mm_loadu_ps(sums + 8 * m));
     __m256d high = _mm256_cvtps_pd(_mm_loadu_ps(sums + 8 * m + 4));
-    for (uint32_t i = 0; i < k; ++i) {
+    for (size_t i = 0; i < k; ++i) {
       const __m256d factor = _mm256_set1_pd(a[m * k + i]);
       low = _mm256_fmadd_pd(factor, columns[i][0], low);
       high = _mm256_fmadd_pd(factor, columns[i][1], high);
@@ -63,10 +63,10 @@ void addProducts(const float *a, const float *b, float *sums, uint32_t k) {
 }
 
 void addProducts(const int16_t *a, const int16_t *b, int32_t *sums, uint32_t k) {
-  for (int m = 0; m < 16; ++m) {
+  for (size_t m = 0; m < 16; ++m) {
     auto *row = reinterpret_cast<__m256i *>(sums + 8 * m);
     __m256i sum = _mm256_loadu_si256(row);
-    for (uint32_t pair = 0; pair < k / 2; ++pair) {
+    for (size_t pair = 0; pair < k / 2; ++pair) {
       int32_t both;
       __builtin_memcpy(&both, a + m * k + 2 * pair, sizeof both);
       const __m256i factors = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(b + 16 * pair));

@@ -20,7 +20,7 @@ constexpr uint64_t mostPauses = 400'000'000;
 static bool isRandom(const Launch &launch) { return launch.what->schedule == grokScheduleRandom; }
 
 static int64_t newFuel(Worker &worker) {
-  return isRandom(*worker.launch) ? 1 + worker.random() % mostFuel : INT64_MAX;
+  return isRandom(*worker.launch) ? int64_t(1) + worker.random() % mostFuel : INT64_MAX;
 }
 
 static uint32_t randomBit(Worker &worker, uint32_t mask) {
@@ -52,7 +52,7 @@ static void leaveReady(Warp &warp, uint32_t lane) {
 }
 
 static void switchFrom(Lane &lane) {
-  Lane *next = nextLane(*lane.worker, *lane.warp, lane.lane);
+  const Lane *next = nextLane(*lane.worker, *lane.warp, lane.lane);
   if (next != &lane)
     grokSwitchFiber(&lane.stackPointer, next ? next->stackPointer : lane.worker->stackPointer);
 }
@@ -117,7 +117,7 @@ static void runLane(void *argument) {
   leaveReady(*lane.warp, lane.lane);
   lane.warp->alive &= ~(1u << lane.lane);
   leaveMeetings(*lane.warp);
-  Lane *next = nextLane(*lane.worker, *lane.warp, lane.lane);
+  const Lane *next = nextLane(*lane.worker, *lane.warp, lane.lane);
   void *unused = nullptr;
   grokSwitchFiber(&unused, next ? next->stackPointer : lane.worker->stackPointer);
 }
@@ -186,8 +186,8 @@ static bool beginBlock(Worker &worker, Cluster &cluster, uint32_t index, uint32_
     lane.fuel = newFuel(worker);
     setRegisters(lane, *block, what);
     // Frames of one warp start 320 bytes apart, modulo a page.
-    lane.stackPointer = prepareFiber(lane.stack, t % 32 * 320, runLane, &lane);
-    warp.lanes = &block->lanes[t / 32 * 32];
+    lane.stackPointer = prepareFiber(lane.stack, size_t(320) * (t % 32), runLane, &lane);
+    warp.lanes = &block->lanes[t - t % 32];
     warp.block = block.get();
     warp.index = t / 32;
     warp.ready = warp.alive = ~0u;
@@ -238,7 +238,7 @@ static Warp &nextWarp(Worker &worker, Block &block) {
 static bool runReady(Worker &worker, Block &block) {
   bool ran = false;
   while (block.readyWarps && !worker.launch->hasFailed.load(std::memory_order_relaxed)) {
-    Warp &warp = nextWarp(worker, block);
+    const Warp &warp = nextWarp(worker, block);
     const uint32_t lane =
         isRandom(*worker.launch) ? randomBit(worker, warp.ready) : std::countr_zero(warp.ready);
     grokSwitchFiber(&worker.stackPointer, warp.lanes[lane].stackPointer);
@@ -250,7 +250,7 @@ static bool runReady(Worker &worker, Block &block) {
 static uint64_t wakePaused(Worker &worker, Block &block) {
   if (block.pausedLanes == 0)
     return 0;
-  for (Warp &warp : block.warps)
+  for (const Warp &warp : block.warps)
     for (uint32_t left = warp.alive; left; left &= left - 1)
       if (Lane &lane = warp.lanes[std::countr_zero(left)]; lane.state == State::paused)
         makeReady(lane);

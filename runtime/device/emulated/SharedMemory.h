@@ -44,7 +44,8 @@ public:
   }
   /// The mark of the word that holds `address`, in any window.
   static Mark *markOf(const void *address) {
-    return reinterpret_cast<Mark *>((reinterpret_cast<uintptr_t>(address) & ~uintptr_t(3)) +
+    auto *byte = static_cast<unsigned char *>(const_cast<void *>(address));
+    return reinterpret_cast<Mark *>(byte - (reinterpret_cast<uintptr_t>(address) & 3) +
                                     windowBytes);
   }
   static uint32_t words(const void *address, uint32_t count) {

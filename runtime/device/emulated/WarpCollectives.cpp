@@ -45,7 +45,7 @@ void meet(Lane &lane, uint32_t mask, Meeting::Run run, uint64_t how, bool isAlig
            " have ended; all must take part");
   size_t index = 0;
   for (; index < warp.meetings.size(); ++index) {
-    Meeting &other = warp.meetings[index];
+    const Meeting &other = warp.meetings[index];
     if (other.run == run && other.mask == mask && other.how == how &&
         (!isAligned || other.site == site))
       break;

@@ -63,7 +63,7 @@ static void readLine(Lane &lane, const MatrixDescriptor &matrix, uint32_t index,
   unsigned char *shared = lane.shared;
   const uint32_t piece = isTransposed ? 2 : 16;
   for (uint32_t byte = 0; byte < depthBytes; byte += piece) {
-    unsigned char *from =
+    const unsigned char *from =
         shared + elementOffset(matrix, index, isTransposed ? byte / 2 : byte, isTransposed);
     if (check)
       checkAsyncRead(lane, from, piece, piece, site);
@@ -114,7 +114,7 @@ static void multiplyFloats(const GrokEmulatorWgmma &what, const uint32_t (*a)[8]
     }
   for (uint32_t m = 0; m < 16; ++m)
     for (uint32_t w = 0; w < 8; ++w)
-      decodeFloats(a[m][w], what.elementA, rows + (m * 8 + w) * count);
+      decodeFloats(a[m][w], what.elementA, rows + size_t(m * 8 + w) * count);
   addProducts(rows, columns, sums, 8 * count);
 }
 
