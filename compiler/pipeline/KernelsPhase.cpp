@@ -98,6 +98,7 @@ Result<std::string> compiler::compileKernels(ModuleOp module, const CompileOptio
       return tl::unexpected(std::string("phase kernels"));
     specs.push_back({op.getSymName().str(), *spec});
     plan.specText[specs.back().symbol] = canonicalText(*spec);
+    plan.scratch[specs.back().symbol] = 0; // without code for CPUs
   }
   Objects objects;
   std::string detail = std::to_string(specs.size()) + " kernels";

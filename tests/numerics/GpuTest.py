@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Whole plans for GPUs, run without one: the kernels that become PTX, emulated
+thread by thread, on the goldens and on the trained model.
+
+With `--param full=1` every sequence, way of feeding and schedule; otherwise one of
+each, since a token costs the emulator about as much as a second of a GPU.
+"""
+import json
+import os
+import unittest
+
+import numpy
+
+import decode
+import goldens
+import models
+import tools
+
+CHIPS = ("sm_80", "sm_90a")
+FULL = bool(os.environ.get("GROKC_FULL"))
+SEQUENCES = (*goldens.SEQUENCES, "pad7") if FULL else ("seq7",)
+# In order, any lane of any warp, one warp as far as it gets.
+SCHEDULES = ("schedule=in-order", "schedule=random,seed=3,blocks=3", "schedule=greedy,seed=5,blocks=1")
+CHUNKS = {"whole": [], "in_chunks_of_5": ["--prefill-chunk", 5], "one_by_one": ["--prefill-chunk", 1]}
+
+F32_BOUND = 2e-4  # absolute, on every logit
+# Of fused code that keeps more precision than the literal roundings, against f32:
+# tests/inputs/README.md, the columns "bf16-f32 rms" and the 99th percentiles.
+FAST_RMS = {("a6x1", "float"): 0.0815, ("a6x1", "int8"): 0.0757, ("b4x2", "float"): 0.1388,
+            ("b4x2", "int8"): 0.1372}
+FAST_P99 = {"a6x1": 0.28, "b4x2": 0.45}
+
+
+def golden(model, weights, numerics, chip):
+    return models.golden(model, weights, numerics, f"--target={chip}", "--emulate")
+
+
+def nano(chip, *options):
+    name = "".join([f"nano-{chip}", *options])
+    return models.compiled(name, tools.NANO, f"--target=cpu,{chip}", "--emulate", *options)
+
+
+class emulated:
+    """GROK_EMULATOR for the runs inside."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def __enter__(self):
+        os.environ["GROK_EMULATOR"] = self.schedule
+
+    def __exit__(self, *_):
+        del os.environ["GROK_EMULATOR"]
+
+
+def feed(artifact, tokens, *options, schedule=SCHEDULES[0]):
+    with emulated(schedule):
+        return decode.feed(artifact, tokens, "--device=emulated", *options)
+
+
+@tools.needs_compiler
+class Goldens(unittest.TestCase):
+    def expected(self, model, weights, sequence, chunks):
+        how = "decode" if chunks == "one_by_one" and sequence != "pad7" else "prefill"
+        return goldens.logits(model, weights, "f32", how, sequence)
+
+    def check_f32(self, model, weights, chip, chunks, schedule):
+        for sequence in SEQUENCES:
+            with self.subTest(sequence):
+                actual = feed(golden(model, weights, "f32", chip), goldens.tokens(model, sequence),
+                              *CHUNKS[chunks], schedule=schedule)
+                expected = self.expected(model, weights, sequence, chunks)
+                self.assertEqual(actual.shape, expected.shape)
+                self.assertLessEqual(numpy.abs(actual - expected).max(), F32_BOUND)
+
+    def check_fast(self, model, weights, chip, chunks, schedule):
+        for sequence in SEQUENCES:
+            with self.subTest(sequence):
+                actual = feed(golden(model, weights, "fast", chip), goldens.tokens(model, sequence),
+                              *CHUNKS[chunks], schedule=schedule)
+                difference = numpy.abs(actual - self.expected(model, weights, sequence, chunks))
+                self.assertLessEqual(numpy.sqrt(numpy.mean(difference**2)),
+                                     FAST_RMS[model, weights])
+                self.assertLessEqual(numpy.percentile(difference, 99), FAST_P99[model])
+
+    def check_same_bits(self, model, chip):
+        """Whatever the grid, the schedule and the chunks."""
+        artifact = golden(model, "int8", "fast", chip)
+        tokens = goldens.tokens(model, "seq33" if FULL else "seq7")
+        one = feed(artifact, tokens)
+        for schedule in SCHEDULES[1:]:
+            numpy.testing.assert_array_equal(feed(artifact, tokens, schedule=schedule), one)
+        for options in (["--prefill-chunk", 3], ["--prefill-chunk", 1]):
+            numpy.testing.assert_array_equal(feed(artifact, tokens, *options), one)
+
+
+@tools.needs_compiler
+class Nano(unittest.TestCase):
+    def check_greedy(self, chip):
+        """Readable, and the tokens of the CPU in float32, which are the reference's."""
+        reference = goldens.nano_reference()["greedy"]["continuations"][0]
+        count = len(reference["continuation_ids"]) if FULL else 12
+        expected = reference["continuation_ids"][:count]
+        with emulated(SCHEDULES[0]):
+            run = decode.generate(nano(chip, "--numerics=f32"), reference["prompt_ids"], count,
+                                  "--device=emulated")
+        self.assertEqual(run.tokens, expected)
+
+    def check_format(self, chip, *options):
+        """Against the CPU on the same artifact, which --verify holds to the interpreter:
+        integer sums are exact on both, the rest is float32 in other orders."""
+        artifact = nano(chip, *options)
+        tokens = goldens.nano_reference()["logits"]["prompt_ids"]
+        tokens = tokens if FULL else tokens[:9]
+        expected = decode.feed(artifact, tokens, "--device=cpu")
+        actual = feed(artifact, tokens)
+        bound = F32_BOUND if "--numerics=f32" in options else self.scatter(artifact, tokens)
+        self.assertLessEqual(numpy.abs(actual - expected).max(), bound)
+
+    def scatter(self, artifact, tokens):
+        """How far the last bit of an activation's code moves a logit: what the CPU's
+        own fast mode differs from its float32 mode by, at most."""
+        exact = decode.feed(models.nano("f32"), tokens)
+        fast = decode.feed(models.nano("fast"), tokens)
+        return numpy.abs(exact - fast).max()
+
+
+@tools.needs_compiler
+class Plans(unittest.TestCase):
+    def test_shows_and_extracts_what_was_compiled(self):
+        artifact = nano("sm_80")
+        shown = json.loads(tools.succeed("grok-plan", "show", artifact, "--json"))
+        (code,) = shown["gpu_code"]
+        self.assertEqual(code["chip"], "sm_80")
+        self.assertEqual([kernel["symbol"] for kernel in code["kernels"]],
+                         [kernel["symbol"] for kernel in shown["kernels"]])
+        self.assertGreater(code["emulation_bytes"], 0)
+
+    def test_names_what_is_missing(self):
+        said = tools.refusal("grok-run", models.nano(), "--tokens=3", "--device=emulated")
+        self.assertIn("--emulate", said)
+
+
+def add_case(case, name, check, *arguments):
+    setattr(case, name, lambda self: check(self, *arguments))
+
+
+def add_cases():
+    chunks = CHUNKS if FULL else ("whole", "one_by_one")
+    schedules = SCHEDULES if FULL else SCHEDULES[:1]
+    for chip in CHIPS:
+        for model, weights in FAST_RMS:
+            for how in chunks:
+                for number, schedule in enumerate(schedules):
+                    name = f"{chip}_{model}_{weights}_{how}_{number}"
+                    add_case(Goldens, f"test_f32_{name}", Goldens.check_f32, model, weights, chip,
+                             how, schedule)
+                    add_case(Goldens, f"test_fast_{name}", Goldens.check_fast, model, weights, chip,
+                             how, schedule)
+        for model in goldens.SETS:
+            add_case(Goldens, f"test_same_bits_{chip}_{model}", Goldens.check_same_bits, model, chip)
+        add_case(Nano, f"test_greedy_{chip}", Nano.check_greedy, chip)
+        for weights in ("int8", "int4", "int3"):
+            for numerics in ("fast", "f32"):
+                add_case(Nano, f"test_{weights}_{numerics}_{chip}", Nano.check_format, chip,
+                         f"--weights={weights}", f"--numerics={numerics}")
+        add_case(Nano, f"test_kv_int8_{chip}", Nano.check_format, chip, "--kv=int8")
+
+
+add_cases()
+
+if __name__ == "__main__":
+    unittest.main()
