@@ -206,6 +206,17 @@ Values GpuBuilder::mmaBf16(ValueRange a, ValueRange b, ValueRange sums) {
   return unpack(ops, location, mma, 4);
 }
 
+Values GpuBuilder::loadMatrices(Value address, int64_t count, bool transposed) {
+  SmallVector<Type> parts(count, i32);
+  Type result = count == 1 ? i32 : Type(LLVM::LLVMStructType::getLiteral(ops.getContext(), parts));
+  MLIRContext *context = ops.getContext();
+  Value loaded = NVVM::LdMatrixOp::create(
+      ops, location, result, address, static_cast<uint32_t>(count),
+      transposed ? NVVM::MMALayout::col : NVVM::MMALayout::row,
+      NVVM::LdStMatrixShapeAttr::get(context, 8, 8), NVVM::LdStMatrixEltType::B16);
+  return count == 1 ? Values{loaded} : unpack(ops, location, loaded, count);
+}
+
 // ---- copies from device to shared memory
 
 void GpuBuilder::copyAsync(Value toShared, Value from, int64_t bytes) {

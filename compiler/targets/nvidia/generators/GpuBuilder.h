@@ -87,6 +87,11 @@ public:
   /// mma.sync.m16n8k16 of bfloat16 pairs, float32 sums.
   Values mmaBf16(ValueRange a, ValueRange b, ValueRange sums);
 
+  /// ldmatrix: `count` (1, 2 or 4) matrices of 8 x 8 16-bit elements, a word of each
+  /// per lane; lane i gives the address of row i % 8 of matrix i / 8. `transposed`:
+  /// the lane's two elements are neighbours in a column.
+  Values loadMatrices(Value address, int64_t count, bool transposed);
+
   // ---- copies from device to shared memory (cp.async): 4, 8 or 16 bytes
   void copyAsync(Value toShared, Value from, int64_t bytes);
   void commitCopies();

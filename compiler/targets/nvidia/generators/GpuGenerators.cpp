@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 
+#include "compiler/targets/nvidia/generators/AttentionTiles.h"
 #include "compiler/targets/nvidia/generators/GpuProduct.h"
 
 namespace grok::compiler {
@@ -21,6 +22,7 @@ constexpr Generator generators[] = {
     {KernelOp::route, gpu_kernels::routeThreads, gpu_kernels::emitRoute},
     {KernelOp::group, gpu_kernels::rowThreads, gpu_kernels::emitGroup},
     {KernelOp::mapExperts, gpu_kernels::rowThreads, gpu_kernels::emitMapExperts},
+    {KernelOp::attention, AttentionTiles::threads, gpu_kernels::emitAttention},
     {KernelOp::quantize, gpu_kernels::rowThreads, gpu_kernels::emitQuantize},
     {KernelOp::linear, 0, gpu_kernels::emitLinear},
     {KernelOp::unembed, 0, gpu_kernels::emitUnembed},

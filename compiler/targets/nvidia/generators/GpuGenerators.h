@@ -30,6 +30,7 @@ void emitRoute(GpuBuilder &kernel);
 void emitGroup(GpuBuilder &kernel);
 void emitMapExperts(GpuBuilder &kernel);
 void emitQuantize(GpuBuilder &kernel);
+void emitAttention(GpuBuilder &kernel);
 void emitLinear(GpuBuilder &kernel);
 void emitUnembed(GpuBuilder &kernel);
 void emitGateUp(GpuBuilder &kernel);

@@ -57,17 +57,20 @@ static std::vector<uint8_t> imageOf(const KernelSpec &spec, const std::string &c
 GpuKernel::GpuKernel(const KernelSpec &spec, const std::string &chip) : scratch(0) {
   std::vector<uint8_t> image = imageOf(spec, chip, gpuShape);
   scratch = Buffer(gpuShape.scratchBytes);
-  const int file = memfd_create("kernel", MFD_CLOEXEC);
+  // Open as long as it is loaded: dlopen takes one path to be one library.
+  file = memfd_create("kernel", MFD_CLOEXEC);
   if (write(file, image.data(), image.size()) != static_cast<ssize_t>(image.size()))
     throw std::runtime_error("cannot write the shared object");
   library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
-  close(file);
   if (!library)
     throw std::runtime_error(dlerror());
   entry = reinterpret_cast<GrokEmulatedKernel>(dlsym(library, "kernel"));
 }
 
-GpuKernel::~GpuKernel() { dlclose(library); }
+GpuKernel::~GpuKernel() {
+  dlclose(library);
+  close(file);
+}
 
 // ---- a run
 

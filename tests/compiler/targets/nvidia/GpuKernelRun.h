@@ -48,6 +48,7 @@ public:
 private:
   GpuShape gpuShape;
   Buffer scratch;
+  int file = -1;
   void *library = nullptr;
   GrokEmulatedKernel entry = nullptr;
 };

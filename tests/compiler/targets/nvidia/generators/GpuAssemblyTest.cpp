@@ -68,4 +68,24 @@ TEST(GpuAssembly, quantize) {
   assemble({grok1(KernelOp::quantize, 512), pairs});
 }
 
+TEST(GpuAssembly, attention) {
+  std::vector<KernelSpec> specs;
+  for (int64_t maxRows : {1, 512})
+    for (CacheElement kv : {CacheElement::f32, CacheElement::bf16, CacheElement::i8}) {
+      KernelSpec spec = grok1(KernelOp::attention, maxRows);
+      spec.kv = kv;
+      spec.numerics = kv == CacheElement::f32 ? Numerics::f32 : Numerics::fast;
+      spec.qHeads = 48;
+      spec.kvHeads = 8;
+      spec.headDim = 128;
+      spec.layers = 64;
+      spec.pageTokens = 32;
+      spec.maxContext = 8192;
+      spec.multiplier = 0.08838834764831845;
+      spec.softcap = 30;
+      specs.push_back(spec);
+    }
+  assemble(specs);
+}
+
 } // namespace grok::compiler
