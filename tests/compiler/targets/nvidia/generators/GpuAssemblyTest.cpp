@@ -68,24 +68,43 @@ TEST(GpuAssembly, quantize) {
   assemble({grok1(KernelOp::quantize, 512), pairs});
 }
 
+static KernelSpec attention(int64_t maxRows, CacheElement kv) {
+  KernelSpec spec = grok1(KernelOp::attention, maxRows);
+  spec.kv = kv;
+  spec.numerics = kv == CacheElement::f32 ? Numerics::f32 : Numerics::fast;
+  spec.qHeads = 48;
+  spec.kvHeads = 8;
+  spec.headDim = 128;
+  spec.layers = 64;
+  spec.pageTokens = 32;
+  spec.maxContext = 8192;
+  spec.multiplier = 0.08838834764831845;
+  spec.softcap = 30;
+  return spec;
+}
+
 TEST(GpuAssembly, attention) {
   std::vector<KernelSpec> specs;
   for (int64_t maxRows : {1, 512})
-    for (CacheElement kv : {CacheElement::f32, CacheElement::bf16, CacheElement::i8}) {
-      KernelSpec spec = grok1(KernelOp::attention, maxRows);
-      spec.kv = kv;
-      spec.numerics = kv == CacheElement::f32 ? Numerics::f32 : Numerics::fast;
-      spec.qHeads = 48;
-      spec.kvHeads = 8;
-      spec.headDim = 128;
-      spec.layers = 64;
-      spec.pageTokens = 32;
-      spec.maxContext = 8192;
-      spec.multiplier = 0.08838834764831845;
-      spec.softcap = 30;
-      specs.push_back(spec);
-    }
+    for (CacheElement kv : {CacheElement::f32, CacheElement::bf16, CacheElement::i8})
+      specs.push_back(attention(maxRows, kv));
   assemble(specs);
+}
+
+// One token: a tile for each key head and slice of the longest context, more than a
+// GPU has multiprocessors; keys come by asynchronous copies, products from tensor cores.
+TEST(GpuAssembly, attentionOfOneTokenFillsTheGpu) {
+  NvidiaOptions options;
+  options.assemble = false;
+  auto code = compileNvidiaKernels({NamedKernelSpec{"a", attention(1, CacheElement::bf16)}},
+                                   {"sm_90a"}, options);
+  ASSERT_TRUE(code) << code.error();
+  const NvidiaKernel &kernel = code->chips[0].kernels[0];
+  EXPECT_EQ(kernel.shape.maxBlocks, 8 * 32);
+  for (const char *instruction :
+       {"cp.async.cg.shared.global", "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+        "ldmatrix.sync.aligned.m8n8.x2.trans", "ex2.approx.ftz.f32", "atom"})
+    EXPECT_NE(kernel.ptx.find(instruction), std::string::npos) << instruction;
 }
 
 } // namespace grok::compiler

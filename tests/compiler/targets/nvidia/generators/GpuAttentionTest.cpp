@@ -268,6 +268,25 @@ TEST(GpuAttention, tensorCoresWithCodes) {
 TEST(GpuAttention, tensorCoresWithoutCap) {
   expectNearAndRowwise({3, 1, 48, 64, Numerics::fast, CacheElement::bf16, 0});
 }
+// Prompts of two sequences, whole and in parts that cut tiles elsewhere.
+TEST(GpuAttention, tensorCoresAnyChunkOfAPrompt) {
+  GpuAttentionCase c{6, 1, 16, 16, Numerics::fast, CacheElement::bf16};
+  const int64_t rows = 70;
+  AttentionRun run(c, rows, 512);
+  std::vector<int32_t> positions, sequences;
+  for (int32_t row = 0; row < rows; ++row) {
+    positions.push_back(row < 43 ? 230 + row : row - 43);
+    sequences.push_back(row < 43);
+  }
+  GpuKernel kernel(run.spec);
+  Buffer o = run.onGpu(kernel, run.stepOf(positions, sequences), {3, grokScheduleRandom, 1});
+  for (auto [first, end] : {std::pair(0, 5), std::pair(5, 34), std::pair(34, 51)}) {
+    Step part = run.stepOf({positions.begin() + first, positions.begin() + end},
+                           {sequences.begin() + first, sequences.begin() + end});
+    Buffer own = run.onGpu(kernel, part, {2, grokScheduleGreedyWarp, 1}, first);
+    EXPECT_EQ(std::memcmp(own.data(), o.floats() + first * run.oStride, own.size()), 0) << first;
+  }
+}
 TEST(GpuAttention, tensorCoresWithWideHeads) {
   GpuAttentionCase c{12, 2, 128, 64, Numerics::fast, CacheElement::bf16};
   AttentionRun run(c, 3, 8);

@@ -68,6 +68,13 @@ TEST(GpuNorms, rmsNorm) {
   }
 }
 
+TEST(GpuNorms, manyRows) {
+  std::mt19937 random = reproducible(7);
+  Buffer x = randomRows(random, 70, 96, false, 3.0f), scale = randomRows(random, 1, 96, false);
+  Buffer y = dirty(70 * 96);
+  expectSameBits(specOf(KernelOp::rmsNorm, 96), Step::ofRows(70), 70, {&x, &scale, &y});
+}
+
 TEST(GpuNorms, residualNorm) {
   for (int64_t parts : {1, 2, 3, 8})
     for (int64_t emb : {90, 192}) {
