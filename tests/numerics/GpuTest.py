@@ -136,6 +136,17 @@ class Plans(unittest.TestCase):
                          [kernel["symbol"] for kernel in shown["kernels"]])
         self.assertGreater(code["emulation_bytes"], 0)
 
+    def test_two_devices_say_what_one_says(self):
+        """Bit for bit: --reproducible, and collectives between the launches."""
+        tokens = goldens.tokens("b4x2", "seq7")
+        one = golden("b4x2", "int8", "fast", "sm_80")
+        two = models.golden("b4x2", "int8", "fast", "--target=sm_80", "--emulate",
+                            "--sharding=tp2", "--devices=2", "--reproducible")
+        with emulated(SCHEDULES[0]):
+            expected = decode.feed(one, tokens, "--device=emulated")
+            actual = decode.feed(two, tokens, "--device=emulated", "--ranks=2")
+        numpy.testing.assert_array_equal(actual, expected)
+
     def test_names_what_is_missing(self):
         said = tools.refusal("grok-run", models.nano(), "--tokens=3", "--device=emulated")
         self.assertIn("--emulate", said)

@@ -142,6 +142,8 @@ static std::string showKernels(const plan::Plan &plan) {
 }
 
 static std::string showCode(const plan::Plan &plan) {
+  if (plan.code()->size() == 0)
+    return "";
   Table table({"target", "level", "size", "sha256", "needs"}, {2});
   for (const plan::CodeBlob *blob : *plan.code()) {
     std::string features;

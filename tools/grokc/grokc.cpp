@@ -13,9 +13,11 @@
 #include "mlir/Support/Timing.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 using namespace grok;
 using namespace grok::compiler;
@@ -40,6 +42,13 @@ static int list(const std::string &what) {
     for (const machines::KnownMachine &machine : machines::knownMachines())
       std::printf("%-10s  %s\n", machine.name.c_str(), machine.description.c_str());
   return 0;
+}
+
+/// LLVM ends the process where it cannot go on: in one line, as any other error.
+static void reportFatalError(void *, const char *reason, bool) {
+  std::fprintf(stderr, "grokc: LLVM cannot go on: %s; report this as a bug of the compiler\n",
+               reason);
+  std::_Exit(1);
 }
 
 /// MLIR's flags have their own registry and parser. Returns an error or nothing.
@@ -80,6 +89,7 @@ static Result<std::vector<int32_t>> tokenize(std::span<const std::byte> model, i
 }
 
 int main(int argc, char **argv) {
+  llvm::install_fatal_error_handler(reportFatalError);
   auto flags = parseFlags(argc, argv);
   if (!flags)
     return flags.error();

@@ -109,6 +109,9 @@ tl::expected<void, std::string> NvidiaKernelCompiler::assemble(NvidiaKernel &ker
   if (!cubin)
     return failure(naming.symbol, naming.chip, cubin.error());
   dump(naming, ".ptxas.txt", [&](llvm::raw_ostream &os) { os << cubin->report.text; });
+  if (!options.dumpDir.empty())
+    if (std::optional<std::string> sass = disassemble(cubin->image))
+      dump(naming, ".sass", [&](llvm::raw_ostream &os) { os << *sass; });
   kernel.cubin = std::move(cubin->image);
   kernel.report = std::move(cubin->report);
   return {};

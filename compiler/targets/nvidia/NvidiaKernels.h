@@ -34,7 +34,7 @@ struct NvidiaChipCode {
 struct NvidiaOptions {
   unsigned threads = 0; // 0 = one per core
   std::string cacheDir; // as in CpuOptions
-  std::string dumpDir;  // for SYMBOL.CHIP.{mlir,nvvm.mlir,ll,ptx,ptxas.txt}
+  std::string dumpDir;  // for SYMBOL.CHIP.{mlir,nvvm.mlir,ll,ptx,ptxas.txt,sass}
   bool emulate = false; // adds translations for the emulator
   bool assemble = true; // with ptxas, where one is found
 };

@@ -47,12 +47,15 @@ static std::pair<int, std::string> runProgram(StringRef program, ArrayRef<String
   return {status, message + readWhole(output.path)};
 }
 
-std::optional<Ptxas> Ptxas::find() {
-  ErrorOr<std::string> found = std::make_error_code(std::errc::no_such_file_or_directory);
+static ErrorOr<std::string> findTool(StringRef name) {
   if (std::optional<std::string> home = sys::Process::GetEnv("CUDA_HOME"))
-    found = sys::findProgramByName("ptxas", {*home + "/bin"});
-  if (!found)
-    found = sys::findProgramByName("ptxas");
+    if (auto found = sys::findProgramByName(name, {*home + "/bin"}))
+      return found;
+  return sys::findProgramByName(name);
+}
+
+std::optional<Ptxas> Ptxas::find() {
+  ErrorOr<std::string> found = findTool("ptxas");
   if (!found)
     return std::nullopt;
   auto [status, text] = runProgram(*found, {*found, "--version"});
@@ -109,6 +112,20 @@ tl::expected<Cubin, std::string> Ptxas::assemble(const std::string &ptx,
   }
   std::string image = readWhole(output.path);
   return Cubin{{image.begin(), image.end()}, parsePtxasReport(text)};
+}
+
+std::optional<std::string> disassemble(const std::vector<uint8_t> &cubin) {
+  ErrorOr<std::string> program = findTool("nvdisasm");
+  TemporaryFile input("cubin");
+  if (!program || input.error)
+    return std::nullopt;
+  std::error_code error;
+  raw_fd_ostream stream(input.path, error);
+  stream.write(reinterpret_cast<const char *>(cubin.data()), cubin.size());
+  stream.close();
+  stream.clear_error(); // then nvdisasm fails
+  auto [status, text] = runProgram(*program, {*program, "-c", input.path.str()});
+  return status == 0 ? std::optional(text) : std::nullopt;
 }
 
 } // namespace grok::compiler

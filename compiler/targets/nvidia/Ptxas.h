@@ -43,6 +43,9 @@ private:
   std::string program, versionText;
 };
 
+/// Machine code as text (SASS) by `nvdisasm`, where one is installed; else nothing.
+std::optional<std::string> disassemble(const std::vector<uint8_t> &cubin);
+
 /// Reads the numbers of `ptxas -v` for the one kernel that `text` is about.
 PtxasReport parsePtxasReport(const std::string &text);
 
