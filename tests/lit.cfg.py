@@ -7,6 +7,7 @@ The GoogleTest programs have their own configuration in tests/unit/.
 """
 import os
 import sys
+import sysconfig
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "harness"))
 import lit_format
@@ -22,7 +23,9 @@ build = os.path.abspath(lit_config.params.get("build", os.path.join(root, "build
 llvm = "/usr/lib/llvm-22/bin"
 config.test_exec_root = os.path.join(build, "tests", "lit")
 
-path = [os.path.join(build, "bin"), llvm, config.environment["PATH"]]
+# ptxas of the Python package serves where the machine has none of its own.
+assembler = os.path.join(sysconfig.get_paths()["purelib"], "nvidia", "cuda_nvcc", "bin")
+path = [os.path.join(build, "bin"), llvm, config.environment["PATH"], assembler]
 config.environment.update(
     PATH=os.pathsep.join(path),
     PYTHONPATH=os.path.join(config.test_source_root, "harness"),

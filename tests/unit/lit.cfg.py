@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """The GoogleTest programs of the build folder, each case counted as one test."""
 import os
+import sysconfig
 
 import lit.formats
 
@@ -13,6 +14,9 @@ config.test_source_root = programs
 config.test_exec_root = programs
 config.environment["ASAN_OPTIONS"] = "detect_container_overflow=0:allow_user_poisoning=0"
 config.environment["UBSAN_OPTIONS"] = "print_stacktrace=1"
+# ptxas of the Python package serves where the machine has none of its own.
+assembler = os.path.join(sysconfig.get_paths()["purelib"], "nvidia", "cuda_nvcc", "bin")
+config.environment["PATH"] = os.pathsep.join([config.environment["PATH"], assembler])
 # Toy plans have no code that a GPU of this machine could run.
 config.environment["GROK_CUDA_LIBRARY"] = ""
 
