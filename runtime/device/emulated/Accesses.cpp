@@ -4,8 +4,10 @@
 
 namespace grok::runtime::emulated {
 
+static bool reads(GrokEmulatorAccess how) { return how == grokLoad || how == grokAtomicLoad; }
+
 static const char *verb(GrokEmulatorAccess how) {
-  return how == grokLoad ? "read" : how == grokStore ? "write" : "atomic access";
+  return reads(how) ? "read" : how == grokStore ? "write" : "atomic access";
 }
 
 static bool isAligned(const void *address, uint32_t alignment) {
@@ -47,6 +49,58 @@ Block *ownerOf(const Lane &lane, const void *address) {
   failAt(lane, site, verb(how), " of shared byte ", offset, " inside an mbarrier object");
 }
 
+uint32_t advanceClock(Block &block) {
+  // Marks hold the clock's low bits: before they can come round, all are forgotten.
+  if ((++block.clock & (clockMask / 4)) == 0)
+    block.shared.forgetThreads(block.sharedBytes);
+  return block.clock;
+}
+
+void passBarrier(Block &block) { block.barrierClock = advanceClock(block); }
+
+// The thread of another warp that left `mark` since the last barrier, or -1.
+static int64_t rivalIn(const Lane &lane, Mark mark) {
+  const uint32_t owner = (mark & ~notPlain) >> clockBits; // thread + 1
+  const bool isRecent = ((mark - lane.block->barrierClock) & clockMask) < clockMask / 2;
+  if (owner == 0 || !isRecent || (owner - 1) / 32 == lane.warp->index)
+    return -1;
+  return owner - 1;
+}
+
+[[noreturn]] static void failRace(Lane &lane, const void *address, uint32_t word, int64_t rival,
+                                  GrokEmulatorAccess how, const char *before,
+                                  GrokEmulatorSite site) {
+  failAt(lane, site, "race: ", verb(how), " of shared byte ",
+         SharedMemory::offsetOf(address) / 4 * 4 + uint64_t(4) * word, ", which thread ", rival,
+         " of another warp ", before, " without a barrier since");
+}
+
+// Looks for races and leaves the lane's own traces.
+static void noteShared(Lane &lane, const Block &owner, const void *address, uint32_t bytes,
+                       GrokEmulatorAccess how, GrokEmulatorSite site) {
+  Mark *marks = SharedMemory::markOf(address), *readers = SharedMemory::readerOf(address);
+  const uint32_t words = SharedMemory::words(address, bytes);
+  if (&owner != lane.block) { // its clock is another
+    if (!reads(how))
+      SharedMemory::setMarks(const_cast<void *>(address), bytes, 0);
+    return;
+  }
+  if (how == grokAtomic || how == grokAtomicLoad)
+    lane.block->meetsInPart = true;
+  const bool looks = !owner.meetsInPart;
+  for (uint32_t i = 0; i < words; ++i) {
+    if (reads(how)) {
+      if (const int64_t rival = rivalIn(lane, marks[i]); looks && rival >= 0)
+        failRace(lane, address, i, rival, how, "wrote", site);
+      readers[i] = writerMark(lane);
+    } else {
+      if (const int64_t rival = rivalIn(lane, readers[i]); looks && rival >= 0)
+        failRace(lane, address, i, rival, how, "read", site);
+      marks[i] = writerMark(lane);
+    }
+  }
+}
+
 Block &checkShared(Lane &lane, const void *address, uint32_t bytes, uint32_t alignment,
                    GrokEmulatorAccess how, GrokEmulatorSite site) {
   Block *owner = lane.block;
@@ -64,10 +118,9 @@ Block &checkShared(Lane &lane, const void *address, uint32_t bytes, uint32_t ali
   if (!isAligned(address, alignment))
     failAt(lane, site, verb(how), " at shared byte ", offset, " is not aligned to ", alignment);
   const Mark mark = SharedMemory::marksOf(address, bytes);
-  if ((mark & (pendingWrite | mbarrierObject)) || (how != grokLoad && (mark & pendingRead)))
+  if ((mark & (pendingWrite | mbarrierObject)) || (!reads(how) && (mark & pendingRead)))
     failMark(lane, address, mark, how, site);
-  if (how != grokLoad)
-    SharedMemory::setMarks(const_cast<void *>(address), bytes, writerMark(lane));
+  noteShared(lane, *owner, address, bytes, how, site);
   return *owner;
 }
 
@@ -134,7 +187,7 @@ void checkGlobal(Lane &lane, const void *address, uint32_t bytes, uint32_t align
   if (!isAligned(address, alignment))
     failAt(lane, site, verb(how), " at byte ", at - region->begin, " of ", region->name,
            " is not aligned to ", alignment);
-  if (how != grokLoad && !region->isWritable)
+  if (!reads(how) && !region->isWritable)
     failAt(lane, site, verb(how), " at byte ", at - region->begin, " of ", region->name,
            ", which is read-only");
 }
@@ -179,7 +232,7 @@ void fence(GrokEmulatorThread *thread, uint32_t kind, GrokEmulatorSite) {
   Lane &lane = laneOf(thread);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (kind == grokFenceProxyAsync)
-    lane.lastFence = ++lane.block->clock;
+    lane.lastFence = advanceClock(*lane.block);
 }
 
 void *mapShared(GrokEmulatorThread *thread, const void *address, uint32_t rank,

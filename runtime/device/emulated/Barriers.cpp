@@ -39,6 +39,10 @@ static bool arrive(Lane &lane, uint32_t id, uint32_t threads, GrokEmulatorSite s
 
 static void release(Lane &lane, NamedBarrier &barrier) {
   noteProgress(lane);
+  if (barrier.arrived == lane.block->warps.size() * 32)
+    passBarrier(*lane.block);
+  else
+    lane.block->meetsInPart = true;
   for (Lane *other : barrier.waiting) {
     other->result = barrier.reduced;
     makeReady(*other);
@@ -62,6 +66,7 @@ void barrier(GrokEmulatorThread *thread, uint32_t id, uint32_t threads, GrokEmul
 void barrierArrive(GrokEmulatorThread *thread, uint32_t id, uint32_t threads,
                    GrokEmulatorSite site) {
   Lane &lane = laneOf(thread);
+  lane.block->meetsInPart = true;
   if (arrive(lane, id, threads, site))
     release(lane, lane.block->barriers[id]);
 }
@@ -89,11 +94,13 @@ static uint32_t clusterThreads(const Lane &lane) {
 }
 
 static void wakeCluster(Cluster &cluster) {
-  for (auto &block : cluster.blocks)
+  for (auto &block : cluster.blocks) {
+    passBarrier(*block);
     for (const Warp &warp : block->warps)
       for (uint32_t left = warp.alive; left; left &= left - 1)
         if (Lane &lane = warp.lanes[std::countr_zero(left)]; lane.state == State::clusterBarrier)
           makeReady(lane);
+  }
 }
 
 void clusterArrive(GrokEmulatorThread *thread, GrokEmulatorSite site) {

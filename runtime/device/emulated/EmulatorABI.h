@@ -60,7 +60,8 @@ typedef struct GrokEmulatorThread {
  * calls from the same op have the same pointer. */
 typedef const char *GrokEmulatorSite;
 
-enum GrokEmulatorAccess { grokLoad = 0, grokStore = 1, grokAtomic = 2 };
+/* Volatile loads count as atomic ones. */
+enum GrokEmulatorAccess { grokLoad = 0, grokStore = 1, grokAtomic = 2, grokAtomicLoad = 3 };
 enum GrokEmulatorSpace { grokGeneric = 0, grokGlobal = 1, grokShared = 3, grokSharedCluster = 7 };
 enum GrokEmulatorShuffle { grokShuffleXor, grokShuffleUp, grokShuffleDown, grokShuffleIndex };
 enum GrokEmulatorVote { grokVoteAny, grokVoteAll, grokVoteBallot, grokVoteUniform };

@@ -52,6 +52,7 @@ void mbarrierInit(GrokEmulatorThread *thread, void *address, uint32_t count,
   MBarrier barrier;
   barrier.expected = barrier.pending = count;
   barrier.site = site;
+  owner.meetsInPart = true;
   owner.mbarriers.emplace(SharedMemory::offsetOf(address), std::move(barrier));
 }
 

@@ -170,7 +170,11 @@ struct Block {
   SharedMemory shared;
   uint64_t sharedBytes = 0;
   bool isEntered = false;
-  uint32_t clock = 1; // counts proxy fences
+  uint32_t clock = 1;        // counts barriers of the whole block and proxy fences
+  uint32_t barrierClock = 0; // after the last such barrier
+  /// Threads may also meet by mbarriers, atomics or barriers of some of them: who
+  /// has met whom is then not known, and races are not looked for.
+  bool meetsInPart = false;
   std::unique_ptr<Lane[]> lanes;
   std::vector<Warp> warps;
   uint32_t readyWarps = 0;
@@ -259,6 +263,10 @@ template <typename... Parts>
   line << " (" << site << ")";
   abandon(lane, line.str());
 }
+
+/// One more fence, or barrier of all threads.
+uint32_t advanceClock(Block &block);
+void passBarrier(Block &block);
 
 /// Runs the worker's share of the launch.
 void runWorker(Worker &worker);

@@ -17,11 +17,11 @@ SharedMemory &SharedMemory::operator=(SharedMemory &&other) noexcept {
 
 SharedMemory::~SharedMemory() {
   if (bytes)
-    munmap(bytes, 2 * windowBytes);
+    munmap(bytes, 3 * windowBytes);
 }
 
 Result<SharedMemory> SharedMemory::allocate() {
-  const uint64_t wanted = 3 * windowBytes; // one too many, to cut out what is aligned
+  const uint64_t wanted = 4 * windowBytes; // one too many, to cut out what is aligned
   void *mapped = mmap(nullptr, wanted, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED)
@@ -32,13 +32,22 @@ Result<SharedMemory> SharedMemory::allocate() {
   memory.bytes = start + skip;
   if (skip)
     munmap(start, skip);
-  munmap(memory.bytes + 2 * windowBytes, windowBytes - skip);
+  munmap(memory.bytes + 3 * windowBytes, windowBytes - skip);
   return memory;
 }
 
 void SharedMemory::reset(uint64_t count) {
   std::memset(bytes, 0xff, count);
   std::memset(bytes + windowBytes, 0, (count + 3) / 4 * 4);
+  std::memset(bytes + 2 * windowBytes, 0, (count + 3) / 4 * 4);
+}
+
+void SharedMemory::forgetThreads(uint64_t count) {
+  Mark *marks = markOf(bytes), *readers = readerOf(bytes);
+  for (uint64_t i = 0; i < (count + 3) / 4; ++i) {
+    marks[i] &= notPlain;
+    readers[i] = 0;
+  }
 }
 
 Mark SharedMemory::marksOf(const void *address, uint32_t count) {

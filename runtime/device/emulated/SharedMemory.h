@@ -15,12 +15,13 @@ constexpr Mark pendingRead = 1u << 30;  // an unfinished copy reads them
 constexpr Mark mbarrierObject = 1u << 29;
 constexpr Mark notPlain = pendingWrite | pendingRead | mbarrierObject;
 /// The rest: 0, or who last wrote them through the generic proxy: thread + 1 of
-/// the block (11 bits) above the block's count of proxy fences then (18 bits).
+/// the block (11 bits) above the block's clock then (18 bits).
 constexpr int clockBits = 18;
 constexpr Mark clockMask = (1u << clockBits) - 1;
 
 /// 256 KiB on their boundary, so that the 18 low bits of an address are the
-/// offset that descriptors hold, followed by the marks of their words.
+/// offset that descriptors hold, followed by the marks of their words, and by who
+/// read them last, as marks have writers.
 class SharedMemory {
 public:
   static constexpr uint64_t windowBytes = uint64_t(1) << 18;
@@ -38,6 +39,8 @@ public:
   unsigned char *data() const { return bytes; }
   /// Fills the first `count` bytes with NaN and forgets all marks.
   void reset(uint64_t count);
+  /// Forgets who wrote and read the first `count` bytes.
+  void forgetThreads(uint64_t count);
 
   static uint64_t offsetOf(const void *address) {
     return reinterpret_cast<uintptr_t>(address) & (windowBytes - 1);
@@ -47,6 +50,9 @@ public:
     auto *byte = static_cast<unsigned char *>(const_cast<void *>(address));
     return reinterpret_cast<Mark *>(byte - (reinterpret_cast<uintptr_t>(address) & 3) +
                                     windowBytes);
+  }
+  static Mark *readerOf(const void *address) {
+    return markOf(address) + windowBytes / sizeof(Mark);
   }
   static uint32_t words(const void *address, uint32_t count) {
     const auto low = static_cast<uint32_t>(reinterpret_cast<uintptr_t>(address) & 3);

@@ -52,9 +52,12 @@ static void pause(CallBuilder &calls, Operation *op) {
 
 std::string checkMemoryOp(CallBuilder &calls, Operation *op) {
   if (auto load = dyn_cast<LLVM::LoadOp>(op)) {
-    if (load.getVolatile_() || load.getOrdering() != LLVM::AtomicOrdering::not_atomic)
+    const bool isAtomic =
+        load.getVolatile_() || load.getOrdering() != LLVM::AtomicOrdering::not_atomic;
+    if (isAtomic)
       pause(calls, op);
-    check(calls, op, load.getAddr(), load.getType(), load.getAlignment(), grokLoad);
+    check(calls, op, load.getAddr(), load.getType(), load.getAlignment(),
+          isAtomic ? grokAtomicLoad : grokLoad);
   } else if (auto store = dyn_cast<LLVM::StoreOp>(op)) {
     check(calls, op, store.getAddr(), store.getValue().getType(), store.getAlignment(), grokStore);
   } else if (auto atomic = dyn_cast<LLVM::AtomicRMWOp>(op)) {
