@@ -2,6 +2,7 @@
 // Distributes kernels x levels over threads, then links level by level.
 #include "compiler/targets/cpu/CpuKernels.h"
 
+#include "compiler/targets/KernelJobs.h"
 #include "compiler/targets/cpu/GeneratorDigest.h"
 #include "compiler/targets/cpu/KernelCache.h"
 #include "compiler/targets/cpu/KernelCompiler.h"
@@ -13,8 +14,6 @@
 #include "llvm/Support/FileSystem.h"
 #include <algorithm>
 #include <atomic>
-#include <mutex>
-#include <thread>
 
 namespace grok::compiler {
 
@@ -26,74 +25,38 @@ struct Job {
   CompiledKernel result;
 };
 
-// Takes jobs until there are none or one fails.
-class JobRunner {
-public:
-  JobRunner(std::vector<Job> &jobs, const CpuOptions &options)
-      : jobs(jobs), options(options), cache(options.cacheDir) {}
-
-  tl::expected<void, std::string> run() {
-    unsigned wanted = options.threads ? options.threads : std::thread::hardware_concurrency();
-    size_t count = std::clamp<size_t>(wanted, 1, std::max<size_t>(jobs.size(), 1));
-    std::vector<std::thread> helpers;
-    for (size_t i = 1; i < count; ++i)
-      helpers.emplace_back([this] { work(); });
-    work();
-    for (std::thread &helper : helpers)
-      helper.join();
-    if (failedJob < jobs.size())
-      return tl::unexpected(error);
-    return {};
-  }
-
+// What all threads share.
+struct Compilation {
+  std::vector<Job> &jobs;
+  const CpuOptions &options;
+  KernelCache cache;
   std::atomic<int64_t> compiled = 0, cached = 0;
 
-private:
-  void work() {
-    std::unique_ptr<KernelCompiler> compiler; // costs 10 ms: not for cache hits
-    for (size_t i = next++; i < jobs.size() && failedJob == jobs.size(); i = next++)
-      finish(i, compiler);
-  }
-
-  void finish(size_t index, std::unique_ptr<KernelCompiler> &compiler) {
+  // `compiler` is made, in 10 ms, when the first kernel is not in the cache.
+  tl::expected<void, std::string> run(size_t index, std::unique_ptr<KernelCompiler> &compiler) {
     Job &job = jobs[index];
     std::string key = keyOf(job);
     if (options.dumpDir.empty())
       if (std::optional<CompiledKernel> hit = cache.find(key)) {
         job.result = std::move(*hit);
         ++cached;
-        return;
+        return {};
       }
     if (!compiler)
       compiler = std::make_unique<KernelCompiler>(options.dumpDir);
     auto result = compiler->compile(*job.kernel, *job.level);
     if (!result)
-      return fail(index, result.error());
+      return tl::unexpected(result.error());
     job.result = std::move(*result);
     cache.insert(key, job.result);
     ++compiled;
-  }
-
-  void fail(size_t index, const std::string &message) {
-    std::lock_guard<std::mutex> guard(lock);
-    if (index >= failedJob)
-      return;
-    failedJob = index;
-    error = message;
+    return {};
   }
 
   static std::string keyOf(const Job &job) {
     return job.kernel->symbol + '\n' + canonicalText(job.kernel->spec) + '\n' + job.level->name +
            "\nLLVM " LLVM_VERSION_STRING "\ngenerator " + generatorDigest;
   }
-
-  std::vector<Job> &jobs;
-  const CpuOptions &options;
-  KernelCache cache;
-  std::atomic<size_t> next = 0;
-  std::mutex lock;
-  std::atomic<size_t> failedJob = jobs.size();
-  std::string error;
 };
 
 } // namespace
@@ -152,13 +115,17 @@ tl::expected<CpuCode, std::string> compileCpuKernels(llvm::ArrayRef<NamedKernelS
     for (const NamedKernelSpec &kernel : kernels)
       jobs.push_back({&kernel, levels.back(), {}});
   }
-  JobRunner runner(jobs, options);
-  if (auto done = runner.run(); !done)
+  Compilation work{jobs, options, KernelCache(options.cacheDir)};
+  auto done = runKernelJobs(jobs.size(), options.threads, [&] {
+    auto compiler = std::make_shared<std::unique_ptr<KernelCompiler>>();
+    return [&work, compiler](size_t job) { return work.run(job, *compiler); };
+  });
+  if (!done)
     return tl::unexpected(done.error());
   auto code = link(jobs, kernels.size(), levels);
   if (code) {
-    code->objectsCompiled = runner.compiled;
-    code->objectsFromCache = runner.cached;
+    code->objectsCompiled = work.compiled;
+    code->objectsFromCache = work.cached;
   }
   return code;
 }
