@@ -71,8 +71,8 @@ static void arrive(CallBuilder &calls, Operation *op, Value address, Value count
 
 template <typename Arrive, bool drops>
 static std::string mbarrierArrive(CallBuilder &calls, Operation *op) {
-  auto op_ = cast<Arrive>(op);
-  arrive(calls, op, calls.asPointer(op_.getAddr()), op_.getCount(), {}, drops);
+  auto made = cast<Arrive>(op);
+  arrive(calls, op, calls.asPointer(made.getAddr()), made.getCount(), {}, drops);
   return {};
 }
 

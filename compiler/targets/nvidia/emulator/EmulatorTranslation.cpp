@@ -191,9 +191,9 @@ std::string Translation::translate(LLVM::LLVMFuncOp function) {
   calls.enterFunction(function);
   resolveAccumulators(function);
   for (Operation *op : all) {
-    const std::string name = op->getName().getStringRef().str();
+    const StringRef name = op->getName().getStringRef(); // outlives the operation
     if (std::string wrong = translate(op); !wrong.empty())
-      return "operation '" + name + "' " + wrong;
+      return ("operation '" + name + "' " + wrong).str();
   }
   return {};
 }
