@@ -158,7 +158,7 @@ static std::string run(Store &store, const GrokEmulatorLaunch &what) {
   }
   for (uint32_t c = 0; c < clusters; ++c)
     workers[c % count].waiting.push_back(c);
-  launch.liveWorkers = count;
+  launch.workers = &workers;
   std::vector<std::thread> threads;
   for (uint32_t w = 1; w < count; ++w)
     threads.emplace_back([&workers, w] { runWorker(workers[w]); });

@@ -214,8 +214,10 @@ struct Worker {
   std::vector<std::unique_ptr<Cluster>> begun;
   uint64_t idlePauses = 0; // since something else than pausing happened
   uint64_t pauses = 0;
-  bool isIdle = false;
   uint64_t seenEpoch = 0;
+  static constexpr uint64_t ended = ~uint64_t(0);
+  /// The launch's epoch since which it has only paused, for long.
+  std::atomic<uint64_t> stuckAt{ended - 1};
 };
 
 /// What outlives a launch.
@@ -230,9 +232,8 @@ struct Launch {
   Store *store = nullptr;
   std::vector<Region> regions; // ascending
   std::atomic<bool> hasFailed{false};
-  std::atomic<uint32_t> idleWorkers{0};
-  std::atomic<uint32_t> liveWorkers{0};
-  std::atomic<uint64_t> epoch{0}; // counts what is not pausing
+  std::vector<Worker> *workers = nullptr;
+  std::atomic<uint64_t> epoch{0}; // counts turns of workers that did not only pause
   std::mutex lock;
   std::string error; // the first one
 

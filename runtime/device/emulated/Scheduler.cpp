@@ -6,6 +6,7 @@
 #include "runtime/device/emulated/MBarriers.h"
 #include "runtime/device/emulated/Machine.h"
 #include "runtime/device/emulated/WarpCollectives.h"
+#include <algorithm>
 #include <thread>
 
 namespace grok::runtime::emulated {
@@ -16,6 +17,7 @@ constexpr uint32_t mostFuel = 96;
 // is taken to wait forever; a fraction of a second.
 constexpr uint64_t mostIdlePauses = 1'000'000;
 constexpr uint64_t mostPauses = 400'000'000;
+constexpr uint64_t fewIdlePauses = 1000;
 
 static bool isRandom(const Launch &launch) { return launch.what->schedule == grokScheduleRandom; }
 
@@ -281,28 +283,32 @@ static bool advance(Worker &worker, Cluster &cluster) {
   return ran || woke;
 }
 
-// Whether the whole launch only pauses. Another worker that computes may yet
-// write what this one waits for.
+// Whether every worker has only paused for long since anybody did anything else.
+// One that the host has not let run for a while has not said so, or at an older
+// epoch: it may yet write what the others wait for.
+static bool isStuck(const Launch &launch, uint64_t epoch) {
+  return std::all_of(launch.workers->begin(), launch.workers->end(), [&](const Worker &worker) {
+    const uint64_t said = worker.stuckAt.load();
+    return said == Worker::ended || said == epoch;
+  });
+}
+
 static void checkIdle(Worker &worker) {
   Launch &launch = *worker.launch;
-  const bool idle = worker.idlePauses > 1000;
-  if (idle != worker.isIdle) {
-    worker.isIdle = idle;
-    launch.idleWorkers += idle ? 1 : -1;
-  }
-  if (!idle) {
-    launch.epoch.fetch_add(1, std::memory_order_relaxed);
+  if (worker.idlePauses <= fewIdlePauses) {
+    ++launch.epoch;
     return;
   }
-  if (worker.waiting.empty() && launch.liveWorkers > 1)
-    std::this_thread::yield();
-  const uint64_t epoch = launch.epoch.load(std::memory_order_relaxed);
-  if (epoch != worker.seenEpoch || launch.idleWorkers != launch.liveWorkers) {
+  const uint64_t epoch = launch.epoch.load();
+  if (epoch != worker.seenEpoch) {
     worker.seenEpoch = epoch;
-    worker.idlePauses = 1001;
-    return;
+    worker.idlePauses = fewIdlePauses + 1;
   }
-  if (worker.idlePauses > mostIdlePauses || worker.pauses > mostPauses)
+  if (launch.workers->size() > 1)
+    std::this_thread::yield();
+  if (worker.idlePauses > mostIdlePauses)
+    worker.stuckAt = epoch;
+  if (isStuck(launch, epoch) || worker.pauses > mostPauses)
     for (auto &cluster : worker.begun)
       launch.setError(explainDeadlock(launch, *cluster));
 }
@@ -328,9 +334,7 @@ void runWorker(Worker &worker) {
   for (auto &cluster : worker.begun)
     endCluster(worker, *cluster);
   worker.begun.clear();
-  --launch.liveWorkers;
-  if (worker.isIdle)
-    --launch.idleWorkers;
+  worker.stuckAt = Worker::ended;
 }
 
 } // namespace grok::runtime::emulated
