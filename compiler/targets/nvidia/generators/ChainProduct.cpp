@@ -12,11 +12,12 @@ static constexpr int64_t superRuns = 4; // runs of codes that share a header
 static constexpr int64_t mostRows = 8;
 
 // Inputs whose weights are loaded together: with eight rows their inputs take the
-// registers.
+// registers. Codes of three bits open 32 at a time.
 static int64_t stepOf(const KernelSpec &spec) {
-  if (spec.weight.hasMultipliers())
-    return std::min<int64_t>(spec.weight.unit, 32);
-  return std::min<int64_t>(spec.weight.unit, spec.maxRows == 1 ? 16 : 8);
+  if (spec.weight.element == Element::i3)
+    return 32;
+  const int64_t few = spec.weight.hasMultipliers() ? 32 : 16;
+  return std::min<int64_t>(spec.weight.unit, spec.maxRows == 1 ? few : 8);
 }
 
 ChainProduct::ChainProduct(GpuBuilder &kernel, int64_t slots)
@@ -26,6 +27,7 @@ ChainProduct::ChainProduct(GpuBuilder &kernel, int64_t slots)
       step(stepOf(kernel.spec)), slotsTogether(threads / panelColumns / slices),
       partials(kernel.sharedMemory(threads * chunkRows * 4)) {
   kernel.holdBlocks(kernel.spec.maxRows == 1 ? 3 : 1);
+  kernel.keepLoops();
 }
 
 void ChainProduct::compute(PanelSource source, Value rows, RowInput input) {

@@ -26,20 +26,22 @@ int64_t MmaProduct::threadsOf(const KernelSpec &spec) {
   return std::min(spec.weight.slices, mostWarps) * warpLanes;
 }
 
+static int64_t rowTilesOf(const KernelSpec &spec) {
+  return spec.maxRows <= tileRows ? 1 : mostRowTiles;
+}
+
 // Stages in flight of each warp: narrow weights make small stages. Many rows' sums
 // leave no room, and sm_80 has half the memory rate to hide.
 static int64_t depthOf(const GpuBuilder &kernel) {
   const bool isNarrow = kernel.spec.weight.hasMultipliers();
-  return isNarrow && kernel.spec.maxRows == 1 && kernel.chip.major >= 9 ? 2 : 1;
+  return isNarrow && rowTilesOf(kernel.spec) == 1 && kernel.chip.major >= 9 ? 2 : 1;
 }
 
 // The sums of one row tile leave registers for more warps, and so for more loads.
 static int64_t residentBlocksOf(const KernelSpec &spec) {
-  const int64_t blocks = spec.maxRows == 1 ? 2 : 1;
+  const int64_t blocks = rowTilesOf(spec) == 1 ? 2 : 1;
   return blocks * mostWarps * warpLanes / MmaProduct::threadsOf(spec);
 }
-
-static int64_t rowTilesOf(const KernelSpec &spec) { return spec.maxRows == 1 ? 1 : mostRowTiles; }
 
 MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
     : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRows), isInteger(format.isInteger()),

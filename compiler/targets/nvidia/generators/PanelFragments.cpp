@@ -11,12 +11,12 @@ static constexpr int64_t lineBytes = 64;
 static constexpr int64_t chunkBytes = 16; // of a line, for one lane
 static constexpr int64_t superRuns = 4;   // runs that share a header of multipliers
 
-// Four loads of 16 bytes, of bf16 eight: what registers hold beside the sums. Codes
-// of a unit are fewer.
-static constexpr int64_t mostStageInputs = 64;
-
-static int64_t stageInputsOf(const WeightFormat &format) {
-  return format.hasMultipliers() ? format.unit : std::min(format.unit, mostStageInputs);
+// Eight loads of 16 bytes are what registers hold beside the sums of few rows; four
+// of int8 beside those of many. Codes of a unit are never more.
+static int64_t stageInputsOf(const KernelSpec &spec) {
+  const WeightFormat &format = spec.weight;
+  const bool isFew = spec.maxRows <= 8 && format.element == Element::i8;
+  return std::min<int64_t>(format.unit, format.hasMultipliers() || isFew ? 128 : 64);
 }
 
 // Lines that stand together in a lane: with more of them its loads of the rows'
@@ -33,14 +33,15 @@ static int64_t neighboursOf(const GpuBuilder &kernel) {
   case Element::bf16: // of float sums the order counts: one for all forms
     return 2;
   default:
-    return std::min(most, stageInputsOf(format) / 16);
+    return std::min(most, stageInputsOf(kernel.spec) / 16);
   }
 }
 
 PanelFragments::PanelFragments(GpuBuilder &kernel)
     : kernel(kernel), format(kernel.spec.weight), contraction(contractionOf(kernel.spec)),
-      stepInputs(format.element == Element::bf16 ? 16 : 32), stageInputs(stageInputsOf(format)),
-      neighbours(neighboursOf(kernel)), quad(kernel.remainder(kernel.lane, 4)),
+      stepInputs(format.element == Element::bf16 ? 16 : 32),
+      stageInputs(stageInputsOf(kernel.spec)), neighbours(neighboursOf(kernel)),
+      quad(kernel.remainder(kernel.lane, 4)),
       chunk(kernel.remainder(kernel.quotient(kernel.lane, 4), 4)) {}
 
 size_t PanelFragments::lineCount() const {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// linear and unembed against the CPU kernels of the same specification.
+#include "tests/compiler/targets/nvidia/generators/ProductRun.h"
+
+#include <cmath>
+#include <gtest/gtest.h>
+
+namespace grok::compiler::testing {
+
+using Element = WeightFormat::Element;
+
+namespace {
+
+struct Format {
+  Element element;
+  int64_t group = 0; // of multipliers
+};
+struct Shape {
+  int64_t inputs, columns, rowGroups;
+};
+
+} // namespace
+
+static KernelSpec linearSpec(const Format &format, const Shape &shape, Numerics numerics,
+                             int64_t maxRows) {
+  KernelSpec spec;
+  spec.op = KernelOp::linear;
+  spec.numerics = numerics;
+  spec.in = shape.inputs;
+  spec.out = shape.columns;
+  spec.maxRows = maxRows;
+  spec.weight = WeightFormat::forContraction(format.element, shape.inputs, shape.rowGroups,
+                                             numerics, format.group);
+  return spec;
+}
+
+static void checkLinear(const KernelSpec &spec, int64_t rows) {
+  ASSERT_FALSE(problemIn(spec)) << *problemIn(spec);
+  std::mt19937 random = reproducible(7);
+  const int64_t panels = panelsOf(spec.out);
+  Buffer weights = randomPanels(random, spec.weight, spec.in, panels);
+  Buffer scales = randomScales(random, spec.weight, panels);
+  Buffer x = inputRows(spec, randomRows(random, rows, spec.in, false), rows);
+  Buffer y = Buffer::ofWords(rows * panels * panelColumns);
+  expectSameBits(spec, Step::ofRows(rows), (panels + spec.tilePanels - 1) / spec.tilePanels,
+                 {&x, &weights, &scales, &y});
+}
+
+// Units of 32 (one slice), 64, 128 with sixteen slices, slices that cross row
+// groups; the last tile has one panel.
+static const Shape shapes[] = {{96, 64, 1}, {256, 90, 2}, {2048, 48, 8}, {384, 40, 3}};
+
+TEST(GpuLinear, integersOnTensorCores) {
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 32}})
+    for (const Shape &shape : shapes) {
+      checkLinear(linearSpec(format, shape, Numerics::fast, 1), 1);
+      checkLinear(linearSpec(format, shape, Numerics::fast, 512), 3);
+    }
+}
+
+TEST(GpuLinear, groupsOfSixtyFour) {
+  for (Format format : {Format{Element::i4, 64}, Format{Element::i3, 64}})
+    for (const Shape &shape : {Shape{192, 48, 1}, Shape{2048, 32, 4}}) {
+      checkLinear(linearSpec(format, shape, Numerics::fast, 1), 1);
+      checkLinear(linearSpec(format, shape, Numerics::fast, 512), 9);
+    }
+}
+
+TEST(GpuLinear, manyRows) {
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}})
+    for (int64_t rows : {9, 70})
+      checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 512), rows);
+}
+
+// A kernel for one row is right for more.
+TEST(GpuLinear, rowsBeyondTheForm) {
+  checkLinear(linearSpec({Element::i8}, {256, 48, 1}, Numerics::fast, 1), 3);
+  checkLinear(linearSpec({Element::f32}, {96, 48, 1}, Numerics::f32, 1), 3);
+}
+
+// Units of 4 and 8 codes: too short for tensor cores; of 1: float32 rows.
+TEST(GpuLinear, shortUnits) {
+  for (const Shape &shape : {Shape{344, 64, 1}, Shape{96, 48, 8}, Shape{344, 40, 8}})
+    for (int64_t rows : {1, 9})
+      checkLinear(linearSpec({Element::i8}, shape, Numerics::fast, rows), rows);
+}
+
+TEST(GpuLinear, chainsOfFloats) {
+  for (Format format : {Format{Element::f32}, Format{Element::bf16}, Format{Element::i8}})
+    for (const Shape &shape : {Shape{96, 48, 1}, Shape{45, 40, 1}, Shape{2048, 32, 1}})
+      for (int64_t rows : {1, 9})
+        checkLinear(linearSpec(format, shape, Numerics::f32, rows), rows);
+  for (Format format : {Format{Element::i4, 32}, Format{Element::i3, 32}, Format{Element::i3, 64}})
+    for (int64_t rows : {1, 9})
+      checkLinear(linearSpec(format, {384, 48, 1}, Numerics::f32, rows), rows);
+  checkLinear(linearSpec({Element::f32}, {192, 48, 1}, Numerics::fast, 3), 3);
+}
+
+// ---- bf16 on tensor cores
+
+// Rows of bf16 numbers, so that rounding them changes nothing; their products are
+// exact, and what is left is the order of sums.
+TEST(GpuLinear, halvesOnTensorCores) {
+  for (const Shape &shape : {Shape{96, 48, 1}, Shape{2048, 32, 1}}) {
+    KernelSpec spec = linearSpec({Element::bf16}, shape, Numerics::fast, 1);
+    std::mt19937 random = reproducible(8);
+    const int64_t rows = 9, panels = panelsOf(spec.out), tiles = (panels + 3) / 4;
+    Buffer weights = randomPanels(random, spec.weight, spec.in, panels), scales(0);
+    Buffer x = randomRows(random, rows, spec.in, /*isBf16=*/true);
+    Buffer y = Buffer::ofWords(rows * panels * panelColumns);
+    Step step = Step::ofRows(rows);
+    KernelSpec many = spec, exact = spec;
+    many.maxRows = 512;
+    exact.numerics = Numerics::f32;
+    exact.maxRows = 512;
+    auto expected = runOnCpu(exact, step, tiles, {&x, &weights, &scales, &y});
+    Buffer sizes = copyOf(x), sizesOfWeights = copyOf(weights);
+    for (size_t i = 0; i < sizes.size() / 4; ++i)
+      sizes.floats()[i] = std::fabs(sizes.floats()[i]);
+    for (size_t i = 0; i < weights.size() / 2; ++i)
+      static_cast<uint16_t *>(sizesOfWeights.data())[i] &= 0x7fff;
+    auto magnitude = runOnCpu(exact, step, tiles, {&sizes, &sizesOfWeights, &scales, &y});
+    Buffer got = copyOf(y);
+    GpuKernel(many).run({x, weights, scales, got}, step, {.blocks = 2});
+    for (size_t i = 0; i < got.size() / 4; ++i) {
+      // Both orders are off by at most this much; the magnitude by far less.
+      double bound = 2.01 * dotTolerance(spec.weight, spec.in, magnitude[3].floats()[i]);
+      ASSERT_NEAR(got.floats()[i], expected[3].floats()[i], bound) << i;
+    }
+    std::vector<Buffer> all;
+    for (const Buffer *buffer : {&x, &weights, &scales, &got})
+      all.push_back(copyOf(*buffer));
+    expectOnGpu(many, step, all, {&x, &weights, &scales, &y});
+    expectOnGpu(spec, step, all, {&x, &weights, &scales, &y}); // one row at a time: the same bits
+  }
+}
+
+// ---- unembed
+
+TEST(GpuUnembed, rowsThatWantLogits) {
+  std::mt19937 random = reproducible(9);
+  KernelSpec spec;
+  spec.op = KernelOp::unembed;
+  spec.numerics = Numerics::fast;
+  spec.emb = 96;
+  spec.vocab = 90;
+  spec.multiplier = 0.57735;
+  spec.maxRows = 512;
+  spec.weight = WeightFormat::forContraction(Element::i8, spec.emb, 1, spec.numerics);
+  const int64_t rows = 11, panels = panelsOf(spec.vocab);
+  Buffer weights = randomPanels(random, spec.weight, spec.emb, panels);
+  Buffer scales = randomScales(random, spec.weight, panels);
+  Buffer x = inputRows(spec, randomRows(random, rows, spec.emb, false), rows);
+  Step step = Step::ofRows(rows);
+  step.logitRow = {0, 3, 10};
+  Buffer logits = Buffer::ofWords(3 * panels * panelColumns);
+  expectSameBits(spec, step, (panels + 3) / 4, {&x, &weights, &scales, &logits});
+}
+
+} // namespace grok::compiler::testing

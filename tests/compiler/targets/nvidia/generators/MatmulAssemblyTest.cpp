@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// Matrix kernels at the shapes of Grok-1: through NVIDIA's assembler for every chip,
+// where one that spills is an error of compileNvidiaKernels; and what their PTX must
+// hold.
+#include "compiler/targets/nvidia/NvidiaKernels.h"
+#include <gtest/gtest.h>
+
+namespace grok::compiler {
+
+using Element = WeightFormat::Element;
+
+namespace {
+
+struct Format {
+  Element element;
+  int64_t group = 0; // of multipliers
+};
+
+} // namespace
+
+static KernelSpec grok1(KernelOp op, const Format &format, Numerics numerics, int64_t maxRows) {
+  KernelSpec spec;
+  spec.op = op;
+  spec.numerics = numerics;
+  spec.kv = CacheElement::bf16;
+  spec.maxRows = maxRows;
+  spec.emb = spec.in = spec.out = 6144;
+  spec.ffn = 32768;
+  spec.vocab = 131072;
+  spec.qHeads = 48;
+  spec.kvHeads = 8;
+  spec.headDim = 128;
+  spec.layers = 64;
+  spec.pageTokens = 32;
+  spec.maxContext = 8192;
+  spec.experts = 8;
+  spec.selected = 2;
+  spec.multiplier = 0.57735026918962576;
+  const bool isFloat = format.element == Element::f32 || format.element == Element::bf16;
+  const bool hasGroups = op == KernelOp::linear || op == KernelOp::downCombine;
+  spec.weight = WeightFormat::forContraction(format.element, contractionOf(spec),
+                                             hasGroups && !isFloat ? 8 : 1, numerics, format.group);
+  return spec;
+}
+
+static NvidiaCode compile(const std::vector<KernelSpec> &specs, bool assemble) {
+  std::vector<NamedKernelSpec> kernels;
+  for (const KernelSpec &spec : specs)
+    kernels.push_back({nameOf(spec.op) + ("_" + std::to_string(kernels.size())), spec});
+  NvidiaOptions options;
+  options.assemble = assemble;
+  auto code = compileNvidiaKernels(kernels, {"sm_80", "sm_90a", "sm_100a"}, options);
+  EXPECT_TRUE(code) << code.error();
+  return code ? std::move(*code) : NvidiaCode();
+}
+
+static void assemble(Numerics numerics, const std::vector<Format> &formats) {
+  if (!Ptxas::find())
+    GTEST_SKIP() << "no ptxas";
+  std::vector<KernelSpec> specs;
+  for (const Format &format : formats)
+    for (int64_t maxRows : {1, 8, 512})
+      for (KernelOp op : {KernelOp::linear, KernelOp::qkv, KernelOp::gateUp, KernelOp::downCombine})
+        specs.push_back(grok1(op, format, numerics, maxRows));
+  NvidiaCode code = compile(specs, /*assemble=*/true);
+  for (const NvidiaChipCode &chip : code.chips)
+    for (const NvidiaKernel &kernel : chip.kernels) {
+      EXPECT_FALSE(kernel.cubin.empty());
+      EXPECT_EQ(kernel.report.stackBytes, 0) << kernel.report.text;
+      EXPECT_LE(kernel.report.registers * kernel.shape.threads, 64 * 1024);
+    }
+}
+
+TEST(MatmulAssembly, bytes) { assemble(Numerics::fast, {{Element::i8}}); }
+TEST(MatmulAssembly, fourBits) { assemble(Numerics::fast, {{Element::i4, 32}, {Element::i4, 64}}); }
+TEST(MatmulAssembly, threeBits) {
+  assemble(Numerics::fast, {{Element::i3, 32}, {Element::i3, 64}});
+}
+TEST(MatmulAssembly, halves) { assemble(Numerics::fast, {{Element::bf16}}); }
+TEST(MatmulAssembly, floats) {
+  assemble(Numerics::f32, {{Element::f32}, {Element::bf16}, {Element::i8}, {Element::i4, 64}});
+}
+
+TEST(MatmulAssembly, codesOfEightBitsInTheCacheAndLogits) {
+  if (!Ptxas::find())
+    GTEST_SKIP() << "no ptxas";
+  std::vector<KernelSpec> specs;
+  for (int64_t maxRows : {1, 512}) {
+    specs.push_back(grok1(KernelOp::qkv, {Element::i8}, Numerics::fast, maxRows));
+    specs.back().kv = CacheElement::i8;
+    specs.push_back(grok1(KernelOp::unembed, {Element::i8}, Numerics::fast, maxRows));
+    specs.push_back(grok1(KernelOp::unembed, {Element::bf16}, Numerics::fast, maxRows));
+  }
+  compile(specs, /*assemble=*/true);
+}
+
+static size_t count(const std::string &text, const std::string &part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++found;
+  return found;
+}
+
+// Weights come 16 bytes a lane, and meet tensor cores without being widened.
+TEST(MatmulAssembly, usesTensorCoresAndWideLoads) {
+  KernelSpec bytes = grok1(KernelOp::gateUp, {Element::i8}, Numerics::fast, 1);
+  KernelSpec codes = grok1(KernelOp::gateUp, {Element::i4, 64}, Numerics::fast, 1);
+  KernelSpec halves = grok1(KernelOp::gateUp, {Element::bf16}, Numerics::fast, 1);
+  NvidiaCode code = compile({bytes, codes, halves}, /*assemble=*/false);
+  for (const NvidiaChipCode &chip : code.chips) {
+    ASSERT_EQ(chip.kernels.size(), 3u);
+    for (const NvidiaKernel &kernel : chip.kernels) {
+      // Four words, or on newer chips two of 64 bits.
+      EXPECT_GE(count(kernel.ptx, "ld.global.v4") + count(kernel.ptx, "ld.global.v2.b64"), 8u)
+          << chip.chip;
+      EXPECT_GE(count(kernel.ptx, ".pragma \"nounroll\""), 1u) << chip.chip;
+    }
+    const std::string integer = "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32";
+    EXPECT_EQ(count(chip.kernels[0].ptx, integer), 8u) << chip.chip; // 128 inputs, two tiles
+    EXPECT_EQ(count(chip.kernels[1].ptx, integer), 8u) << chip.chip;
+    EXPECT_GE(count(chip.kernels[2].ptx, "mma.sync.aligned.m16n8k16.row.col.f32.bf16"), 8u);
+  }
+}
+
+} // namespace grok::compiler
