@@ -36,6 +36,8 @@ config.environment.update(
     # Containers and arenas cross the border to MLIR, which is built without sanitizers.
     ASAN_OPTIONS="detect_container_overflow=0:allow_user_poisoning=0",
     UBSAN_OPTIONS="print_stacktrace=1",
+    # A GPU of this machine must not change what a test sees.
+    GROK_CUDA_LIBRARY="",
 )
 
 # %{x} names cannot be mistaken for part of another word, as %root could.

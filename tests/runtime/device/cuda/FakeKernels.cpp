@@ -22,9 +22,17 @@ struct Translations {
 
 } // namespace
 
+// Of every plan that was loaded: the last is that of the device in the making, the
+// others may still be in use.
+static std::vector<std::unique_ptr<Translations>> &loadedTranslations() {
+  static std::vector<std::unique_ptr<Translations>> all;
+  return all;
+}
+
 static Translations &translations() {
-  static Translations loaded;
-  return loaded;
+  if (loadedTranslations().empty())
+    loadedTranslations().push_back(std::make_unique<Translations>());
+  return *loadedTranslations().back();
 }
 
 static int complain(const std::string &why) {
@@ -59,6 +67,7 @@ int loadTranslations() {
                                 "translations");
   if (!code)
     return complain(code.error());
+  loadedTranslations().push_back(std::make_unique<Translations>());
   translations().document.emplace(std::move(*document));
   translations().code.emplace(std::move(*code));
   translations().emulator.emplace(std::move(*emulator));

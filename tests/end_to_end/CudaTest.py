@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Whole plans through the runtime's CUDA device, without a GPU: the driver is the fake of
+tests/runtime/device/cuda, which runs the kernels in the emulator.
+"""
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import numpy
+
+import decode
+import goldens
+import models
+import tools
+
+CHIPS = {"sm_80": "8.0", "sm_90a": "9.0"}
+# What the fake driver is told; the tests of a machine with a GPU hide that.
+FAKE = {"GROK_CUDA_LIBRARY": os.path.join(tools.BUILD, "lib", "libfake-cuda.so")}
+# The fake driver is told the plan by whoever starts the program.
+WRAPPER = """#!/bin/bash
+for a; do [ ! -f "$a/model.plan" ] || export FAKE_CUDA_PLAN=$a/model.plan; done
+exec {program} "$@"
+"""
+
+
+@contextlib.contextmanager
+def environment(**values):
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def fake_driver(artifact, chip):
+    return environment(**FAKE, FAKE_CUDA_PLAN=os.path.join(artifact, "model.plan"),
+                       FAKE_CUDA_CAPABILITY=CHIPS[chip])
+
+
+def nano(chip, *options):
+    return models.compiled("".join([f"nano-{chip}", *options]), tools.NANO,
+                           f"--target=cpu,{chip}", "--emulate", *options)
+
+
+@tools.needs_compiler
+class WholePlans(unittest.TestCase):
+    def check_same_bits(self, chip, *options):
+        """Graphs, streams and the step's block change nothing."""
+        artifact = nano(chip, *options)
+        tokens = goldens.nano_reference()["logits"]["prompt_ids"][:5]
+        expected = decode.generate(artifact, tokens, 3, "--device=emulated")
+        with fake_driver(artifact, chip):
+            actual = decode.generate(artifact, tokens, 3, "--device=cuda")
+        numpy.testing.assert_array_equal(actual.logits, expected.logits)
+        self.assertEqual(actual.tokens, expected.tokens)
+
+    def test_same_bits_sm_80_f32(self):
+        self.check_same_bits("sm_80", "--numerics=f32")
+
+    def test_same_bits_sm_90a_int8_fast(self):
+        self.check_same_bits("sm_90a", "--weights=int8", "--numerics=fast")
+
+    def test_errors_are_one_line(self):
+        artifact = nano("sm_90a", "--weights=int8", "--numerics=fast")
+        with fake_driver(artifact, "sm_80"):
+            said = tools.refusal("grok-run", artifact, "--tokens=3", "--device=cuda")
+        self.assertIn("the plan has code for sm_90a, which does not run on Fake GPU (sm_80)", said)
+        with environment(GROK_CUDA_LIBRARY=""):
+            said = tools.refusal("grok-run", artifact, "--tokens=3", "--device=cuda")
+        self.assertIn("no NVIDIA driver", said)
+
+
+@tools.needs_compiler
+class Benchmark(unittest.TestCase):
+    """benchmarks/gpu, at sizes that take seconds."""
+
+    def setUp(self):
+        self.scratch = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.scratch)
+        self.folder = os.path.join(self.scratch, "folder")
+
+    def script(self, name, *arguments, **values):
+        with environment(**FAKE, FAKE_CUDA_CAPABILITY="8.0", **values):
+            return subprocess.run([os.path.join(tools.ROOT, "benchmarks", "gpu", name), *arguments],
+                                  capture_output=True, text=True, check=False)
+
+    def prepare(self):
+        done = self.script("prepare", tools.BUILD, self.folder, TINY="1", TARGETS="sm_80",
+                           GROKC=tools.tool("grokc"), GROKC_FLAGS="--emulate")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for program in os.listdir(os.path.join(self.folder, "bin")):
+            path = os.path.join(self.folder, "bin", program)
+            os.remove(path)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(WRAPPER.format(program=tools.tool(program)))
+            os.chmod(path, 0o755)
+
+    def run_all(self):
+        path = os.path.join(self.scratch, "result.json")
+        done = self.script("run", "--quick", self.folder, path)
+        with open(path, encoding="utf-8") as file:
+            return done, json.load(file)
+
+    def test_conforms_then_measures(self):
+        self.prepare()
+        done, result = self.run_all()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([check["passed"] for check in result["conformance"]], [True] * 5, result)
+        self.assertEqual([run["name"] for run in result["runs"]],
+                         ["nano-int8-decode", "nano-int8-decode-without-graphs",
+                          "nano-int8-kernels", "nano-int8-prefill-4"])
+        for run in result["runs"]:
+            self.assertEqual(run["result"]["model"]["cpu_level"], "sm_80, Fake GPU")
+        self.assertIn("decode", result["runs"][2]["result"]["runs"][0]["explain"])
+        # Then something is wrong: nothing is measured.
+        expected = os.path.join(self.folder, "conformance", "a6x1-int8-f32", "expected.npy")
+        numpy.save(expected, numpy.load(expected) + numpy.float32(1e-3))
+        done, result = self.run_all()
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(result["runs"], [])
+        self.assertFalse(result["conformance"][0]["passed"])
+
+
+if __name__ == "__main__":
+    unittest.main()
