@@ -12,12 +12,25 @@ static constexpr int64_t pieceBytes = 16; // four columns: what a thread moves a
 
 namespace {
 
-// The norm of one row at a time.
+// The norm of one row at a time, beside up to `rows` that are held in shared memory if
+// all of them fit.
 class RowNorm {
 public:
-  explicit RowNorm(GpuBuilder &kernel)
+  RowNorm(GpuBuilder &kernel, int64_t rows)
       : kernel(kernel), stride(rowBytes(kernel.spec.emb)),
-        chainSums(kernel.sharedMemory(chainCount * panelColumns * 4 / 2)) {}
+        chainSums(kernel.sharedMemory(chainCount * panelColumns * 4 / 2)) {
+    if (rows * stride <= kernel.chip.sharedBytes - sharedForOthers)
+      for (int64_t i = 0; i < rows; ++i)
+        held.push_back(kernel.sharedMemory(stride));
+  }
+
+  // Where row number `place` is held, or `otherwise`.
+  Value holder(size_t place, Value otherwise) { return held.empty() ? otherwise : held[place]; }
+  bool holdsRows() const { return !held.empty(); }
+  // Starts to copy a row into its holder; gives where to read it after awaitRows() and
+  // the barrier of inverseRms().
+  Value hold(size_t place, Value row);
+  void awaitRows();
 
   // 1 / sqrt(mean of squares + eps), in all threads.
   Value inverseRms(Value row);
@@ -40,16 +53,33 @@ public:
   void emitNorm(Value row, Value scale, Value output);
 
 private:
-  static constexpr int64_t chainCount = 4, loadsAhead = 32;
+  static constexpr int64_t chainCount = 4, loadsAhead = 32, sharedForOthers = 4096;
 
   Value chainOfSquares(Value row);
 
   GpuBuilder &kernel;
   int64_t stride;
   Value chainSums; // float32 [2][16]: chains 0 + 1 and 2 + 3, lane by lane
+  Values held;
 };
 
 } // namespace
+
+Value RowNorm::hold(size_t place, Value row) {
+  if (held.empty())
+    return row;
+  forPieces([&](Value at) {
+    kernel.copyAsync(kernel.offset(held[place], at), kernel.offset(row, at), pieceBytes);
+  });
+  return held[place];
+}
+
+void RowNorm::awaitRows() {
+  if (held.empty())
+    return;
+  kernel.commitCopies();
+  kernel.waitForCopies(0);
+}
 
 // Vector i of 16 columns belongs to chain i mod 4: threads 0 .. 63 are the lanes of
 // the chains.
@@ -112,10 +142,13 @@ void RowNorm::emitNorm(Value row, Value scale, Value output) {
 
 void emitRmsNorm(GpuBuilder &kernel) {
   const int64_t stride = rowBytes(kernel.spec.emb);
-  RowNorm norm(kernel);
+  RowNorm norm(kernel, 2);
+  Value scale = norm.hold(0, kernel.operand(1));
   kernel.forTiles(kernel.rows, kernel.spec.maxRows, [&](Value row) {
-    norm.emitNorm(kernel.rowAddress(kernel.operand(0), row, stride), kernel.operand(1),
-                  kernel.rowAddress(kernel.operand(2), row, stride));
+    kernel.barrier(); // the last row has been read
+    Value x = norm.hold(1, kernel.rowAddress(kernel.operand(0), row, stride));
+    norm.awaitRows();
+    norm.emitNorm(x, scale, kernel.rowAddress(kernel.operand(2), row, stride));
   });
 }
 
@@ -134,23 +167,31 @@ static Value sumOfParts(GpuBuilder &kernel, RowNorm &norm, Value parts, Value at
 
 void emitResidualNorm(GpuBuilder &kernel) {
   const int64_t stride = rowBytes(kernel.spec.emb), parts = kernel.spec.parts;
-  RowNorm norm(kernel);
+  RowNorm norm(kernel, 4);
+  Value post = norm.hold(0, kernel.operand(2)), next = norm.hold(1, kernel.operand(3));
   kernel.forTiles(kernel.rows, kernel.spec.maxRows, [&](Value row) {
+    kernel.barrier(); // the last row has been read
     Value stream = kernel.rowAddress(kernel.operand(0), row, stride);
     Value output = kernel.rowAddress(kernel.operand(4), row, stride);
-    Value added = kernel.rowAddress(kernel.operand(1), row, parts * stride);
-    if (parts > 1) { // summed into the row of the output, which is written last
+    Value given = kernel.rowAddress(kernel.operand(1), row, parts * stride);
+    Value before = norm.hold(2, stream), added;
+    if (parts == 1) {
+      added = norm.hold(3, given);
+    } else { // summed into the row of the output, which is written last, if not held
+      added = norm.holder(3, output);
       norm.forPieces(
-          [&](Value at) { norm.put(sumOfParts(kernel, norm, added, at, 0, parts), output, at); });
-      added = output;
+          [&](Value at) { norm.put(sumOfParts(kernel, norm, given, at, 0, parts), added, at); });
     }
+    norm.awaitRows();
     Value inverse = norm.inverseRms(added);
     norm.forPieces([&](Value at) {
-      Value scaled =
-          norm.normalized(norm.piece(added, at), inverse, norm.piece(kernel.operand(2), at));
-      norm.put(kernel.add(norm.piece(stream, at), scaled), stream, at);
+      Value scaled = norm.normalized(norm.piece(added, at), inverse, norm.piece(post, at));
+      Value sum = kernel.add(norm.piece(before, at), scaled);
+      norm.put(sum, stream, at);
+      if (norm.holdsRows())
+        norm.put(sum, before, at);
     });
-    norm.emitNorm(stream, kernel.operand(3), output);
+    norm.emitNorm(before, next, output);
   });
 }
 
@@ -177,7 +218,7 @@ static void emitOrder(GpuBuilder &kernel, Value experts, Value order) {
 // down_combine does.
 void emitCombine(GpuBuilder &kernel) {
   const int64_t stride = rowBytes(kernel.spec.emb), selected = kernel.spec.selected;
-  RowNorm row(kernel);
+  RowNorm row(kernel, 0);
   Value order = kernel.sharedMemory(selected * 4);
   kernel.forTiles(kernel.rows, kernel.spec.maxRows, [&](Value number) {
     Value output = kernel.rowAddress(kernel.operand(3), number, stride);

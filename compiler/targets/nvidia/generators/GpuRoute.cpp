@@ -15,7 +15,8 @@ namespace grok::compiler::gpu_kernels {
 // Below every score, and far from overflow when a score is subtracted.
 static constexpr float lowestScore = -3.0e38f;
 static constexpr int64_t chainCount = routeThreads / panelColumns;
-static constexpr int64_t loadsAhead = 16;
+static constexpr int64_t loadsAhead = 64;
+static constexpr int64_t mostHeldBytes = 64 * 1024;
 
 namespace {
 
@@ -27,12 +28,16 @@ public:
       : kernel(kernel), panels(panelsOf(kernel.spec.experts)),
         laneInPanel(kernel.remainder(kernel.thread, panelColumns)),
         chainSums(kernel.sharedMemory(panels * kernel.warps * panelColumns * 4)),
-        probabilities(kernel.sharedMemory(panels * panelColumns * 4)) {}
+        probabilities(kernel.sharedMemory(panels * panelColumns * 4)) {
+    if (rowBytes(kernel.spec.emb) <= mostHeldBytes)
+      held = kernel.sharedMemory(rowBytes(kernel.spec.emb));
+  }
 
   void emitRow(Value x, Value gates, Value experts);
 
 private:
-  Value chainOf(Value x, Value panel);
+  Value chainOf(Value x, Value panel, int64_t experts);
+  Value hold(Value x);
   Value logitsOf(int64_t panel);
   void emitSoftmax();
   Value likeliest();
@@ -50,46 +55,77 @@ private:
   Value laneInPanel;
   Value chainSums;     // float32 [panel][warp][16]: chains 2 warp and 2 warp + 1
   Value probabilities; // float32 [panel][16]; -2 where taken
+  Value held;          // the row, if it fits
 };
 
 } // namespace
 
-// Input k goes to chain k mod 8.
-Value Router::chainOf(Value x, Value panel) {
+// The row where its inputs are read at once.
+Value Router::hold(Value x) {
+  if (!held)
+    return x;
+  constexpr int64_t pieceBytes = 16;
+  kernel.forThreads(rowBytes(kernel.spec.emb) / pieceBytes, [&](Value piece) {
+    kernel.copyAsync(kernel.rowAddress(held, piece, pieceBytes),
+                     kernel.rowAddress(x, piece, pieceBytes), pieceBytes);
+  });
+  kernel.commitCopies();
+  kernel.waitForCopies(0);
+  kernel.barrier();
+  return held;
+}
+
+// Input k goes to chain k mod 8. Weights are loaded a group ahead of their products.
+Value Router::chainOf(Value x, Value panel, int64_t experts) {
   const int64_t inputs = kernel.spec.emb, rounds = inputs / chainCount;
   constexpr int64_t lineBytes = panelColumns * 4;
   Value first = kernel.quotient(kernel.thread, panelColumns);
-  Value input = kernel.rowAddress(x, first, 4), weight = kernel.rowAddress(panel, kernel.thread, 4);
-  auto addProducts = [&](Value input, Value weight, int64_t count, Value chain) {
-    Values inputsAhead, weightsAhead;
-    for (int64_t i = 0; i < count; ++i) {
-      weightsAhead.push_back(
-          kernel.load(kernel.f32, kernel.offset(weight, i * chainCount * lineBytes)));
-      inputsAhead.push_back(kernel.load(kernel.f32, kernel.offset(input, i * chainCount * 4)));
-    }
+  // Columns behind the experts would be read for nothing.
+  Value column = kernel.minimum(laneInPanel, kernel.index(experts - 1));
+  Value input = kernel.rowAddress(x, first, 4);
+  Value weight = kernel.rowAddress(kernel.rowAddress(panel, first, lineBytes), column, 4);
+  auto weightsAt = [&](Value round, int64_t count) {
+    Value from = kernel.rowAddress(weight, round, chainCount * lineBytes);
+    Values loaded;
     for (int64_t i = 0; i < count; ++i)
-      chain = kernel.multiplyAdd(weightsAhead[i], inputsAhead[i], chain);
+      loaded.push_back(kernel.load(kernel.f32, kernel.offset(from, i * chainCount * lineBytes)));
+    return loaded;
+  };
+  auto addProducts = [&](Value round, ValueRange loaded, Value chain) {
+    Value from = kernel.rowAddress(input, round, chainCount * 4);
+    for (size_t i = 0; i < loaded.size(); ++i) {
+      const auto at = static_cast<int64_t>(i) * chainCount * 4;
+      chain =
+          kernel.multiplyAdd(loaded[i], kernel.load(kernel.f32, kernel.offset(from, at)), chain);
+    }
     return chain;
   };
-  Value chain = kernel.number(0.0f);
   const int64_t whole = rounds / loadsAhead * loadsAhead;
-  if (whole)
-    chain =
-        kernel.loop(kernel.index(0), kernel.index(whole), loadsAhead, {chain},
-                    [&](Value round, ValueRange carried) -> Values {
-                      return {addProducts(kernel.rowAddress(input, round, chainCount * 4),
-                                          kernel.rowAddress(weight, round, chainCount * lineBytes),
-                                          loadsAhead, carried[0])};
-                    })[0];
-  chain = addProducts(kernel.offset(input, whole * chainCount * 4),
-                      kernel.offset(weight, whole * chainCount * lineBytes), rounds - whole, chain);
+  Values carried = {kernel.number(0.0f)};
+  if (whole) {
+    carried.append(weightsAt(kernel.index(0), loadsAhead));
+    carried = kernel.loop(kernel.index(0), kernel.index(whole), loadsAhead, carried,
+                          [&](Value round, ValueRange now) {
+                            // The last group is read twice.
+                            Value ahead = kernel.minimum(kernel.add(round, loadsAhead),
+                                                         kernel.index(whole - loadsAhead));
+                            Values loaded = weightsAt(ahead, loadsAhead);
+                            Values next = {addProducts(round, now.drop_front(), now[0])};
+                            next.append(loaded);
+                            return next;
+                          });
+  }
+  Value end = kernel.index(whole);
+  Value chain = addProducts(end, weightsAt(end, rounds - whole), carried[0]);
   if (inputs % chainCount == 0)
     return chain;
   // The last inputs belong to the first chains; others stay as they are.
   Value isMine = kernel.less(first, kernel.index(inputs % chainCount));
   Value last = kernel.select(isMine, kernel.offset(input, rounds * chainCount * 4), x);
   Value line = kernel.select(isMine, kernel.offset(weight, rounds * chainCount * lineBytes), panel);
-  return kernel.select(isMine, addProducts(last, line, 1, chain), chain);
+  Value longer =
+      kernel.multiplyAdd(kernel.load(kernel.f32, line), kernel.load(kernel.f32, last), chain);
+  return kernel.select(isMine, longer, chain);
 }
 
 // The chains of the expert of this lane as a tree, and the lowest score for none.
@@ -155,8 +191,10 @@ void Router::emitRow(Value x, Value gates, Value experts) {
   const KernelSpec &spec = kernel.spec;
   const int64_t panelBytes = spec.emb * panelColumns * 4;
   kernel.barrier(); // the first warp has read the last row's sums
+  x = hold(x);
   for (int64_t panel = 0; panel < panels; ++panel) {
-    Value chain = chainOf(x, kernel.offset(kernel.operand(1), panel * panelBytes));
+    Value chain = chainOf(x, kernel.offset(kernel.operand(1), panel * panelBytes),
+                          std::min(spec.experts - panel * panelColumns, panelColumns));
     Value pair = kernel.add(chain, kernel.shuffleXor(chain, panelColumns));
     kernel.when(kernel.less(kernel.lane, kernel.index(panelColumns)), [&] {
       Value to = kernel.rowAddress(sumsAt(panel, 0), kernel.warp, panelColumns * 4);

@@ -77,7 +77,9 @@ TEST(GpuNorms, manyRows) {
 
 TEST(GpuNorms, residualNorm) {
   for (int64_t parts : {1, 2, 3, 8})
-    for (int64_t emb : {90, 192}) {
+    for (int64_t emb : {90, 192, 15008}) { // the last is too wide to be held
+      if (emb > 192 && parts > 2)
+        continue;
       std::mt19937 random = reproducible(6);
       KernelSpec spec = specOf(KernelOp::residualNorm, emb);
       spec.parts = parts;
@@ -166,8 +168,8 @@ TEST(GpuRoute, softmaxAndTopExperts) {
   struct Case {
     int64_t emb, experts, selected;
   };
-  for (Case c :
-       {Case{96, 8, 2}, Case{90, 4, 1}, Case{64, 20, 3}, Case{7, 2, 2}, Case{192, 40, 5}}) {
+  for (Case c : {Case{96, 8, 2}, Case{90, 4, 1}, Case{64, 20, 3}, Case{7, 2, 2}, Case{192, 40, 5},
+                 Case{1500, 8, 2}}) {
     std::mt19937 random = reproducible(21);
     KernelSpec spec = routing(KernelOp::route, c.emb, c.experts, c.selected);
     TestMatrix router = randomMatrix(random, c.emb, c.experts, spec.weight, Numerics::f32);
