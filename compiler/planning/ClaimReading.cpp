@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/planning/SearchJson.h"
 
+#include <algorithm>
+
 namespace grok::planning {
 
 using nlohmann::ordered_json;
+
+static constexpr int64_t mostLayers = 4096;
 
 namespace {
 /// Reads keys of one object after another and remembers the first missing one.
@@ -28,6 +32,11 @@ public:
     if (!isThere && missing.empty())
       missing = key;
     return isThere ? object[key] : ordered_json();
+  }
+  /// What stands at `key` makes no sense.
+  void refuse(const char *key) {
+    if (missing.empty())
+      missing = key;
   }
   std::string missing;
 
@@ -63,8 +72,8 @@ static search::ModelShape readModel(Keys &keys, const ordered_json &json) {
 static search::Workload readWorkload(Keys &keys, const ordered_json &json) {
   const auto number = [&](const char *key) { return keys.at<int64_t>(json, key); };
   const auto goal = goalNamed(keys.at<std::string>(json, "goal"));
-  if (!goal && keys.missing.empty())
-    keys.missing = "goal";
+  if (!goal)
+    keys.refuse("goal");
   return {.goal = goal.value_or(search::Goal::latency),
           .batch = number("batch"),
           .context = number("context"),
@@ -87,13 +96,26 @@ static search::WeightFormat readFormat(Keys &keys, const ordered_json &json) {
           matrix("table")};
 }
 
-static search::Limits readLimits(Keys &keys, const ordered_json &root) {
+/// "" or ranges of layers.
+static std::vector<int64_t> readLayers(Keys &keys, const ordered_json &json, int64_t layers) {
+  const auto text = keys.at<std::string>(json, "hidden_layers");
+  if (text.empty())
+    return {};
+  const auto hidden = search::parseHiddenLayers("hidden=" + text, std::min(layers, mostLayers));
+  if (!hidden)
+    keys.refuse("hidden_layers");
+  return hidden.value_or(std::vector<int64_t>());
+}
+
+static search::Limits readLimits(Keys &keys, const ordered_json &root, int64_t layers) {
   const ordered_json json = keys.child(root, "limits");
   search::Limits limits;
   limits.tp = keys.at<int64_t>(json, "tp");
   limits.ep = keys.at<int64_t>(json, "ep");
   limits.pp = keys.at<int64_t>(json, "pp");
   limits.dp = keys.at<int64_t>(json, "dp");
+  if (!keys.child(json, "hidden_layers").is_null())
+    limits.hiddenLayers = readLayers(keys, json, layers);
   limits.usesAllDevices = keys.at<bool>(json, "all_devices");
   limits.memoryBudget = keys.at<double>(json, "memory_budget");
   limits.top = static_cast<size_t>(keys.at<int64_t>(json, "top"));
@@ -109,15 +131,21 @@ static std::optional<search::Flip> readFlip(Keys &keys, const ordered_json &json
                       keys.at<std::string>(json, "weights")};
 }
 
-static search::PrunedFamily readPruned(Keys &keys, const ordered_json &json) {
+static search::PrunedFamily readPruned(Keys &keys, const ordered_json &json, int64_t layers) {
   search::PrunedFamily pruned;
   pruned.format = keys.at<std::string>(json, "weights");
   pruned.sharding.tp = keys.at<int64_t>(json, "tp");
   pruned.sharding.ep = keys.at<int64_t>(json, "ep");
   pruned.sharding.pp = keys.at<int64_t>(json, "pp");
+  pruned.sharding.hiddenLayers = readLayers(keys, json, layers);
   pruned.bound = keys.at<double>(json, "objective_bound_seconds");
   pruned.leastBytes = keys.at<double>(json, "least_bytes_per_rank");
-  pruned.rule = keys.at<std::string>(json, "rule") == "memory" ? "memory" : "time";
+  const auto rule = keys.at<std::string>(json, "rule");
+  for (const char *known : {"memory", "time"})
+    if (rule == known)
+      pruned.rule = known;
+  if (rule != pruned.rule)
+    keys.refuse("rule");
   return pruned;
 }
 
@@ -134,7 +162,8 @@ static bool isSound(const search::Claim &claim) {
     if (size < 1 || size > most)
       return false;
   return workload.context >= 0 && workload.context <= most && !claim.limits.formats.empty() &&
-         model.selectedExperts <= model.experts && model.experts <= 4096 && model.layers <= 4096;
+         model.selectedExperts <= model.experts && model.experts <= 4096 &&
+         model.layers <= mostLayers;
 }
 
 search::Result<search::Claim> parseClaim(std::string_view text, const std::string &file) {
@@ -147,13 +176,13 @@ search::Result<search::Claim> parseClaim(std::string_view text, const std::strin
   claim.machine = keys.at<std::string>(root, "machine");
   claim.machineDigest = keys.at<std::string>(root, "machine_sha256");
   claim.workload = readWorkload(keys, keys.child(root, "workload"));
-  claim.limits = readLimits(keys, root);
+  claim.limits = readLimits(keys, root, claim.model.layers);
   for (const ordered_json &plan : keys.list(root, "plans"))
     claim.ranked.push_back({keys.at<std::string>(plan, "sharding"),
                             keys.at<std::string>(plan, "weights"),
                             keys.at<double>(plan, "objective_seconds")});
   for (const ordered_json &family : keys.list(root, "pruned"))
-    claim.pruned.push_back(readPruned(keys, family));
+    claim.pruned.push_back(readPruned(keys, family, claim.model.layers));
   for (const ordered_json &interval : keys.list(root, "intervals"))
     claim.intervals.push_back(
         {keys.at<std::string>(interval, "number"), keys.at<double>(interval, "value"),

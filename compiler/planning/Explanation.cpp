@@ -9,7 +9,6 @@
 namespace grok::planning {
 
 using search::Plan;
-using search::Term;
 
 static constexpr double millisecond = 1e-3;
 
@@ -23,20 +22,16 @@ std::string headlineOf(const SearchDocument &document) {
 }
 
 std::string compareTimes(const search::Times &left, const search::Times &right) {
-  std::vector<std::pair<double, std::string>> parts = {
-      {left.reading - right.reading, "reading memory"},
-      {left.computing - right.computing, "arithmetic"},
-      {left[Term::collectives] - right[Term::collectives], "collectives"},
-      {left[Term::hops] - right[Term::hops], "hops between stages"},
-      {left[Term::launches] - right[Term::launches], "launch gaps"},
-      {left[Term::waiting] - right[Term::waiting], "waiting for the longest stage"}};
+  search::Times difference = left;
+  difference.add(right, -1);
+  std::vector<NamedTime> parts = namedTimes(difference);
   std::ranges::sort(parts, std::ranges::greater(),
                     [](const auto &part) { return std::abs(part.first); });
   constexpr double least = 0.005 * millisecond; // what two digits show
   std::string text;
   for (const auto &[seconds, name] : parts)
     if (std::abs(seconds) >= least)
-      text += (text.empty() ? "" : ", ") + name +
+      text += std::string(text.empty() ? "" : ", ") + name +
               formatNumber(" %.2f ms", std::abs(seconds) / millisecond) +
               (seconds < 0 ? " less" : " more");
   return text.empty() ? "no difference" : text;

@@ -19,20 +19,22 @@ std::string gigabytes(double bytes) {
   return bytes < 1e8 ? formatNumber("%.1f MB", bytes / 1e6) : formatNumber("%.1f GB", bytes / 1e9);
 }
 
+std::vector<NamedTime> namedTimes(const search::Times &times) {
+  return {{times.reading, "reading memory"},
+          {times.computing, "arithmetic"},
+          {times[Term::collectives], "collectives"},
+          {times[Term::hops], "hops between stages"},
+          {times[Term::launches], "launch gaps"},
+          {times[Term::waiting], "waiting for the longest stage"}};
+}
+
 std::string sharesOf(const Plan &plan) {
-  const search::Times &token = plan.token;
-  std::vector<std::pair<double, std::string>> shares = {
-      {token.reading, "reading memory"},
-      {token.computing, "arithmetic"},
-      {token[Term::collectives], "collectives"},
-      {token[Term::hops], "hops between stages"},
-      {token[Term::launches], "launch gaps"},
-      {token[Term::waiting], "waiting for the longest stage"}};
-  std::ranges::sort(shares, std::ranges::greater(), &std::pair<double, std::string>::first);
+  std::vector<NamedTime> shares = namedTimes(plan.token);
+  std::ranges::sort(shares, std::ranges::greater(), &NamedTime::first);
   std::string text;
   for (const auto &[seconds, name] : shares)
     if (const double share = 100 * seconds / plan.tokenSeconds; share >= 1)
-      text += (text.empty() ? "" : ", ") + name + formatNumber(" %.0f %%", share);
+      text += std::string(text.empty() ? "" : ", ") + name + formatNumber(" %.0f %%", share);
   return text;
 }
 

@@ -32,6 +32,11 @@ std::string gigabytes(double bytes);
 /// As printf does.
 std::string formatNumber(const char *pattern, double value);
 
+/// Seconds, and what they are spent on.
+using NamedTime = std::pair<double, const char *>;
+/// All of them, in an order of their own.
+std::vector<NamedTime> namedTimes(const search::Times &times);
+
 /// "reading 71 %, collectives 18 %, launch gaps 10 %".
 std::string sharesOf(const search::Plan &plan);
 

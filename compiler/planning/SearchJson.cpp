@@ -111,9 +111,17 @@ static ordered_json prunedJson(const search::PrunedFamily &family) {
           {"tp", family.sharding.tp},
           {"ep", family.sharding.ep},
           {"pp", family.sharding.pp},
+          {"hidden_layers", family.sharding.hiddenText()},
           {"rule", std::string(family.rule)},
           {"objective_bound_seconds", family.bound},
           {"least_bytes_per_rank", family.leastBytes}};
+}
+
+/// As behind `hidden=`; null where any layers may be hidden.
+static ordered_json hiddenJson(const search::Limits &limits) {
+  if (!limits.hiddenLayers)
+    return nullptr;
+  return search::Sharding{.hiddenLayers = *limits.hiddenLayers}.hiddenText();
 }
 
 ordered_json toJson(const SearchDocument &document) {
@@ -134,6 +142,7 @@ ordered_json toJson(const SearchDocument &document) {
                          {"ep", limits.ep},
                          {"pp", limits.pp},
                          {"dp", limits.dp},
+                         {"hidden_layers", hiddenJson(limits)},
                          {"all_devices", limits.usesAllDevices},
                          {"memory_budget", limits.memoryBudget},
                          {"top", limits.top}}},

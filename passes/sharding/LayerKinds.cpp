@@ -2,9 +2,9 @@
 // Layers whose experts are split in another way than those of the other layers.
 #include "passes/sharding/LayerKinds.h"
 
+#include "passes/sharding/search/Sharding.h"
+
 #include "mlir/IR/BuiltinAttributes.h"
-#include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace grok;
@@ -16,27 +16,21 @@ ArrayRef<int64_t> sharding::hiddenLayersOf(ModuleOp module) {
   return layers ? layers.asArrayRef() : ArrayRef<int64_t>();
 }
 
-LogicalResult sharding::readLayerKinds(ModuleOp module, StringRef text, int64_t layers) {
-  if (text.empty()) {
+void sharding::setHiddenLayers(ModuleOp module, ArrayRef<int64_t> layers) {
+  if (layers.empty())
     module->removeAttr(attributeName);
-    return success();
+  else
+    module->setAttr(attributeName, DenseI64ArrayAttr::get(module.getContext(), layers));
+}
+
+LogicalResult sharding::readLayerKinds(ModuleOp module, StringRef text, int64_t layers) {
+  std::vector<int64_t> hidden;
+  if (!text.empty()) {
+    auto parsed = search::parseHiddenLayers(text.str(), layers);
+    if (!parsed)
+      return module.emitError(parsed.error());
+    hidden = std::move(*parsed);
   }
-  StringRef ranges = text;
-  if (!ranges.consume_front("hidden="))
-    return module.emitError() << "'" << text << "' behind a sharding is not hidden=LAYERS";
-  SmallVector<int64_t> hidden;
-  for (StringRef range : llvm::split(ranges, ',')) {
-    auto [from, to] = range.split('-');
-    int64_t first = 0, last = 0;
-    if (from.getAsInteger(10, first) || (range.contains('-') ? to : from).getAsInteger(10, last) ||
-        first < 0 || first > last || last >= layers)
-      return module.emitError() << "'" << range << "' in '" << text
-                                << "' is no layer or range of layers from 0 to " << layers - 1;
-    for (int64_t layer = first; layer <= last; ++layer)
-      hidden.push_back(layer);
-  }
-  llvm::sort(hidden);
-  hidden.erase(llvm::unique(hidden), hidden.end());
-  module->setAttr(attributeName, DenseI64ArrayAttr::get(module.getContext(), hidden));
+  setHiddenLayers(module, hidden);
   return success();
 }

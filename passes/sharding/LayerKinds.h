@@ -12,7 +12,10 @@ namespace grok::sharding {
 /// Layers in ascending order; empty without the attribute.
 llvm::ArrayRef<int64_t> hiddenLayersOf(mlir::ModuleOp module);
 
-/// Sets the attribute as `text` says, "hidden=0-3,7", which are layers of `layers`;
+/// `layers` are ascending.
+void setHiddenLayers(mlir::ModuleOp module, llvm::ArrayRef<int64_t> layers);
+
+/// Sets the attribute as `text` says, "hidden=0-3,7" or "hidden=all", which are layers of `layers`;
 /// with "" there is none. One error for anything else.
 mlir::LogicalResult readLayerKinds(mlir::ModuleOp module, llvm::StringRef text, int64_t layers);
 

@@ -2,6 +2,9 @@
 // A module as the search sees it.
 #include "passes/sharding/SearchedModel.h"
 
+#include <map>
+#include <numeric>
+
 using namespace mlir;
 using namespace grok;
 using namespace grok::sharding;
@@ -17,6 +20,7 @@ struct Storage {
 
   void add(double count, const FormatAttr &format);
   void add(RankedTensorType type);
+  void add(const Storage &other);
   search::MatrixFormat average() const;
 };
 
@@ -41,6 +45,13 @@ void Storage::add(RankedTensorType type) {
   }
   elements += count;
   codeBits += count * type.getElementTypeBitWidth();
+}
+
+void Storage::add(const Storage &other) {
+  elements += other.elements;
+  codeBits += other.codeBits;
+  multiplierBits += other.multiplierBits;
+  scaleBytes = std::max(scaleBytes, other.scaleBytes);
 }
 
 search::MatrixFormat Storage::average() const {
@@ -76,6 +87,82 @@ search::ModelShape sharding::searchedModel(ModuleOp module, const ModelShape &sh
   return model;
 }
 
+namespace {
+/// The experts of one layer.
+struct LayerExperts {
+  Storage storage;
+  int64_t period = 1;
+};
+} // namespace
+
+/// The fewest experts after which their formats repeat.
+static int64_t periodOf(RankedTensorType type) {
+  auto experts = dyn_cast_or_null<ExpertFormatsAttr>(type.getEncoding());
+  if (!experts)
+    return 1;
+  ArrayRef<FormatAttr> formats = experts.getFormats();
+  const auto count = static_cast<int64_t>(formats.size());
+  for (int64_t period = 1; period < count; ++period)
+    if (count % period == 0 && formats.drop_front(period) == formats.drop_back(period))
+      return period;
+  return count;
+}
+
+/// By layer. As in annotation, experts belong to the attention before them.
+static std::map<int64_t, LayerExperts> expertsByLayer(ModuleOp module) {
+  std::map<int64_t, LayerExperts> layers;
+  int64_t layer = 0;
+  module.walk([&](Operation *op) {
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      layer = attention.getLayer();
+    auto matmul = dyn_cast<ExpertMatmulOp>(op);
+    if (!matmul)
+      return;
+    Operation *source = matmul.getWeight().getDefiningOp();
+    if (auto dequantize = dyn_cast_or_null<DequantizeOp>(source))
+      source = dequantize->getOperand(0).getDefiningOp();
+    auto weight = dyn_cast_or_null<WeightOp>(source);
+    if (!weight)
+      return;
+    auto type = cast<RankedTensorType>(weight.getType());
+    layers[layer].storage.add(type);
+    layers[layer].period = std::lcm(layers[layer].period, periodOf(type));
+  });
+  return layers;
+}
+
+/// By period, and by bits where `byBits`.
+static std::vector<search::ExpertGroup> groupLayers(const std::map<int64_t, LayerExperts> &layers,
+                                                    bool byBits) {
+  std::map<std::pair<int64_t, double>, std::pair<Storage, search::ExpertGroup>> groups;
+  for (const auto &[layer, experts] : layers) {
+    const double bits = byBits ? experts.storage.average().bits : 0;
+    auto &[storage, group] = groups[{experts.period, bits}];
+    storage.add(experts.storage);
+    group.layers.push_back(layer);
+    group.period = experts.period;
+  }
+  std::vector<search::ExpertGroup> list;
+  for (auto &[key, entry] : groups) {
+    entry.second.experts = entry.first.average();
+    list.push_back(std::move(entry.second));
+  }
+  return list;
+}
+
+/// None where all layers are alike. The search tries all subsets of the groups, so
+/// many of them are merged to those that ep can split alike.
+static std::vector<search::ExpertGroup> groupsOf(ModuleOp module) {
+  constexpr size_t mostGroups = 4;
+  const std::map<int64_t, LayerExperts> layers = expertsByLayer(module);
+  std::vector<search::ExpertGroup> groups = groupLayers(layers, /*byBits=*/true);
+  if (groups.size() > mostGroups)
+    groups = groupLayers(layers, /*byBits=*/false);
+  if (groups.size() == 1 && groups.front().period == 1)
+    return {};
+  return groups;
+}
+
 search::WeightFormat sharding::searchedFormat(ModuleOp module) {
   Storage experts, attention, table;
   module.walk([&](WeightOp weight) {
@@ -91,7 +178,8 @@ search::WeightFormat sharding::searchedFormat(ModuleOp module) {
         return attention.add(type);
     }
   });
-  search::WeightFormat format{"", experts.average(), attention.average(), table.average()};
+  search::WeightFormat format{"", experts.average(), attention.average(), table.average(),
+                              groupsOf(module)};
   // Kernels are told apart by the element that they multiply.
   const double bits = format.experts.bits;
   format.name = bits >= 32 ? "f32" : bits >= 16 ? "bf16" : bits >= 8 ? "int8" : "int4";

@@ -11,7 +11,8 @@ namespace grok::sharding {
 search::ModelShape searchedModel(mlir::ModuleOp module, const ModelShape &shape);
 
 /// How the module's weights are stored; where formats of a kind differ, their
-/// average.
+/// average. Layers whose experts are stored alike make a group; where that would be more
+/// than four groups, those whose experts ep can split alike.
 search::WeightFormat searchedFormat(mlir::ModuleOp module);
 
 } // namespace grok::sharding

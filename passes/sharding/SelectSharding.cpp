@@ -74,9 +74,11 @@ FailureOr<ShardingAttr> SelectSharding::search(const ModelShape &shape) {
     auto attribute =
         ShardingAttr::get(&getContext(), plan.sharding.tp, plan.sharding.ep, plan.sharding.pp,
                           plan.sharding.dp, ArrayRef<int64_t>(plan.sharding.stageLayers));
+    sharding::setHiddenLayers(module, plan.sharding.hiddenLayers);
     if (!sharding::findObstacle(module, shape, attribute))
       return attribute;
   }
+  sharding::setHiddenLayers(module, {});
   InFlightDiagnostic error = module.emitError()
                              << "no sharding of the model over all " << task->machine.devices()
                              << " devices fits machine '" << task->machine.name << "'";

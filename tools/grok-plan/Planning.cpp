@@ -28,7 +28,7 @@ static std::string showFit(const std::vector<planning::FitRow> &rows) {
 static Result<void> fit(const PlanningOptions &options) {
   const auto model = modelOf(options);
   const auto workload = workloadOf(options);
-  auto limits = limitsOf(options);
+  auto limits = limitsOf(options, model ? model->layers : 0);
   if (!model || !workload || !limits)
     return fail(!model ? model.error() : !workload ? workload.error() : limits.error());
   limits->top = 1;

@@ -54,7 +54,8 @@ void declareWorkload(CLI::App &command, PlanningOptions &options) {
       ->capture_default_str();
   command
       .add_option("--sharding", options.sharding,
-                  "auto, or sizes that are given, such as tp8 or tp4.pp2")
+                  "auto, or sizes that are given, such as tp8 or tp4.pp2; tp2.ep4:hidden=all (or "
+                  "=0-3,7) lets ep too split the hidden size in those layers")
       ->type_name("SHARDING")
       ->capture_default_str();
   command
@@ -82,7 +83,7 @@ Result<search::Workload> workloadOf(const PlanningOptions &options) {
   return workload;
 }
 
-Result<search::Limits> limitsOf(const PlanningOptions &options) {
+Result<search::Limits> limitsOf(const PlanningOptions &options, int64_t layers) {
   search::Limits limits;
   limits.usesAllDevices = options.allDevices;
   const bool isAuto = std::ranges::count(options.weights, "auto") > 0;
@@ -96,13 +97,14 @@ Result<search::Limits> limitsOf(const PlanningOptions &options) {
       limits.formats.push_back(*format);
     }
   if (options.sharding != "auto") {
-    const auto sharding = search::parseSharding(options.sharding);
+    const auto sharding = search::parseSharding(options.sharding, layers);
     if (!sharding)
       return fail("--sharding, ", sharding.error());
     limits.tp = sharding->tp;
     limits.ep = sharding->ep;
     limits.pp = sharding->pp;
     limits.dp = sharding->dp;
+    limits.hiddenLayers = sharding->hiddenLayers;
   }
   if (!options.memoryBudget.empty()) {
     const Result<uint64_t> bytes = parseSize(options.memoryBudget);

@@ -32,7 +32,7 @@ void declareWorkload(CLI::App &command, PlanningOptions &options);
 /// What they ask for.
 runtime::Result<search::ModelShape> modelOf(const PlanningOptions &options);
 runtime::Result<search::Workload> workloadOf(const PlanningOptions &options);
-runtime::Result<search::Limits> limitsOf(const PlanningOptions &options);
+runtime::Result<search::Limits> limitsOf(const PlanningOptions &options, int64_t layers);
 
 /// `grok-plan search`.
 runtime::Result<void> searchPlans(const PlanningOptions &options);

@@ -43,7 +43,7 @@ static std::string showSearch(const planning::SearchDocument &document) {
 static Result<planning::SearchDocument> searchFor(const PlanningOptions &options) {
   auto model = modelOf(options);
   auto workload = workloadOf(options);
-  auto limits = limitsOf(options);
+  auto limits = limitsOf(options, model ? model->layers : 0);
   if (!model || !workload || !limits)
     return fail(!model ? model.error() : !workload ? workload.error() : limits.error());
   if (options.devices.size() != 1)

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Bounds.h"
 
+#include "passes/sharding/search/Arithmetic.h"
 #include "passes/sharding/search/ExpertCoverage.h"
+#include "passes/sharding/search/LayerParts.h"
 #include "passes/sharding/search/StageTimes.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace grok::search {
-
-static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
 static int64_t mostReplicas(const CostModel &costs, const Sharding &family) {
   return std::max<int64_t>(1, costs.machine.devices() / family.ranks());
@@ -20,8 +19,8 @@ namespace {
 class StepBound {
 public:
   StepBound(const CostModel &costs, const Sharding &family, const WeightFormat &format)
-      : costs(costs), family(family), local(costs.model, family),
-        ops(local, format, costs.workload) {
+      : costs(costs), local(costs.model, family), ops(local, format, costs.workload),
+        parts(layerParts(costs.model, family, format)) {
     const Machine &machine = costs.machine;
     // Fewer ranks on a node, and fewer that are busy, never have less each.
     const int64_t onNode = std::min(family.ranks(), machine.devicesPerNode);
@@ -37,11 +36,6 @@ public:
 
   double seconds(Step step) const {
     const ModelShape &model = costs.model;
-    // The group of ranks that reads most reads no less than the mean.
-    const auto groups = double(family.ep);
-    step.distinctExperts =
-        expectedDistinct(model.experts, model.selectedExperts, step.rows) / groups;
-    step.pairs = double(step.rows * model.selectedExperts) / groups;
     double bytes = 0, flops = 0;
     const auto add = [&](const std::vector<OpCost> &costsOfOps, double count) {
       for (const OpCost &op : costsOfOps) {
@@ -49,7 +43,15 @@ public:
         flops += count * op.flops;
       }
     };
-    add(ops.layer(step), double(model.layers));
+    for (const LayerPart &part : parts) {
+      // The group of ranks that reads most reads no less than the mean.
+      const auto groups = double(part.expertGroups);
+      step.distinctExperts =
+          expectedDistinct(model.experts, model.selectedExperts, step.rows) / groups;
+      step.pairs = double(step.rows * model.selectedExperts) / groups;
+      add(OpCosts(part.local, part.format, costs.workload).layer(step),
+          part.share * double(model.layers));
+    }
     add(ops.head(step), 1);
     return std::max(bytes / bandwidth, flops / peak) + collectives;
   }
@@ -58,23 +60,23 @@ private:
   double cheapestReduce(int64_t ranks) const {
     if (ranks == 1)
       return 0;
-    double least = std::numeric_limits<double>::infinity();
+    double least = infinity;
     for (int64_t nodes = 1; nodes <= std::min(ranks, costs.machine.nodes); ++nodes)
       least = std::min(least, costs.machine.allReduceSeconds(ranks, nodes, 1));
     return least;
   }
 
   const CostModel &costs;
-  const Sharding &family;
   LocalShape local;
-  OpCosts ops;
+  OpCosts ops; // of the ends
+  std::vector<LayerPart> parts;
   double bandwidth, peak, collectives;
 };
 } // namespace
 
 /// Of a token of every sequence, in the best number of micro-batches.
 static double boundToken(const CostModel &costs, const Sharding &family, const StepBound &bound) {
-  double least = std::numeric_limits<double>::infinity();
+  double least = infinity;
   const int64_t most = mostReplicas(costs, family);
   const int64_t fewest = divideUp(costs.workload.batch, most);
   // A micro-batch of more sequences has no fewer rows in every case below.

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Certificate.h"
 
+#include "passes/sharding/search/Arithmetic.h"
 #include "passes/sharding/search/Families.h"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <tuple>
 
 namespace grok::search {
 
 static constexpr double modelError = 0.1;
-static constexpr double infinity = std::numeric_limits<double>::infinity();
-
 namespace {
 
 /// A plan but for the layers of its stages.

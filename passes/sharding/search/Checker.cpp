@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Checker.h"
 
+#include "passes/sharding/search/Arithmetic.h"
+
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <numeric>
 
 namespace grok::search {
 
-static constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Numbers pass through text with all their digits.
 static constexpr double rounding = 1e-9;
 
@@ -26,8 +27,8 @@ public:
           if (!checkSharding(claim.model, {tp, ep, pp, 1, {}}, claim.workload))
             continue;
           for (int64_t dp = 1; tp * ep * pp * dp <= devices; ++dp)
-            if (isAllowed({tp, ep, pp, dp, {}}, claim.limits, claim.workload, machine))
-              tryAll(costs, {tp, ep, pp, dp, {}});
+            for (const std::vector<int64_t> &hidden : layersTried())
+              tryAll(costs, {tp, ep, pp, dp, {}, hidden});
         }
   }
 
@@ -51,8 +52,19 @@ public:
   }
 
 private:
+  /// Layers of a claim are stored alike: none, all, or those that are given.
+  std::vector<std::vector<int64_t>> layersTried() const {
+    if (claim.limits.hiddenLayers)
+      return {*claim.limits.hiddenLayers};
+    std::vector<int64_t> all(size_t(claim.model.layers));
+    std::iota(all.begin(), all.end(), 0);
+    return {{}, std::move(all)};
+  }
   void tryAll(const CostModel &costs, const Sharding &sharding) {
-    const int64_t sequences = (claim.workload.batch + sharding.dp - 1) / sharding.dp;
+    if (!isAllowed(sharding, claim.limits, claim.workload, machine) ||
+        !checkSharding(claim.model, sharding, claim.workload))
+      return;
+    const int64_t sequences = divideUp(claim.workload.batch, sharding.dp);
     for (const WeightFormat &format : claim.limits.formats)
       for (int64_t count : microBatchChoices(sharding.pp, sequences))
         plans.push_back(costs.evaluate(sharding, format, count));
@@ -93,8 +105,7 @@ static Result<void> checkRanking(const Claim &claim, const Enumeration &every) {
 static Result<void> checkPruned(const Claim &claim, const Enumeration &every) {
   for (const PrunedFamily &family : claim.pruned) {
     const auto isMember = [&](const Plan &plan) {
-      return plan.format.name == family.format && plan.sharding.tp == family.sharding.tp &&
-             plan.sharding.ep == family.sharding.ep && plan.sharding.pp == family.sharding.pp;
+      return plan.format.name == family.format && plan.sharding.sameStages(family.sharding);
     };
     const bool isByMemory = std::string_view(family.rule) == "memory";
     for (const Plan &plan : every.all()) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/CostModel.h"
 
+#include "passes/sharding/search/Arithmetic.h"
 #include "passes/sharding/search/ExpertCoverage.h"
 #include "passes/sharding/search/StageTimes.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace grok::search {
 
@@ -65,10 +65,6 @@ struct Schedule {
   }
 };
 } // namespace
-
-static constexpr double infinity = std::numeric_limits<double>::infinity();
-
-static int64_t divideUp(int64_t value, int64_t by) { return (value + by - 1) / by; }
 
 /// Prompts are left out where only the objective counts and they are no part of it.
 static Schedule makeSchedule(const CostModel &costs, const Sharding &sharding,

@@ -1,14 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Families.h"
 
+#include "passes/sharding/search/Arithmetic.h"
 #include "passes/sharding/search/Bounds.h"
+#include "passes/sharding/search/LayerParts.h"
 
 #include <algorithm>
 #include <tuple>
 
 namespace grok::search {
 
-static bool isWanted(int64_t given, int64_t size) { return given == 0 || given == size; }
+/// Those of one tp, ep, pp and format.
+static void addFamilies(std::vector<Family> &families, const CostModel &costs, const Limits &limits,
+                        Sharding sharding, const WeightFormat &format) {
+  const auto choices = limits.hiddenLayers ? std::vector<std::vector<int64_t>>{*limits.hiddenLayers}
+                                           : hiddenChoices(costs.model, sharding.ep, format);
+  for (const std::vector<int64_t> &hidden : choices) {
+    sharding.hiddenLayers = hidden;
+    if (checkSharding(costs.model, sharding, costs.workload) &&
+        suitsFormats(costs.model, sharding, format))
+      families.push_back({sharding, &format, boundObjective(costs, sharding, format),
+                          boundMemory(costs, sharding, format)});
+  }
+}
 
 std::vector<Family> listFamilies(const CostModel &costs, const Limits &limits,
                                  const std::vector<WeightFormat> &formats) {
@@ -24,8 +38,7 @@ std::vector<Family> listFamilies(const CostModel &costs, const Limits &limits,
         if (!isWanted(limits.pp, pp) || !checkSharding(model, sharding, costs.workload))
           continue;
         for (const WeightFormat &format : formats)
-          families.push_back({sharding, &format, boundObjective(costs, sharding, format),
-                              boundMemory(costs, sharding, format)});
+          addFamilies(families, costs, limits, sharding, format);
       }
   std::ranges::sort(families, {}, [](const Family &family) {
     return std::tuple(family.bound, family.sharding.text(), family.format->name);
@@ -38,7 +51,7 @@ std::vector<Plan> plansOf(const Family &family, const CostModel &costs, const Li
   const int64_t batch = costs.workload.batch;
   int64_t before = 0;
   for (int64_t dp = 1; dp <= costs.machine.devices() / family.sharding.ranks(); ++dp) {
-    const int64_t sequences = (batch + dp - 1) / dp;
+    const int64_t sequences = divideUp(batch, dp);
     // More replicas help only if some replica then has fewer sequences. Their
     // number may be given.
     const bool isUseful = dp == 1 || sequences < before;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// The plans of one search, grouped by format, tp, ep and pp.
+// The plans of one search, grouped by format, tp, ep, pp and hidden layers.
 #pragma once
 
 #include "passes/sharding/search/Search.h"

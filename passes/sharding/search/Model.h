@@ -40,9 +40,19 @@ struct MatrixFormat {
   double bytes(double rows, double columns, double rowGroups) const;
 };
 
+/// Layers whose experts are stored alike, where those of others are not.
+struct ExpertGroup {
+  std::vector<int64_t> layers; // ascending
+  MatrixFormat experts;        // on average
+  /// Formats of experts repeat after so many: a rank may have whole periods.
+  int64_t period = 1;
+};
+
 struct WeightFormat {
   std::string name;
   MatrixFormat experts, attention, table;
+  /// Every layer is in one of them; none: all layers are alike.
+  std::vector<ExpertGroup> groups = {};
 
   /// Bits of a weight on average, scales counted.
   double averageBits(const ModelShape &model) const;

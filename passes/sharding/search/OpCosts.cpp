@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/OpCosts.h"
 
+#include "passes/sharding/search/Arithmetic.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -15,24 +17,24 @@ static double normFlops(double elements) { return 4 * elements; }
 /// Columns of whole panels.
 static int64_t panelsOf(int64_t columns) {
   constexpr int64_t panelColumns = 16;
-  return (columns + panelColumns - 1) / panelColumns * panelColumns;
+  return divideUp(columns, panelColumns) * panelColumns;
 }
 
 /// What one of `parts` ranks has: where parts are not equal, whole panels of
 /// columns, the last ones filled up with zeros.
 static double partOf(int64_t size, int64_t parts) {
-  const int64_t part = (size + parts - 1) / parts;
+  const int64_t part = divideUp(size, parts);
   return double(size % parts == 0 ? part : panelsOf(part));
 }
 
 static int64_t localHeads(int64_t heads, int64_t tp) { return std::max<int64_t>(1, heads / tp); }
 
-LocalShape::LocalShape(const ModelShape &model, const Sharding &sharding)
+LocalShape::LocalShape(const ModelShape &model, const Sharding &sharding, bool splitsHidden)
     : model(model),
       queryColumns(double(localHeads(model.queryHeads, sharding.tp)) * double(model.headSize)),
       keyColumns(double(localHeads(model.keyValueHeads, sharding.tp)) * double(model.headSize)),
-      hidden(partOf(model.hidden, sharding.tp)),
-      experts(double(model.experts) / double(sharding.ep)),
+      hidden(partOf(model.hidden, splitsHidden ? sharding.tp * sharding.ep : sharding.tp)),
+      experts(double(model.experts) / double(splitsHidden ? 1 : sharding.ep)),
       tokens(partOf(model.vocabulary, sharding.tp)) {}
 
 /// Row groups of a matrix of which a rank has `rows` of `allRows` rows: no group

@@ -30,7 +30,8 @@ struct Step {
 
 /// The part of the model on one rank.
 struct LocalShape {
-  LocalShape(const ModelShape &model, const Sharding &sharding);
+  /// Of layers whose hidden columns ep splits too, or of the others.
+  LocalShape(const ModelShape &model, const Sharding &sharding, bool splitsHidden = false);
 
   const ModelShape &model;
   double queryColumns, keyColumns, hidden, experts, tokens;

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/Search.h"
 
+#include "passes/sharding/search/Arithmetic.h"
 #include "passes/sharding/search/Families.h"
 
 #include <algorithm>
-#include <limits>
 #include <tuple>
 
 namespace grok::search {
 
 bool isAllowed(const Sharding &sharding, const Limits &limits, const Workload &workload,
                const Machine &machine) {
-  const auto isWanted = [](int64_t given, int64_t size) { return given == 0 || given == size; };
   if (!isWanted(limits.tp, sharding.tp) || !isWanted(limits.ep, sharding.ep) ||
-      !isWanted(limits.pp, sharding.pp) || !isWanted(limits.dp, sharding.dp))
+      !isWanted(limits.pp, sharding.pp) || !isWanted(limits.dp, sharding.dp) ||
+      (limits.hiddenLayers && *limits.hiddenLayers != sharding.hiddenLayers))
     return false;
   return !limits.usesAllDevices ||
          (sharding.ranks() == machine.devices() && sharding.dp <= workload.batch);
@@ -53,8 +53,7 @@ private:
 } // namespace
 
 double Search::worstKept() const {
-  return ranked.plans.size() < limits.top ? std::numeric_limits<double>::infinity()
-                                          : ranked.plans.back().objective;
+  return ranked.plans.size() < limits.top ? infinity : ranked.plans.back().objective;
 }
 
 void Search::keep(Plan plan) {
@@ -96,6 +95,7 @@ Result<void> Search::explainEmpty() const {
   asked.ep = std::max<int64_t>(1, limits.ep);
   asked.pp = std::max<int64_t>(1, limits.pp);
   asked.dp = std::max<int64_t>(1, limits.dp);
+  asked.hiddenLayers = limits.hiddenLayers.value_or(asked.hiddenLayers);
   if (Result<void> checked = checkSharding(costs.model, asked, costs.workload); !checked)
     return checked;
   if (asked.ranks() > machine.devices())

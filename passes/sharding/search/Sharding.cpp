@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
+#include <string_view>
 
 namespace grok::search {
 
@@ -19,15 +21,60 @@ static constexpr std::array<Axis, 4> axes = {
 /// Beyond any machine; products of four stay far from overflow.
 static constexpr int64_t mostOfAxis = 1 << 14;
 
+std::string Sharding::hiddenText() const {
+  const std::vector<int64_t> &layers = hiddenLayers;
+  std::string text;
+  for (size_t first = 0, next = 0; first < layers.size(); first = next) {
+    while (next < layers.size() && layers[next] == layers[first] + int64_t(next - first))
+      ++next;
+    text += (text.empty() ? "" : ",") + std::to_string(layers[first]);
+    if (next - first > 1)
+      text += "-" + std::to_string(layers[next - 1]);
+  }
+  return text;
+}
+
 std::string Sharding::text() const {
   std::string text;
   for (const Axis &axis : axes)
     if (this->*axis.size > 1)
       text += (text.empty() ? "" : ".") + std::string(axis.name) + std::to_string(this->*axis.size);
-  return text.empty() ? "tp1" : text;
+  if (text.empty())
+    text = "tp1";
+  return hiddenLayers.empty() ? text : text + ":hidden=" + hiddenText();
 }
 
-Result<Sharding> parseSharding(const std::string &text) {
+Result<std::vector<int64_t>> parseHiddenLayers(const std::string &text, int64_t layers) {
+  constexpr std::string_view key = "hidden=";
+  if (!text.starts_with(key))
+    return fail("'", text, "' behind a sharding is not hidden=LAYERS");
+  std::set<int64_t> hidden;
+  for (size_t begin = key.size(); begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string range = text.substr(begin, end - begin);
+    const size_t dash = std::min(range.find('-'), range.size());
+    const char *last = range.data() + range.size();
+    int64_t from = 0, to = layers - 1;
+    if (range != "all") {
+      const char *middle = range.data() + dash;
+      const char *second = middle == last ? range.data() : middle + 1;
+      const auto isNumber = [](const char *at, const char *stop, int64_t &number) {
+        const auto read = std::from_chars(at, stop, number);
+        return read.ec == std::errc() && read.ptr == stop;
+      };
+      if (!isNumber(range.data(), middle, from) || !isNumber(second, last, to) || from < 0 ||
+          from > to || to >= layers)
+        return fail("'", range, "' in '", text, "' is no layer or range of layers from 0 to ",
+                    layers - 1);
+    }
+    for (int64_t layer = from; layer <= to; ++layer)
+      hidden.insert(layer);
+    begin = end + 1;
+  }
+  return std::vector<int64_t>(hidden.begin(), hidden.end());
+}
+
+static Result<Sharding> parseDegrees(const std::string &text) {
   Sharding sharding;
   std::array<bool, axes.size()> isSeen = {};
   for (size_t begin = 0; begin <= text.size();) {
@@ -47,6 +94,18 @@ Result<Sharding> parseSharding(const std::string &text) {
     sharding.*axis->size = size;
     begin = end + 1;
   }
+  return sharding;
+}
+
+Result<Sharding> parseSharding(const std::string &text, int64_t layers) {
+  const size_t colon = std::min(text.find(':'), text.size());
+  Result<Sharding> sharding = parseDegrees(text.substr(0, colon));
+  if (!sharding || colon == text.size())
+    return sharding;
+  const auto hidden = parseHiddenLayers(text.substr(colon + 1), layers);
+  if (!hidden)
+    return tl::unexpected(hidden.error());
+  sharding->hiddenLayers = *hidden;
   return sharding;
 }
 
@@ -71,6 +130,14 @@ Result<void> checkSharding(const ModelShape &model, const Sharding &sharding,
     return refuse(sharding.pp, "pp", "is more than the", model.layers, "layers");
   if (workload.isReproducible && reproducibleSlices % tp != 0)
     return refuse(tp, "tp", "does not divide the", reproducibleSlices,
+                  "slices of reproducible sums");
+  if (sharding.hiddenLayers.empty())
+    return {};
+  const int64_t group = tp * sharding.ep;
+  if (group > model.hidden)
+    return refuse(group, "ep times tp = ", "is more than the", model.hidden, "hidden columns");
+  if (workload.isReproducible && reproducibleSlices % group != 0)
+    return refuse(group, "ep times tp = ", "does not divide the", reproducibleSlices,
                   "slices of reproducible sums");
   return {};
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "passes/sharding/search/StageTimes.h"
 
+#include "passes/sharding/search/Arithmetic.h"
+#include "passes/sharding/search/LayerParts.h"
+
 #include <algorithm>
 #include <functional>
 #include <queue>
@@ -75,17 +78,31 @@ static Times timeHops(const CostModel &costs, const Sharding &sharding, double b
   return hops;
 }
 
+/// The ops of the average layer.
+static Times timeLayer(const CostModel &costs, const Sharding &sharding, const WeightFormat &format,
+                       const Step &given, const Clock &clock) {
+  Times times;
+  for (const LayerPart &part : layerParts(costs.model, sharding, format)) {
+    const OpCosts ops(part.local, part.format, costs.workload);
+    Step step = given, mean = given;
+    const auto groups = double(part.expertGroups);
+    step.distinctExperts = costs.mostDistinctExperts(step.rows, part.expertGroups);
+    step.pairs = costs.mostPairs(step.rows, part.expertGroups);
+    mean.distinctExperts = costs.mostDistinctExperts(step.rows, 1) / groups;
+    mean.pairs = costs.mostPairs(step.rows, 1) / groups;
+    Times ofPart;
+    clock.addOps(ofPart, ops.layer(step), ops.layer(mean));
+    times.add(ofPart, part.share);
+  }
+  return times;
+}
+
 StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const WeightFormat &format,
-                      const Step &given) {
+                      const Step &step) {
   const ModelShape &model = costs.model;
   const LocalShape local(model, sharding);
   const OpCosts ops(local, format, costs.workload);
-  const Clock clock(costs, sharding, format, given.busyStages);
-  Step step = given, mean = given;
-  step.distinctExperts = costs.mostDistinctExperts(step.rows, sharding.ep);
-  step.pairs = costs.mostPairs(step.rows, sharding.ep);
-  mean.distinctExperts = costs.mostDistinctExperts(step.rows, 1) / double(sharding.ep);
-  mean.pairs = costs.mostPairs(step.rows, 1) / double(sharding.ep);
+  const Clock clock(costs, sharding, format, step.busyStages);
   const double message = double(step.rows * model.width * costs.workload.activationBytes);
   const int64_t group = sharding.tp * sharding.ep;
 
@@ -94,7 +111,7 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
   clock.addOps(times.first, {ops.firstNorm(step)});
   clock.addLaunches(times.first, 1);
   clock.addReduce(times.first, sharding.tp, message);
-  clock.addOps(times.layer, ops.layer(step), ops.layer(mean));
+  times.layer = timeLayer(costs, sharding, format, step, clock);
   clock.addLaunches(times.layer, launchesOfLayer + (sharding.tp == 1 ? 1 : 0) +
                                      (group == 1 ? normsOfLayer - 1 : 0));
   clock.addReduce(times.layer, sharding.tp, message);
@@ -136,11 +153,16 @@ StageMemory measureStages(const CostModel &costs, const Sharding &sharding,
   const LocalShape local(costs.model, sharding);
   const OpCosts ops(local, format, workload);
   const auto width = double(costs.model.width), rows = double(workload.stepRows);
-  const int64_t sequences = (workload.batch + sharding.dp - 1) / sharding.dp;
-  const int64_t positions = (workload.context + pageTokens - 1) / pageTokens * pageTokens;
+  const int64_t sequences = divideUp(workload.batch, sharding.dp);
+  const int64_t positions = divideUp(workload.context, pageTokens) * pageTokens;
 
   StageMemory memory;
-  memory.weightsOfLayer = ops.layerWeightBytes();
+  double hidden = 0; // of a row and expert, where it is widest
+  for (const LayerPart &part : layerParts(costs.model, sharding, format)) {
+    memory.weightsOfLayer +=
+        part.share * OpCosts(part.local, part.format, workload).layerWeightBytes();
+    hidden = std::max(hidden, part.local.hidden);
+  }
   memory.cacheOfLayer = double(sequences * positions) * ops.cacheRowBytes();
   // Sines and cosines of every position.
   memory.weightsOfAll = double(workload.context * costs.model.headSize) * 4;
@@ -151,9 +173,8 @@ StageMemory measureStages(const CostModel &costs, const Sharding &sharding,
   // adds up is beside them. Logits are of every row, first in parts if there are.
   const double partial = sharding.tp * sharding.ep > 1 ? width : 0;
   const double logits = double(costs.model.vocabulary) + (sharding.tp > 1 ? local.tokens : 0);
-  memory.arena =
-      rows * double(workload.activationBytes) *
-      (2 * width + partial + double(costs.model.selectedExperts) * local.hidden + logits);
+  memory.arena = rows * double(workload.activationBytes) *
+                 (2 * width + partial + double(costs.model.selectedExperts) * hidden + logits);
   memory.communicator = sharding.ranks() > 1 ? costs.machine.communicatorBytes : 0;
   return memory;
 }

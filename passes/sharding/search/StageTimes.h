@@ -9,9 +9,9 @@ namespace grok::search {
 /// Of one micro-batch on one rank.
 struct StageTimes {
   Times first; // before the layers of the first stage
-  Times layer;
-  Times last; // after the layers of the last stage
-  Times hops; // all of them
+  Times layer; // on average, where layers differ
+  Times last;  // after the layers of the last stage
+  Times hops;  // all of them
 
   double stage(const std::vector<int64_t> &layers, size_t index) const;
   double longest(const std::vector<int64_t> &layers) const;
@@ -24,7 +24,7 @@ StageTimes timeStages(const CostModel &costs, const Sharding &sharding, const We
 
 /// What lies on the ranks of a stage, whatever its layers.
 struct StageMemory {
-  double weightsOfLayer = 0, cacheOfLayer = 0;
+  double weightsOfLayer = 0, cacheOfLayer = 0;  // on average, where layers differ
   double weightsOfFirst = 0, weightsOfLast = 0; // besides the layers
   double weightsOfAll = 0;                      // on every stage
   double arena = 0, communicator = 0;

@@ -71,7 +71,24 @@ TEST_F(Certified, HoldsOnAllDevices) {
   EXPECT_EQ(errorOf(certifyNow()), "");
 }
 
+TEST_F(Certified, HoldsWhereHiddenColumnsWin) {
+  // Attention adds up inside a node, and no rank waits for the experts of another.
+  Claim claim = certifyNow();
+  EXPECT_EQ(claim.ranked.front().sharding, "tp8.ep2:hidden=0-63");
+  EXPECT_EQ(errorOf(claim), "");
+  claim.ranked.front().sharding = "tp8.ep2";
+  EXPECT_THAT(errorOf(claim), HasSubstr("is none"));
+  limits.hiddenLayers = std::vector<int64_t>{1, 3};
+  claim = certifyNow();
+  EXPECT_THAT(claim.ranked.front().sharding, HasSubstr(":hidden=1,3"));
+  EXPECT_EQ(errorOf(claim), "");
+  // Who claims more than was searched is caught.
+  claim.limits.hiddenLayers.reset();
+  EXPECT_NE(errorOf(claim), "");
+}
+
 TEST_F(Certified, AChangedCostFlipsTheChoiceWhereItSays) {
+  limits.hiddenLayers = std::vector<int64_t>();
   Claim claim = certifyNow();
   EXPECT_EQ(claim.ranked.front().sharding, "tp8");
   const Interval &wide = intervalOf(claim, "16 ranks");
@@ -105,7 +122,7 @@ TEST_F(Certified, TheCheckerRefusesWhatDoesNotHold) {
   EXPECT_THAT(errorOf(claim), HasSubstr("stands behind a slower one"));
 
   claim = good;
-  claim.pruned.front().bound *= 1.5;
+  claim.pruned.front().bound *= 10;
   EXPECT_THAT(errorOf(claim), HasSubstr("less than its bound"));
 
   claim = good;

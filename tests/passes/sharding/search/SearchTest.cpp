@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // The search against trying everything, and its bounds against every plan.
 #include "passes/sharding/search/Search.h"
+#include "passes/sharding/search/Arithmetic.h"
 #include "passes/sharding/search/Bounds.h"
 #include "passes/sharding/search/Families.h"
+#include "passes/sharding/search/LayerParts.h"
 #include "passes/sharding/search/StageTimes.h"
 #include "tests/passes/sharding/search/Grok1.h"
 
@@ -55,26 +57,46 @@ void forEachDeal(int64_t layers, int64_t stages, std::vector<int64_t> &deal,
   }
 }
 
-/// The least objective of all plans that fit, layers dealt in every way.
+/// Every set of layers.
+std::vector<std::vector<int64_t>> subsetsOf(int64_t layers) {
+  std::vector<std::vector<int64_t>> subsets(size_t(1) << layers);
+  for (size_t i = 0; i < subsets.size(); ++i)
+    for (int64_t layer = 0; layer < layers; ++layer)
+      if ((i >> layer & 1) != 0)
+        subsets[i].push_back(layer);
+  return subsets;
+}
+
+/// The least objective of the plans of one split that fit, layers dealt in every way.
+double bruteForce(const CostModel &costs, const std::vector<WeightFormat> &formats,
+                  Sharding sharding) {
+  double best = infinity;
+  if (!checkSharding(costs.model, sharding))
+    return best;
+  for (const WeightFormat &format : formats)
+    for (int64_t count :
+         microBatchChoices(sharding.pp, divideUp(costs.workload.batch, sharding.dp))) {
+      if (!suitsFormats(costs.model, sharding, format))
+        continue;
+      forEachDeal(costs.model.layers, sharding.pp, sharding.stageLayers, [&] {
+        const Plan plan = costs.evaluate(sharding, format, count);
+        if (plan.fits())
+          best = std::min(best, plan.objective);
+      });
+    }
+  return best;
+}
+
+/// Of all splits, with every set of layers behind `hidden=`.
 double bruteForce(const CostModel &costs, const std::vector<WeightFormat> &formats) {
-  double best = std::numeric_limits<double>::infinity();
+  double best = infinity;
   const int64_t devices = costs.machine.devices();
   for (int64_t tp = 1; tp <= devices; ++tp)
     for (int64_t ep = 1; tp * ep <= devices; ++ep)
       for (int64_t pp = 1; tp * ep * pp <= devices; ++pp)
-        for (int64_t dp = 1; tp * ep * pp * dp <= devices; ++dp) {
-          Sharding sharding{tp, ep, pp, dp, {}};
-          if (!checkSharding(costs.model, sharding))
-            continue;
-          const int64_t sequences = (costs.workload.batch + dp - 1) / dp;
-          for (const WeightFormat &format : formats)
-            for (int64_t count : microBatchChoices(pp, sequences))
-              forEachDeal(costs.model.layers, pp, sharding.stageLayers, [&] {
-                const Plan plan = costs.evaluate(sharding, format, count);
-                if (plan.fits())
-                  best = std::min(best, plan.objective);
-              });
-        }
+        for (int64_t dp = 1; tp * ep * pp * dp <= devices; ++dp)
+          for (const std::vector<int64_t> &hidden : subsetsOf(costs.model.layers))
+            best = std::min(best, bruteForce(costs, formats, {tp, ep, pp, dp, {}, hidden}));
   return best;
 }
 
@@ -100,12 +122,80 @@ TEST(Search, FindsWhatTryingEverythingFinds) {
           const auto ranked = searchShardings(model, machine, workload, limits);
           ASSERT_TRUE(ranked) << ranked.error();
           const double best = bruteForce(costs, formats);
-          const double found = ranked->plans.empty() ? std::numeric_limits<double>::infinity()
-                                                     : ranked->plans.front().objective;
+          const double found = ranked->plans.empty() ? infinity : ranked->plans.front().objective;
           EXPECT_DOUBLE_EQ(found, best) << batch << ' ' << memory << ' ' << perNode;
           cases += ranked->pruned.empty() ? 0 : 1;
         }
   EXPECT_GT(cases, 20) << "nearly all of them prune";
+}
+
+/// Two layers of int8 experts, one of int4 and one of both by turns, which ep8 would
+/// part.
+static WeightFormat mixedLayers() {
+  WeightFormat format = *weightFormatNamed("int8");
+  const MatrixFormat low = weightFormatNamed("int4")->experts;
+  const MatrixFormat turns{.bits = 6, .scaleBytes = 2};
+  format.groups = {{.layers = {0, 3}, .experts = format.experts},
+                   {.layers = {1}, .experts = low},
+                   {.layers = {2}, .experts = turns, .period = 2}};
+  return format;
+}
+
+TEST(Search, FindsTheBestKindOfEveryGroupOfLayers) {
+  const ModelShape model = smallModel(4);
+  const std::vector<WeightFormat> formats = {mixedLayers()};
+  int hidden = 0, whole = 0;
+  for (int64_t batch : {1, 4, 64})
+    for (int64_t ep : {0, 2, 8}) {
+      const Machine machine = realMachine(1, 8, 1e12);
+      Workload workload;
+      workload.batch = batch;
+      Limits limits{.formats = formats, .ep = ep, .hiddenLayers = {}};
+      limits.top = 1;
+      const CostModel costs(model, machine, workload);
+      const auto ranked = searchShardings(model, machine, workload, limits);
+      ASSERT_TRUE(ranked) << ranked.error();
+      double best = infinity;
+      for (const std::vector<int64_t> &layers : subsetsOf(model.layers))
+        for (int64_t tp : {1, 2, 4, 8})
+          for (int64_t experts : {1, 2, 4, 8})
+            for (int64_t pp = 1; pp <= 4; ++pp)
+              for (int64_t dp = 1; tp * experts * pp * dp <= 8; ++dp)
+                if (isWanted(ep, experts))
+                  best =
+                      std::min(best, bruteForce(costs, formats, {tp, experts, pp, dp, {}, layers}));
+      EXPECT_DOUBLE_EQ(ranked->plans.front().objective, best) << batch << ' ' << ep;
+      (ranked->plans.front().sharding.hiddenLayers.empty() ? whole : hidden) += 1;
+    }
+  EXPECT_GT(hidden, 0);
+  EXPECT_GT(whole, 0);
+}
+
+TEST(Search, LayersWhoseExpertsEpWouldPartAreHidden) {
+  const ModelShape model = smallModel(4);
+  const auto choices = hiddenChoices(model, 8, mixedLayers());
+  EXPECT_EQ(choices.size(), 4U) << "two groups are free";
+  for (const std::vector<int64_t> &layers : choices)
+    EXPECT_TRUE(std::ranges::count(layers, 2)) << "experts in pairs";
+  EXPECT_EQ(hiddenChoices(model, 4, mixedLayers()).size(), 8U) << "two experts a rank";
+  EXPECT_EQ(hiddenChoices(model, 1, mixedLayers()).size(), 1U);
+}
+
+TEST(CostModel, HiddenColumnsOfAllRanksWaitForNone) {
+  // Every rank reads an eighth of the two experts of the row, however ep and tp share.
+  const ModelShape model = grok1();
+  const Machine machine = bareMachine(8, 1e12);
+  const CostModel costs(model, machine, {});
+  const WeightFormat format = *weightFormatNamed("bf16"); // no scales
+  const auto expertSeconds = [&](const std::string &text) {
+    return costs.evaluate(*parseSharding(text, model.layers), format, 1).token[Term::experts];
+  };
+  const double whole = expertSeconds("tp8");
+  EXPECT_DOUBLE_EQ(expertSeconds("ep8:hidden=all"), whole);
+  EXPECT_DOUBLE_EQ(expertSeconds("tp2.ep4:hidden=all"), whole);
+  // Layers are added up: half of them of each kind.
+  EXPECT_DOUBLE_EQ(expertSeconds("tp2.ep4:hidden=0-31"), (whole + expertSeconds("tp2.ep4")) / 2);
+  EXPECT_GT(expertSeconds("tp2.ep4"), 1.5 * whole) << "one rank of four has an expert of its own";
 }
 
 TEST(Search, NoPlanIsBelowItsBound) {
@@ -128,7 +218,10 @@ TEST(Search, NoPlanIsBelowItsBound) {
     workload.batch = int64_t(pick(1, 7, 64, 1000));
     workload.prompt = int64_t(pick(1, 700, 5000));
     const CostModel costs(model, machine, workload);
-    const std::vector formats = {*weightFormatNamed(random() % 2 ? "int8" : "bf16")};
+    std::vector formats = {*weightFormatNamed(random() % 2 ? "int8" : "bf16")};
+    if (model.layers == 3)
+      formats.front().groups = {{.layers = {0, 2}, .experts = formats.front().experts},
+                                {.layers = {1}, .experts = {.bits = 3}, .period = 4}};
     for (const Family &family : listFamilies(costs, {}, formats))
       for (const Plan &plan : plansOf(family, costs, {})) {
         EXPECT_GE(plan.objective * (1 + 1e-12), family.bound) << plan.sharding.text();

@@ -14,6 +14,12 @@ TEST(Sharding, TextAndBack) {
   }
   EXPECT_EQ(parseSharding("pp2.tp4")->text(), "tp4.pp2");
   EXPECT_EQ(parseSharding("tp2.ep2.pp2.dp2")->ranks(), 16);
+  EXPECT_EQ(parseSharding("ep4.tp2:hidden=all", 64)->text(), "tp2.ep4:hidden=0-63");
+  EXPECT_EQ(parseSharding("ep2:hidden=7,0-2,2-3", 8)->text(), "ep2:hidden=0-3,7");
+  EXPECT_FALSE(parseSharding("ep2").value().sameSplit(*parseSharding("ep2:hidden=0", 1)));
+  for (const char *text : {"ep2:", "ep2:hidden", "ep2:hidden=", "ep2:hidden=8", "ep2:hidden=2-1",
+                           "ep2:hidden=0-", "ep2:hidden=-1", "ep2:hidden=0,", "ep2:hidden=0x"})
+    EXPECT_FALSE(parseSharding(text, 8)) << text;
 }
 
 TEST(Sharding, BadTexts) {
@@ -35,6 +41,9 @@ TEST(Sharding, RulesOfTheModel) {
   Workload exact;
   exact.isReproducible = true;
   EXPECT_TRUE(checkSharding(grok1(), *parseSharding("tp16"), exact));
+  EXPECT_TRUE(checkSharding(grok1(), *parseSharding("tp8.ep4"), exact));
+  EXPECT_THAT(checkSharding(grok1(), *parseSharding("tp8.ep4:hidden=5", 64), exact).error(),
+              HasSubstr("ep times tp = 32 does not divide the 16 slices of reproducible sums"));
   EXPECT_THAT(checkSharding(grok1(), *parseSharding("tp24"), exact).error(),
               HasSubstr("tp24 does not divide the 16 slices of reproducible sums"));
   ModelShape narrow = grok1();
