@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/cuda/CudaKernels.h"
 #include <algorithm>
+#include <cstring>
 
 namespace grok::runtime::cuda {
 
@@ -86,7 +87,13 @@ Result<void> CudaKernels::loadModule(CudaKernel &kernel, const plan::GpuKernel &
   const bool hasMachineCode =
       from.cubin() && from.cubin()->size() && context->gpu().takesMachineCode();
   // Machine code of an assembler newer than the driver may be refused; PTX is not.
-  if (!hasMachineCode || !tryImage(module, from.cubin()->data()))
+  // Words of an ELF file, which plans do not align.
+  std::vector<uint64_t> words;
+  if (hasMachineCode) {
+    words.resize((from.cubin()->size() + sizeof(uint64_t) - 1) / sizeof(uint64_t));
+    std::memcpy(words.data(), from.cubin()->data(), from.cubin()->size());
+  }
+  if (!hasMachineCode || !tryImage(module, words.data()))
     if (auto compiled = tryImage(module, from.ptx()->c_str()); !compiled)
       return compiled;
   modules.push_back(module);
