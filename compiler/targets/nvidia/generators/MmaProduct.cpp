@@ -99,41 +99,11 @@ void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
   Value firstSlice = kernel.mul(kernel.warp, ownSlices);
   Value firstStage = kernel.mul(firstSlice, stages);
   Value lastStage = kernel.add(firstStage, ownSlices * stages - 1);
-  auto within = [&](Value stage) { return kernel.minimum(stage, lastStage); };
   Values ahead;
-  for (int64_t i = 0; i < depth; ++i)
-    ahead.append(fragments.load(work.lane, within(kernel.add(firstStage, i))));
-  const size_t counted = fragments.counted();
-  // Multiplies the first stage of `ahead`, and puts another at its end.
-  auto forStage = [&](Value number, Values &ahead,
-                      llvm::function_ref<void(const Stage &)> multiply) {
-    Values loaded(ahead.begin(), ahead.begin() + counted),
-        next(ahead.begin() + counted, ahead.end());
-    Value nextNumber = within(kernel.add(number, depth));
-    if (format.hasMultipliers())
-      next.append(fragments.load(work.lane, nextNumber));
-    multiply({number, loaded, [&](int64_t step) {
-                if (!format.hasMultipliers())
-                  next.append(fragments.load(work.lane, nextNumber, step));
-              }});
-    ahead = next;
-  };
-  // A unit of integers, whose sums live as long; a stage of halves, whose order of
-  // sums does not depend on where a loop ends.
-  auto ofUnit = [&](Value number, mlir::ValueRange carried) -> Values {
-    Values next(carried.take_front(ahead.size())), sums(carried.drop_front(ahead.size()));
-    if (isInteger) {
-      Values unitSums = zeros(rowTiles, kernel.word(0));
-      for (int64_t part = 0; part < stagesPerUnit; ++part)
-        forStage(kernel.add(kernel.mul(number, stagesPerUnit), part), next,
-                 [&](const Stage &stage) { unitSums = multiplyCodes(work, stage, unitSums); });
-      sums = addUnit(work, number, unitSums, sums);
-    } else {
-      forStage(number, next, [&](const Stage &stage) { sums = multiplyHalves(work, stage, sums); });
-    }
-    next.append(sums);
-    return next;
-  };
+  for (int64_t i = 0; i < depth; ++i) {
+    Value stage = kernel.minimum(kernel.add(firstStage, i), lastStage);
+    ahead.append(fragments.load(work.lane, stage));
+  }
   auto ofSlice = [&](Value slice, mlir::ValueRange carried) -> Values {
     Values start(carried);
     start.append(zeros(rowTiles, kernel.number(0.0f)));
@@ -141,11 +111,48 @@ void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
       start.append(zeros(rowTiles, kernel.number(0.0f)));
     const int64_t rounds = isInteger ? unitsPerSlice : stages;
     Value first = kernel.mul(slice, rounds);
-    Values end = kernel.loop(first, kernel.add(first, rounds), 1, start, ofUnit);
+    Values end = kernel.loop(first, kernel.add(first, rounds), 1, start,
+                             [&](Value number, mlir::ValueRange values) -> Values {
+                               Values next(values.take_front(ahead.size()));
+                               Values sums(values.drop_front(ahead.size()));
+                               multiplyRound(work, number, lastStage, next, sums);
+                               next.append(sums);
+                               return next;
+                             });
     storeSlice(work, slice, mlir::ValueRange(end).drop_front(ahead.size()));
     return Values(mlir::ValueRange(end).take_front(ahead.size()));
   };
   kernel.loop(firstSlice, kernel.add(firstSlice, ownSlices), 1, ahead, ofSlice);
+}
+
+// A unit of integers, whose sums live as long; a stage of halves, whose order of sums
+// does not depend on where a loop ends.
+void MmaProduct::multiplyRound(const Work &work, Value number, Value lastStage, Values &ahead,
+                               Values &sums) {
+  if (!isInteger)
+    return withStage(work, number, lastStage, ahead,
+                     [&](const Stage &stage) { sums = multiplyHalves(work, stage, sums); });
+  Values unitSums = zeros(static_cast<int64_t>(work.inputs.size()), kernel.word(0));
+  for (int64_t part = 0; part < stagesPerUnit; ++part)
+    withStage(work, kernel.add(kernel.mul(number, stagesPerUnit), part), lastStage, ahead,
+              [&](const Stage &stage) { unitSums = multiplyCodes(work, stage, unitSums); });
+  sums = addUnit(work, number, unitSums, sums);
+}
+
+// Takes the first stage off `ahead`, and puts another at its end.
+void MmaProduct::withStage(const Work &work, Value number, Value lastStage, Values &ahead,
+                           llvm::function_ref<void(const Stage &)> multiply) {
+  const size_t counted = fragments.counted();
+  Values loaded(ahead.begin(), ahead.begin() + counted);
+  Values next(ahead.begin() + counted, ahead.end());
+  Value nextNumber = kernel.minimum(kernel.add(number, depth), lastStage);
+  if (format.hasMultipliers())
+    next.append(fragments.load(work.lane, nextNumber));
+  multiply({number, loaded, [&](int64_t step) {
+              if (!format.hasMultipliers())
+                next.append(fragments.load(work.lane, nextNumber, step));
+            }});
+  ahead = next;
 }
 
 Values MmaProduct::operandsOf(const Work &work, const Stage &stage, int64_t tile, int64_t step,

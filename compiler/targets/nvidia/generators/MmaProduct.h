@@ -39,6 +39,9 @@ private:
     mlir::ValueRange loaded;
     llvm::function_ref<void(int64_t step)> afterStep;
   };
+  void multiplyRound(const Work &work, Value number, Value lastStage, Values &ahead, Values &sums);
+  void withStage(const Work &work, Value number, Value lastStage, Values &ahead,
+                 llvm::function_ref<void(const Stage &)> multiply);
   Values multiplyCodes(const Work &work, const Stage &stage, Values sums);
   Values multiplyHalves(const Work &work, const Stage &stage, mlir::ValueRange sums);
   Values addUnit(const Work &work, Value unitNumber, const Values &unitSums, mlir::ValueRange sums);

@@ -34,7 +34,7 @@ static KernelSpec linearSpec(const Format &format, const Shape &shape, Numerics 
   return spec;
 }
 
-static void checkLinear(const KernelSpec &spec, int64_t rows) {
+static void checkLinear(const KernelSpec &spec, int64_t rows, const std::string &chip = "sm_90a") {
   ASSERT_FALSE(problemIn(spec)) << *problemIn(spec);
   std::mt19937 random = reproducible(7);
   const int64_t panels = panelsOf(spec.out);
@@ -43,7 +43,7 @@ static void checkLinear(const KernelSpec &spec, int64_t rows) {
   Buffer x = inputRows(spec, randomRows(random, rows, spec.in, false), rows);
   Buffer y = Buffer::ofWords(rows * panels * panelColumns);
   expectSameBits(spec, Step::ofRows(rows), (panels + spec.tilePanels - 1) / spec.tilePanels,
-                 {&x, &weights, &scales, &y});
+                 {&x, &weights, &scales, &y}, chip);
 }
 
 // Units of 32 (one slice), 64, 128 with sixteen slices, slices that cross row
@@ -70,6 +70,14 @@ TEST(GpuLinear, manyRows) {
   for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}})
     for (int64_t rows : {9, 70})
       checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 512), rows);
+}
+
+// Lanes load other lines at once there, and fewer of them.
+TEST(GpuLinear, olderChip) {
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 64}, Format{Element::i3, 32}}) {
+    checkLinear(linearSpec(format, {2048, 32, 1}, Numerics::fast, 1), 1, "sm_80");
+    checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 512), 9, "sm_80");
+  }
 }
 
 // A kernel for one row is right for more.

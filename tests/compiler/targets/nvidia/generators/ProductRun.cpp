@@ -77,8 +77,8 @@ std::vector<Buffer> runOnCpu(const KernelSpec &spec, const Step &step, int64_t t
 }
 
 void expectOnGpu(const KernelSpec &spec, const Step &step, const std::vector<Buffer> &expected,
-                 const std::vector<const Buffer *> &before) {
-  GpuKernel kernel(spec);
+                 const std::vector<const Buffer *> &before, const std::string &chip) {
+  GpuKernel kernel(spec, chip);
   for (const GpuLaunch &launch : everyLaunch()) {
     std::vector<Buffer> buffers;
     for (const Buffer *buffer : before)
@@ -93,8 +93,8 @@ void expectOnGpu(const KernelSpec &spec, const Step &step, const std::vector<Buf
 }
 
 void expectSameBits(const KernelSpec &spec, const Step &step, int64_t tiles,
-                    const std::vector<const Buffer *> &before) {
-  expectOnGpu(spec, step, runOnCpu(spec, step, tiles, before), before);
+                    const std::vector<const Buffer *> &before, const std::string &chip) {
+  expectOnGpu(spec, step, runOnCpu(spec, step, tiles, before), before, chip);
 }
 
 } // namespace grok::compiler::testing

@@ -25,8 +25,8 @@ std::vector<Buffer> runOnCpu(const KernelSpec &spec, const Step &step, int64_t t
                              const std::vector<const Buffer *> &before);
 /// Runs it in the emulator in every way and compares all operands, bit for bit.
 void expectOnGpu(const KernelSpec &spec, const Step &step, const std::vector<Buffer> &expected,
-                 const std::vector<const Buffer *> &before);
+                 const std::vector<const Buffer *> &before, const std::string &chip = "sm_90a");
 void expectSameBits(const KernelSpec &spec, const Step &step, int64_t tiles,
-                    const std::vector<const Buffer *> &before);
+                    const std::vector<const Buffer *> &before, const std::string &chip = "sm_90a");
 
 } // namespace grok::compiler::testing
