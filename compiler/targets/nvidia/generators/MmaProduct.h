@@ -28,7 +28,6 @@ private:
     GpuPanel panel;
     PanelFragments::Lane lane;
     Values inputs; // of each row tile, the lane's row
-    Values scales; // of four columns, where one scale serves a slice
   };
   void computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles);
   void computePair(const Work &work, int64_t rowTiles);

@@ -58,7 +58,6 @@ private:
   size_t lineCount() const;
   size_t runCount() const { return format.hasMultipliers() ? stageInputs / format.group : 0; }
   int64_t runBytes() const { return panelColumns * format.group * format.bits() / 8; }
-  Value column() const;
   void openFours(mlir::ValueRange lines, llvm::SmallVectorImpl<Step> &steps) const;
   void openThrees(mlir::ValueRange lines, llvm::SmallVectorImpl<Step> &steps) const;
   void openCodes(const Values &low, const Values &high, llvm::SmallVectorImpl<Step> &steps) const;
