@@ -32,6 +32,7 @@ namespace {
 class CudaMemory final : public DeviceMemory {
 public:
   CudaMemory(const CudaContext &context, Address address, uint64_t bytes)
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver's addresses are numbers
       : DeviceMemory(reinterpret_cast<std::byte *>(address), bytes), context(context) {}
   ~CudaMemory() override {
     // Nobody to tell of an error: it comes again with the next call.

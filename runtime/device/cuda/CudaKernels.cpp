@@ -69,6 +69,7 @@ Result<void> CudaKernels::tryImage(Module &module, const void *image) const {
   const Driver &driver = context->driver();
   std::string log(4096, '\0');
   int options[] = {errorLogBuffer, errorLogBufferBytes};
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): as the driver takes it
   void *values[] = {log.data(), reinterpret_cast<void *>(log.size())};
   const int status = driver.cuModuleLoadDataEx(&module, image, 2, options, values);
   if (status == unsupportedPtxVersion)

@@ -13,7 +13,6 @@ namespace grok::runtime {
 
 using testing::Each;
 using testing::ElementsAreArray;
-using testing::FloatEq;
 using testing::HasSubstr;
 
 enum ToyKernel : uint32_t { embed, append, attend, group, scale, unembed };
@@ -183,6 +182,7 @@ TEST_P(DeviceConformance, DecodesAWholeModel) {
     for (int32_t sequence : {second, first}) {
       std::vector<int32_t> history = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2};
       std::vector<StepRow> rows;
+      rows.reserve(history.size());
       for (int32_t token : history)
         rows.push_back({.token = token, .sequence = sequence, .wantLogits = false});
       rows.back().wantLogits = true;

@@ -51,8 +51,8 @@ protected:
 /// A device in the middle of a step of one row.
 struct OneRow {
   explicit OneRow(Device &device)
-      : device(device), h(device.allocate(64 * 64, "h").value()),
-        table(device.allocate(20 * 64, "table").value()) {}
+      : device(device), h(device.allocate(4096, "h").value()),
+        table(device.allocate(1280, "table").value()) {}
   Result<void> launch() {
     operands = {table->data(), h->data()};
     return device.launch({0, operands}, 1);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Devices, memory, streams and events.
+// NOLINTBEGIN(readability-identifier-naming): entry points keep the driver's names
+// NOLINTBEGIN(performance-no-int-to-ptr): the driver's addresses are numbers
 #include "tests/runtime/device/cuda/FakeCuda.h"
 #include <chrono>
 #include <cstdlib>
@@ -56,6 +58,10 @@ static std::string setting(const char *name, const char *otherwise) {
   return value ? value : otherwise;
 }
 
+static int number(const std::string &text) {
+  return static_cast<int>(std::strtol(text.c_str(), nullptr, 10));
+}
+
 // Whether [address, address + bytes) is inside one allocation.
 static bool isOnDevice(Address address, uint64_t bytes) {
   auto after = fake().allocations.upper_bound(address);
@@ -100,7 +106,7 @@ int64_t fakeCudaCalls(const char *function) {
 }
 
 int cuDriverGetVersion(int *version) {
-  *version = std::atoi(setting("FAKE_CUDA_VERSION", "12040").c_str());
+  *version = number(setting("FAKE_CUDA_VERSION", "12040"));
   return success;
 }
 
@@ -108,11 +114,11 @@ int cuInit(unsigned) {
   LOCKED;
   FakeState &state = fake();
   state.failure = setting("FAKE_CUDA_FAIL", "");
-  state.devices = std::atoi(setting("FAKE_CUDA_DEVICES", "1").c_str());
+  state.devices = number(setting("FAKE_CUDA_DEVICES", "1"));
   state.memory = std::strtoull(setting("FAKE_CUDA_MEMORY", "1073741824").c_str(), nullptr, 10);
   const std::string capability = setting("FAKE_CUDA_CAPABILITY", "8.0");
-  state.major = std::atoi(capability.c_str());
-  state.minor = std::atoi(capability.c_str() + capability.find('.') + 1);
+  state.major = number(capability);
+  state.minor = number(capability.substr(capability.find('.') + 1));
   state.stickyError = success;
   state.calls.clear();
   if (state.failure == "init")
@@ -347,3 +353,5 @@ int cuEventElapsedTime(float *milliseconds, Event begin, Event end) {
   return success;
 }
 }
+// NOLINTEND(performance-no-int-to-ptr)
+// NOLINTEND(readability-identifier-naming)

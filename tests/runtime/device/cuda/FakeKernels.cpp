@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Modules, launches and graphs of the fake driver.
+// NOLINTBEGIN(readability-identifier-naming): entry points keep the driver's names
+// NOLINTBEGIN(performance-no-int-to-ptr): the driver's addresses are numbers
 #include "runtime/device/cpu/CodeLibrary.h"
 #include "runtime/device/emulated/EmulatorLibrary.h"
 #include "runtime/plan/PlanReader.h"
@@ -84,6 +86,7 @@ static int run(const FakeLaunch &launch) {
     regions.push_back({reinterpret_cast<const void *>(address), bytes, "an allocation", 1});
   std::vector<uint64_t> parameters = launch.parameters;
   std::vector<void *> values;
+  values.reserve(parameters.size());
   for (uint64_t &parameter : parameters)
     values.push_back(&parameter);
   GrokEmulatorLaunch what{};
@@ -266,3 +269,5 @@ int cuGraphDestroy(Graph graph) {
   return success;
 }
 }
+// NOLINTEND(performance-no-int-to-ptr)
+// NOLINTEND(readability-identifier-naming)
