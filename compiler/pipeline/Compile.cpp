@@ -18,6 +18,7 @@
 #include "frontends/graph/BuildGraph.h"
 #include "passes/quantization/Selection.h"
 #include "passes/quantization/Sensitivities.h"
+#include "passes/sharding/LayerKinds.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
@@ -331,7 +332,8 @@ Result<std::string> Compilation::runPasses(Phase phase) {
   if (phase != Phase::shard)
     return detail;
   auto chosen = (*module)->getAttrOfType<ShardingAttr>("grok.sharding");
-  return chosen ? chosen.text() + ", " + std::to_string(chosen.countRanks()) + " ranks, " + detail
+  return chosen ? chosen.text() + sharding::layerKindsText(*module) + ", " +
+                      std::to_string(chosen.countRanks()) + " ranks, " + detail
                 : std::string("one rank");
 }
 

@@ -16,6 +16,12 @@ ArrayRef<int64_t> sharding::hiddenLayersOf(ModuleOp module) {
   return layers ? layers.asArrayRef() : ArrayRef<int64_t>();
 }
 
+std::string sharding::layerKindsText(ModuleOp module) {
+  const std::string text =
+      search::Sharding{.hiddenLayers = hiddenLayersOf(module).vec()}.hiddenText();
+  return text.empty() ? text : ":hidden=" + text;
+}
+
 void sharding::setHiddenLayers(ModuleOp module, ArrayRef<int64_t> layers) {
   if (layers.empty())
     module->removeAttr(attributeName);

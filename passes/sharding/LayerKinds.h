@@ -12,6 +12,9 @@ namespace grok::sharding {
 /// Layers in ascending order; empty without the attribute.
 llvm::ArrayRef<int64_t> hiddenLayersOf(mlir::ModuleOp module);
 
+/// What stands behind a sharding's text: ":hidden=0-3,7", or "".
+std::string layerKindsText(mlir::ModuleOp module);
+
 /// `layers` are ascending.
 void setHiddenLayers(mlir::ModuleOp module, llvm::ArrayRef<int64_t> layers);
 

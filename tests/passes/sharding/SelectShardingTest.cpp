@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // A module's sharding by search: the numbers that the search is given, and what
 // of its plans is taken.
+#include "passes/sharding/LayerKinds.h"
 #include "passes/sharding/Passes.h"
 #include "passes/sharding/SearchedModel.h"
 #include "passes/sharding/search/Search.h"
@@ -39,6 +40,22 @@ protected:
     return machine;
   }
 
+  /// Experts by turns in 4 bits and a multiplier for 32 rows, 4.25 in all, and in 8.
+  void storeByTurns() {
+    module->walk([&](ExpertMatmulOp op) {
+      auto weight = op.getWeight().getDefiningOp<WeightOp>();
+      auto type = cast<RankedTensorType>(weight.getType());
+      Type scale = BFloat16Type::get(&context);
+      int64_t rows = type.getDimSize(1);
+      auto low = FormatAttr::get(&context, 4, rows, scale, rows % 32 == 0 ? 32 : 4, 8, StringAttr(),
+                                 false);
+      auto high = FormatAttr::get(8, rows, scale);
+      auto formats = ExpertFormatsAttr::get(&context, {low, high, low, high});
+      weight.getResult().setType(
+          RankedTensorType::get(type.getShape(), type.getElementType(), formats));
+    });
+  }
+
   LogicalResult select(const search::Machine &machine) {
     const ScopedDiagnosticHandler handler(&context, [this](Diagnostic &diagnostic) {
       error = diagnostic.str();
@@ -46,6 +63,7 @@ protected:
     });
     PassManager passes(&context);
     passes.addPass(createSelectSharding(machine, {}));
+    buildPartitionPipeline(passes);
     return passes.run(*module);
   }
 
@@ -95,20 +113,12 @@ TEST_F(SelectShardingTest, TheSearchSeesTheFormatsOfTheModule) {
 }
 
 TEST_F(SelectShardingTest, AveragesFormatsOfExperts) {
-  // One matrix of 4 bits and a multiplier for 32 rows, 4.25 in all, one of 8.
   build("b4x2", "int8");
-  module->walk([&](ExpertMatmulOp op) {
-    auto weight = op.getWeight().getDefiningOp<WeightOp>();
-    auto type = cast<RankedTensorType>(weight.getType());
-    Type scale = BFloat16Type::get(&context);
-    int64_t rows = type.getDimSize(1);
-    auto low =
-        FormatAttr::get(&context, 4, rows, scale, rows % 32 == 0 ? 32 : 4, 8, StringAttr(), false);
-    auto high = FormatAttr::get(8, rows, scale);
-    auto formats = ExpertFormatsAttr::get(&context, {low, high, low, high});
-    weight.getResult().setType(
-        RankedTensorType::get(type.getShape(), type.getElementType(), formats));
-  });
+  storeByTurns();
+  const std::vector<search::ExpertGroup> groups = sharding::searchedFormat(*module).groups;
+  ASSERT_EQ(groups.size(), 1U) << "the layers are alike";
+  EXPECT_EQ(groups[0].period, 2);
+  EXPECT_EQ(int64_t(groups[0].layers.size()), config.numLayers);
   // A third of the elements, those of down, have multipliers for 4 rows.
   EXPECT_DOUBLE_EQ(sharding::searchedFormat(*module).experts.bits, (8 + (2 * 4.25 + 6) / 3) / 2);
   EXPECT_EQ(sharding::searchedFormat(*module).name, "int4");
@@ -125,6 +135,29 @@ TEST_F(SelectShardingTest, TakesTheBestPlanThatCanBePartitioned) {
   EXPECT_EQ(chosen().getTp() * chosen().getEp(), 1);
   EXPECT_EQ(std::accumulate(chosen().getStages().begin(), chosen().getStages().end(), int64_t(0)),
             config.numLayers);
+}
+
+TEST_F(SelectShardingTest, HiddenColumnsWhereTheyWin) {
+  // Hops and gathers take long, sums do not: ep alone has neither.
+  search::Machine slow = machine(4, 1e9);
+  slow.inside.seconds = 10;
+  for (int64_t ranks : {2, 4})
+    slow.allReduces.push_back({ranks, 1, 1, "quick", 1e-9, ""});
+  for (bool isMixed : {false, true}) {
+    build("b4x2", "int8");
+    if (isMixed) // and ep could not split the experts at all
+      storeByTurns();
+    ASSERT_TRUE(succeeded(select(slow))) << error;
+    EXPECT_EQ(chosen().text(), "ep4");
+    std::vector<int64_t> all(size_t(config.numLayers));
+    std::iota(all.begin(), all.end(), 0);
+    EXPECT_EQ(sharding::hiddenLayersOf(*module), ArrayRef<int64_t>(all));
+  }
+  // Nothing is left of another choice.
+  build("b4x2", "int8");
+  sharding::setHiddenLayers(*module, {0});
+  ASSERT_TRUE(succeeded(select(machine(1, 1e9)))) << error;
+  EXPECT_TRUE(sharding::hiddenLayersOf(*module).empty());
 }
 
 TEST_F(SelectShardingTest, SaysWhatIsMissing) {

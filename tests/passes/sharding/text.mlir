@@ -7,6 +7,7 @@
 // RUN: not grok-opt %s --grok-select-sharding=sharding=tp2:hidden= 2>&1 | FileCheck %s --check-prefix=NONE
 // RUN: not grok-opt %s --grok-select-sharding=sharding=tp2:whole=1 2>&1 | FileCheck %s --check-prefix=KIND
 // RUN: grok-opt %s --grok-select-sharding=sharding=tp2:hidden=2,0-1,1 | FileCheck %s --check-prefix=LIST
+// RUN: grok-opt %s --grok-select-sharding=sharding=tp2:hidden=all | FileCheck %s --check-prefix=LIST
 // RANGE: error: '1-3' in 'hidden=1-3' is no layer or range of layers from 0 to 2
 // NONE: error: '' in 'hidden=' is no layer or range of layers from 0 to 2
 // KIND: error: 'whole=1' behind a sharding is not hidden=LAYERS
