@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/collectives/MpiTransport.h"
-#include "runtime/device/SharedLibrary.h"
 #include "runtime/collectives/mpi/Messages.h"
+#include "runtime/device/SharedLibrary.h"
 #include <cstdlib>
 #include <vector>
 
