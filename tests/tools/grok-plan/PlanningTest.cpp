@@ -80,6 +80,8 @@ TEST(GrokPlanFit, RefusesBadInputInOneLine) {
   refused({"grok-1", "--devices=8xh100", "--sharding=tp5"}, 1, "tp5 does not divide the 48");
   refused({"grok-1", "--devices=8xh100", "--sharding=tp8.pp2"}, 1, "takes 16 ranks");
   refused({"grok-1", "--devices=8xh100", "--sharding=tp8.tp2"}, 1, "has tp twice");
+  refused({"grok-1", "--devices=8xh100", "--sharding=ep8:hidden=0-64"}, 1, "from 0 to 63");
+  refused({"grok-1", "--devices=8xh100", "--sharding=ep8:whole=0"}, 1, "is not hidden=LAYERS");
   refused({"grok-1", "--devices=8xh100", "--memory-budget=lots"}, 1, "--memory-budget, 'lots'");
   refused({"grok-1", "--devices=8xh100", "--batch=0"}, 2, "--batch");
 }
@@ -126,7 +128,8 @@ TEST_F(GrokPlanSearch, RanksAndSaysWhy) {
   EXPECT_THAT(output, HasSubstr("grok-1 on 2x8xh100 for latency: batch 1"));
   EXPECT_THAT(output, HasSubstr("\n 1  tp8"));
   EXPECT_THAT(output, HasSubstr("Next is tp8.pp2"));
-  EXPECT_THAT(output, HasSubstr("wins if all_reduce[16 ranks, 2 nodes].microseconds < 23."));
+  EXPECT_THAT(output, HasSubstr("tp8.ep2:hidden=0-63, int8 wins if "
+                                "all_reduce[16 ranks, 2 nodes].microseconds < 35."));
   EXPECT_THAT(output, HasSubstr("(file says 36.0; nccl, mscclpp:docs/performance-ndmv4.md"));
 }
 
@@ -145,6 +148,14 @@ TEST_F(GrokPlanSearch, WritesACertificateThatHolds) {
   expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
               "does not hold: the plan tp8");
   wrong = document;
+  wrong["pruned"][0]["rule"] = "taste";
+  expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
+              "w.json, rule: is missing or of the wrong kind");
+  wrong = document;
+  wrong["pruned"][0]["hidden_layers"] = "0-64";
+  expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
+              "w.json, hidden_layers: is missing or of the wrong kind");
+  wrong = document;
   wrong["model"].erase("width");
   expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", wrong.dump())}), 1,
               "w.json, width: is missing");
@@ -154,6 +165,19 @@ TEST_F(GrokPlanSearch, WritesACertificateThatHolds) {
               "sizes out of range");
   expectError("grok-plan", runTool("grok-plan", {"check", write("w.json", "[")}), 1,
               "is no JSON object");
+}
+
+TEST_F(GrokPlanSearch, TakesHiddenLayersWhereverItTakesASharding) {
+  const json rows =
+      parsed({"fit", "grok-1", "--devices=8xh100", "--sharding=tp2.ep4:hidden=all", "--json"});
+  EXPECT_THAT(rows[0]["why"].get<std::string>(), HasSubstr("tp2.ep4:hidden=0-63 on 8 ranks"));
+  const std::string whole = search("a.json", {"--devices=8xh100", "--sharding=tp2.ep4"});
+  EXPECT_THAT(output, HasSubstr("1  tp2.ep4  "));
+  const std::string some =
+      search("b.json", {"--devices=8xh100", "--sharding=tp2.ep4:hidden=3,0-1"});
+  EXPECT_THAT(output, HasSubstr("1  tp2.ep4:hidden=0-1,3  "));
+  EXPECT_EQ(runTool("grok-plan", {"check", some}).status, 0);
+  EXPECT_THAT(runTool("grok-plan", {"diff", whole, some}).out, HasSubstr("tp2.ep4:hidden=0-1,3"));
 }
 
 TEST_F(GrokPlanSearch, WritesTheSameTwice) {
