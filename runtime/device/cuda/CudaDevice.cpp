@@ -178,8 +178,8 @@ Result<void> CudaDevice::wait() {
 /// A chain of kernels, instantiated.
 class CudaDevice::RecordedGraph final : public DeviceGraph {
 public:
-  RecordedGraph(const CudaContext &context, uint64_t launches)
-      : context(context), launches(launches) {}
+  RecordedGraph(const CudaContext &context, uint64_t launches, std::string lastKernel)
+      : context(context), launches(launches), lastKernel(std::move(lastKernel)) {}
   ~RecordedGraph() override {
     if (exec && context.enter())
       context.driver().cuGraphExecDestroy(exec);
@@ -187,6 +187,7 @@ public:
 
   const CudaContext &context;
   uint64_t launches;
+  std::string lastKernel;
   GraphExec exec = nullptr;
 };
 
@@ -235,7 +236,8 @@ Result<std::unique_ptr<DeviceGraph>> CudaDevice::record(std::span<const DeviceLa
   if (isBlocking || launches.empty())
     return nullptr;
   OpenGraph open(driver());
-  auto recorded = std::make_unique<RecordedGraph>(*context, launches.size());
+  auto recorded = std::make_unique<RecordedGraph>(*context, launches.size(),
+                                                  kernels[launches.back().kernel].name);
   auto done = context->enter().and_then(
       [&] { return check(driver().cuGraphCreate(&open.graph, 0), "a CUDA graph"); });
   for (const DeviceLaunch &launch : launches)
@@ -253,7 +255,7 @@ Result<void> CudaDevice::launch(DeviceGraph &graph) {
   auto &recorded = static_cast<RecordedGraph &>(graph);
   isBusy = true;
   launchesQueued += recorded.launches;
-  lastLaunch = "a CUDA graph";
+  lastLaunch = recorded.lastKernel;
   return check(driver().cuGraphLaunch(recorded.exec, context->stream()), "a CUDA graph");
 }
 

@@ -226,6 +226,18 @@ TEST_F(Cuda, SaysHowToFindOneLaunchOfMany) {
                                                 "toy_embed; set CUDA_LAUNCH_BLOCKING=1"));
 }
 
+TEST_F(Cuda, AnErrorInAGraphSaysHowToFindIt) {
+  driver.set("FAKE_CUDA_FAIL", "launch=toy_embed");
+  auto device = make().value();
+  OneRow row(*device);
+  row.operands = {row.table->data(), row.h->data()};
+  const std::vector<DeviceLaunch> launches(3, {0, row.operands});
+  auto graph = device->record(launches).value();
+  require(row.begin().and_then([&] { return device->launch(*graph); }));
+  EXPECT_THAT(device->wait().error(),
+              HasSubstr("in one of 3 launches, the last of kernel toy_embed; set"));
+}
+
 TEST_F(Cuda, BlockingFindsTheLaunch) {
   driver.set("FAKE_CUDA_FAIL", "launch=toy_embed").set("CUDA_LAUNCH_BLOCKING", "1");
   auto device = make().value();
