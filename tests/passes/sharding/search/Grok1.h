@@ -32,6 +32,22 @@ inline Machine bareMachine(int64_t devices, double bandwidth) {
   return machine;
 }
 
+/// Links of two levels and a table, as real machines have.
+inline Machine realMachine(int64_t nodes, int64_t perNode, double memory) {
+  Machine machine = bareMachine(perNode, 3.35e12);
+  machine.nodes = nodes;
+  machine.memoryBytes = memory;
+  machine.bandwidthShare = 0.8;
+  machine.peaks = {{"bf16", 989e12}, {"f32", 67e12}};
+  machine.peakShare = 0.6;
+  machine.launchSeconds = 1.5e-6;
+  machine.inside = {.seconds = 2e-6, .bandwidth = 450e9};
+  machine.across = {.seconds = 10e-6, .bandwidth = 47e9};
+  machine.communicatorBytes = 5e8;
+  machine.allReduces = {{4, 1, 32768, "one-shot", 5e-6, ""}, {8, 1, 32768, "one-shot", 8e-6, ""}};
+  return machine;
+}
+
 /// `bits` of every expert weight and `dense` of all others, scales included.
 inline WeightFormat averageFormat(double bits, double dense) {
   return {"average", {.bits = bits}, {.bits = dense}, {.bits = dense}};
