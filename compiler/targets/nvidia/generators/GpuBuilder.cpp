@@ -116,31 +116,40 @@ void GpuBuilder::forThreads(int64_t count, llvm::function_ref<void(Value)> body)
 
 // ---- threads among themselves
 
-void GpuBuilder::barrier() { NVVM::Barrier0Op::create(ops, location); }
+// The file's name alone: code must not depend on where it was built.
+Location GpuBuilder::at(const Source &where) {
+  StringRef file = where.file_name();
+  return FileLineColLoc::get(ops.getContext(), file.rsplit('/').second, where.line(),
+                             where.column());
+}
 
-void GpuBuilder::syncWarp() { NVVM::SyncWarpOp::create(ops, location, word(wholeWarp)); }
+void GpuBuilder::barrier(Source where) { NVVM::Barrier0Op::create(ops, at(where)); }
 
-Value GpuBuilder::shuffleXor(Value value, int32_t mask) {
+void GpuBuilder::syncWarp(Source where) {
+  NVVM::SyncWarpOp::create(ops, at(where), word(wholeWarp));
+}
+
+Value GpuBuilder::shuffleXor(Value value, int32_t mask, Source where) {
   return NVVM::ShflOp::create(
-      ops, location, value.getType(), word(wholeWarp), value, word(mask), word(warpLanes - 1),
+      ops, at(where), value.getType(), word(wholeWarp), value, word(mask), word(warpLanes - 1),
       NVVM::ShflKindAttr::get(ops.getContext(), NVVM::ShflKind::bfly), UnitAttr());
 }
 
-Value GpuBuilder::shuffleFrom(Value value, Value source32) {
+Value GpuBuilder::shuffleFrom(Value value, Value source32, Source where) {
   return NVVM::ShflOp::create(
-      ops, location, value.getType(), word(wholeWarp), value, source32, word(warpLanes - 1),
+      ops, at(where), value.getType(), word(wholeWarp), value, source32, word(warpLanes - 1),
       NVVM::ShflKindAttr::get(ops.getContext(), NVVM::ShflKind::idx), UnitAttr());
 }
 
-Value GpuBuilder::warpSum(Value value) {
+Value GpuBuilder::warpSum(Value value, Source where) {
   for (int32_t mask = warpLanes / 2; mask > 0; mask /= 2)
-    value = add(value, shuffleXor(value, mask));
+    value = add(value, shuffleXor(value, mask, where));
   return value;
 }
 
-Value GpuBuilder::warpMaximum(Value value) {
+Value GpuBuilder::warpMaximum(Value value, Source where) {
   for (int32_t mask = warpLanes / 2; mask > 0; mask /= 2)
-    value = maximum(value, shuffleXor(value, mask));
+    value = maximum(value, shuffleXor(value, mask, where));
   return value;
 }
 
@@ -219,18 +228,18 @@ Values GpuBuilder::loadMatrices(Value address, int64_t count, bool transposed) {
 
 // ---- copies from device to shared memory
 
-void GpuBuilder::copyAsync(Value toShared, Value from, int64_t bytes) {
+void GpuBuilder::copyAsync(Value toShared, Value from, int64_t bytes, Source where) {
   // Only 16-byte copies may bypass the first-level cache.
   auto modifier = bytes == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA;
-  NVVM::CpAsyncOp::create(ops, location, toShared, from, ops.getI32IntegerAttr(bytes),
+  NVVM::CpAsyncOp::create(ops, at(where), toShared, from, ops.getI32IntegerAttr(bytes),
                           NVVM::LoadCacheModifierKindAttr::get(ops.getContext(), modifier),
                           Value());
 }
 
 void GpuBuilder::commitCopies() { NVVM::CpAsyncCommitGroupOp::create(ops, location); }
 
-void GpuBuilder::waitForCopies(int64_t pendingGroups) {
-  NVVM::CpAsyncWaitGroupOp::create(ops, location, ops.getI32IntegerAttr(pendingGroups));
+void GpuBuilder::waitForCopies(int64_t pendingGroups, Source where) {
+  NVVM::CpAsyncWaitGroupOp::create(ops, at(where), ops.getI32IntegerAttr(pendingGroups));
 }
 
 // ---- several blocks

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/BuiltinOps.h"
+#include <source_location>
 
 namespace grok::compiler {
 
@@ -59,16 +60,18 @@ public:
   void forThreads(Value count, llvm::function_ref<void(Value i)> body);
   void forThreads(int64_t count, llvm::function_ref<void(Value i)> body);
 
-  // ---- threads among themselves
-  void barrier();
-  void syncWarp();
+  // ---- threads among themselves; the emulator names them by the generator's line
+
+  using Source = std::source_location;
+  void barrier(Source where = Source::current());
+  void syncWarp(Source where = Source::current());
   /// 32-bit scalars, integer or float, of the warp's lane with number lane ^ mask,
   /// or `source`.
-  Value shuffleXor(Value value, int32_t mask);
-  Value shuffleFrom(Value value, Value source32);
+  Value shuffleXor(Value value, int32_t mask, Source where = Source::current());
+  Value shuffleFrom(Value value, Value source32, Source where = Source::current());
   /// Over the lanes: +16, +8, .. +1, equal bits in all of them.
-  Value warpSum(Value value);
-  Value warpMaximum(Value value);
+  Value warpSum(Value value, Source where = Source::current());
+  Value warpMaximum(Value value, Source where = Source::current());
   /// Bit i: whether `condition` holds in lane i.
   Value ballot(Value condition);
   Value lanesBelow(); // bits of the lanes before this one
@@ -93,9 +96,9 @@ public:
   Values loadMatrices(Value address, int64_t count, bool transposed);
 
   // ---- copies from device to shared memory (cp.async): 4, 8 or 16 bytes
-  void copyAsync(Value toShared, Value from, int64_t bytes);
+  void copyAsync(Value toShared, Value from, int64_t bytes, Source where = Source::current());
   void commitCopies();
-  void waitForCopies(int64_t pendingGroups);
+  void waitForCopies(int64_t pendingGroups, Source where = Source::current());
 
   // ---- several blocks
   /// Adds to a word of device memory and gives what was there, after all earlier
@@ -114,6 +117,7 @@ public:
   GpuShape shape() const;
 
 private:
+  mlir::Location at(const Source &where);
   mlir::Operation *function();
   void readStep(Value step);
   void readIds();
