@@ -4,6 +4,7 @@
 #include "compiler/targets/nvidia/PtxEmitter.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 
 namespace grok::compiler {
 
@@ -247,6 +248,37 @@ void GpuBuilder::waitForCopies(int64_t pendingGroups, Source where) {
 Value GpuBuilder::fetchAdd(Value address, Value word) {
   return LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, address, word,
                                    LLVM::AtomicOrdering::acq_rel, "device");
+}
+
+Value GpuBuilder::loadVolatile(Type type, Value address) {
+  return LLVM::LoadOp::create(ops, location, type, address, /*alignment=*/0, /*isVolatile=*/true);
+}
+
+void GpuBuilder::storeVolatile(Value value, Value address) {
+  LLVM::StoreOp::create(ops, location, value, address, /*alignment=*/0, /*isVolatile=*/true);
+}
+
+// ---- control
+
+Values GpuBuilder::repeat(ValueRange initial,
+                          llvm::function_ref<std::pair<Value, Values>(ValueRange)> body) {
+  auto loop = scf::WhileOp::create(
+      ops, location, initial.getTypes(), initial,
+      [&](OpBuilder &, Location, ValueRange before) {
+        auto [goesOn, values] = body(before);
+        scf::ConditionOp::create(ops, location, goesOn, values);
+      },
+      [&](OpBuilder &, Location, ValueRange after) { scf::YieldOp::create(ops, location, after); });
+  return Values(loop.getResults());
+}
+
+Value GpuBuilder::choose(Value condition, llvm::function_ref<Value()> then,
+                         llvm::function_ref<Value()> otherwise) {
+  auto branch = scf::IfOp::create(
+      ops, location, condition,
+      [&](OpBuilder &, Location) { scf::YieldOp::create(ops, location, then()); },
+      [&](OpBuilder &, Location) { scf::YieldOp::create(ops, location, otherwise()); });
+  return branch.getResult(0);
 }
 
 // ---- addresses

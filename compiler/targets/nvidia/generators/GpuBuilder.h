@@ -104,6 +104,18 @@ public:
   /// Adds to a word of device memory and gives what was there, after all earlier
   /// writes of this thread, before all its later reads.
   Value fetchAdd(Value address, Value word);
+  /// A scalar that other devices or the host write or read meanwhile, at once and in no
+  /// order with other accesses (PTX ISA, "ld.volatile": relaxed, of the system).
+  Value loadVolatile(Type type, Value address);
+  void storeVolatile(Value value, Value address);
+
+  // ---- control
+  /// Runs `body` with the values it gave last, at first `initial`, as long as it gives
+  /// true; then gives its values.
+  Values repeat(ValueRange initial, llvm::function_ref<std::pair<Value, Values>(ValueRange)> body);
+  /// The value of one of two branches.
+  Value choose(Value condition, llvm::function_ref<Value()> then,
+               llvm::function_ref<Value()> otherwise);
 
   /// An int32 in device memory as a count.
   Value entry(Value array, Value position);
