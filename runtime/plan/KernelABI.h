@@ -11,6 +11,20 @@
 extern "C" {
 #endif
 
+/// Ways in which a token is drawn.
+enum GrokDrawKind { grokDrawTop = 0, grokDrawAny = 1, grokDrawNucleus = 2 };
+
+/// How the token of one row of logits is drawn (docs/numerics.md).
+typedef struct GrokDraw {
+  int32_t kind;     ///< GrokDrawKind: the likeliest, any, any of the nucleus
+  float inverse;    ///< 1 / temperature
+  uint64_t nucleus; ///< what betters may weigh of the whole, in 2^-64
+  uint64_t random;  ///< what decides: uniform over all 64-bit numbers
+} GrokDraw;
+
+/// The likeliest token weighs 2^grokDrawBits.
+enum { grokDrawBits = 40 };
+
 /// What one step works on. A step takes rows of any mix of sequences; the rows
 /// of one sequence stand in ascending position. All arrays belong to the
 /// caller and live until the step ends.
@@ -23,7 +37,15 @@ typedef struct GrokStepInfo {
   int64_t pageTableStride;  ///< entries per sequence in `pageTable`
   int64_t logitRows;        ///< number of rows whose logits are wanted
   const int32_t *logitRow;  ///< [logitRows] row indices, ascending
+  const GrokDraw *draws;    ///< [logitRows], or null: nothing is drawn on the device
 } GrokStepInfo;
+
+/// A launch as a GPU's persistent kernel reads it. Its program is an array of these in
+/// device memory; the first holds in `kernel` the number of those that follow.
+typedef struct GrokTask {
+  int64_t kernel;           ///< number of the plan's kernel
+  const void *operands[15]; ///< addresses of the device, in the kernel's order
+} GrokTask;
 
 /// Works on tiles [begin, end). `buffers` holds one address per launch operand
 /// in the kernel's documented order; `scratch` is private to the worker,
@@ -33,11 +55,16 @@ typedef void (*GrokKernel)(const void *const *buffers, const GrokStepInfo *step,
 
 #ifdef __cplusplus
 }
-static_assert(sizeof(GrokStepInfo) == 64 && offsetof(GrokStepInfo, tokens) == 8 &&
+static_assert(sizeof(GrokStepInfo) == 72 && offsetof(GrokStepInfo, tokens) == 8 &&
                   offsetof(GrokStepInfo, positions) == 16 &&
                   offsetof(GrokStepInfo, sequences) == 24 &&
                   offsetof(GrokStepInfo, pageTable) == 32 &&
                   offsetof(GrokStepInfo, pageTableStride) == 40 &&
-                  offsetof(GrokStepInfo, logitRows) == 48 && offsetof(GrokStepInfo, logitRow) == 56,
+                  offsetof(GrokStepInfo, logitRows) == 48 &&
+                  offsetof(GrokStepInfo, logitRow) == 56 && offsetof(GrokStepInfo, draws) == 64,
               "kernels address these fields by offset");
+static_assert(sizeof(GrokDraw) == 24 && offsetof(GrokDraw, inverse) == 4 &&
+                  offsetof(GrokDraw, nucleus) == 8 && offsetof(GrokDraw, random) == 16,
+              "likewise");
+static_assert(sizeof(GrokTask) == 128 && offsetof(GrokTask, operands) == 8, "likewise");
 #endif

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "runtime/Result.h"
+#include "runtime/plan/KernelABI.h"
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -20,6 +21,14 @@ struct SamplingOptions {
 /// One line that says which option is out of range, or nothing.
 Result<void> checkSampling(const SamplingOptions &options);
 
+/// Draws a token from logits, [vocab], by integers alone, so that a GPU that has the
+/// same logits draws the same token (docs/numerics.md, "Sampling"). Gives the token, or,
+/// if a logit is not finite, ~id of the first such one. `weights` is room to work in.
+int32_t drawToken(std::span<const float> logits, const GrokDraw &draw, std::vector<float> &weights);
+
+/// What drawToken gave, as a token or as why there is none.
+Result<int32_t> tokenOf(int32_t drawn);
+
 /// Draws the tokens of one sequence. Same options and logits give the same
 /// tokens: draw n of a seed does not depend on time, threads or other
 /// sequences. Not safe for use from two threads at once.
@@ -31,19 +40,19 @@ public:
   /// `options` must have passed checkSampling.
   explicit Sampler(const SamplingOptions &options) : options(options) {}
 
+  /// How the next token is to be drawn, by whoever has its logits.
+  GrokDraw nextDraw();
+
   /// The next token; the lowest id wins ties in greedy mode. Fails on a logit
   /// that is not finite, which no healthy model gives.
   Result<int32_t> sample(std::span<const float> logits);
 
 private:
-  void keepNucleus(std::span<const float> logits);
-  int32_t drawCandidate();
-  double nextUniform();
+  uint64_t nextRandom();
 
   SamplingOptions options;
   uint64_t draws = 0;
-  std::vector<double> weights;     // [vocab], exp((logit - top) / temperature)
-  std::vector<int32_t> candidates; // ids that may be drawn
+  std::vector<float> weights; // [vocab]
 };
 
 } // namespace grok::runtime

@@ -155,7 +155,7 @@ TEST(Generation, EndsWithTheFirstError) {
   damaged.badLogit = std::numeric_limits<float>::quiet_NaN();
   Recorder unused(1);
   EXPECT_THAT(generate(damaged, damaged.limits, {.maxNewTokens = 9}, prompts, unused).error(),
-              HasSubstr("new token 0, the logit of token 3 is nan"));
+              HasSubstr("new token 0, the logit of token 3 is not finite"));
 }
 
 TEST(CheckPrompt, NamesWhatIsWrong) {

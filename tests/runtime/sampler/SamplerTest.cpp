@@ -6,6 +6,8 @@
 #include <cmath>
 #include <gmock/gmock.h>
 #include <limits>
+#include <numeric>
+#include <random>
 #include <set>
 
 using namespace grok::runtime;
@@ -121,6 +123,44 @@ TEST(Sampler, SeedDecides) {
   };
   EXPECT_EQ(draw(42), draw(42));
   EXPECT_NE(draw(42), draw(43));
+}
+
+// What a token drawn from `logits` may be, by sorting: in ascending order of their ids,
+// those that the nucleus keeps.
+static std::vector<int32_t> nucleusOf(const std::vector<float> &logits, double temperature,
+                                      double topP) {
+  std::vector<int32_t> ids(logits.size());
+  std::iota(ids.begin(), ids.end(), 0);
+  std::ranges::sort(ids, [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+  const auto weightOf = [&](int32_t id) {
+    return std::exp((double(logits[id]) - logits[ids[0]]) / temperature);
+  };
+  double total = 0, better = 0;
+  for (int32_t id : ids)
+    total += weightOf(id);
+  size_t kept = 0;
+  for (; kept < ids.size() && better <= topP * total; ++kept)
+    better += weightOf(ids[kept]);
+  ids.resize(kept);
+  std::ranges::sort(ids);
+  return ids;
+}
+
+TEST(Sampler, LeastAndGreatestNumbersDrawTheEndsOfTheNucleus) {
+  std::mt19937 random(9);
+  std::normal_distribution<float> normal(0, 2);
+  std::vector<float> logits(5000), weights;
+  for (float &logit : logits)
+    logit = normal(random);
+  for (double temperature : {0.2, 1.0, 3.0})
+    for (double topP : {0.1, 0.5, 0.9, 0.99}) {
+      GrokDraw draw = Sampler({.temperature = temperature, .topP = topP}).nextDraw();
+      const std::vector<int32_t> kept = nucleusOf(logits, temperature, topP);
+      draw.random = 0;
+      EXPECT_EQ(drawToken(logits, draw, weights), kept.front());
+      draw.random = ~uint64_t(0);
+      EXPECT_EQ(drawToken(logits, draw, weights), kept.back());
+    }
 }
 
 TEST(Sampler, ExtremeTemperatures) {
