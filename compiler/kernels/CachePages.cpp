@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/kernels/CachePages.h"
 
+#include "compiler/kernels/CacheCodes.h"
 #include "compiler/kernels/VectorMath.h"
 
 namespace grok::compiler {
@@ -45,17 +46,16 @@ Value CachePages::load(Value address) {
   if (!hasScales())
     return loadCacheVector(kernel, kernel.spec.kv == CacheElement::bf16, address);
   Value codes = kernel.load(kernel.vectorOf(kernel.i8, panelColumns), address);
-  return kernel.toFloat(kernel.widen(codes, kernel.i32));
+  return valueOfCode(kernel, kernel.spec.kv, kernel.widen(codes, kernel.i32));
 }
 
 void CachePages::store(Value value, Value address) {
   if (!hasScales())
     return storeCacheElement(kernel, kernel.spec.kv == CacheElement::bf16, value, address);
-  kernel.store(kernel.narrow(kernel.toInteger(value), kernel.i8), address);
+  kernel.store(kernel.narrow(kernel.bitsOf(value), kernel.i8), address);
 }
 
 Value CachePages::quantize(Value values, int64_t count) {
-  const float largestCode = 127.0f;
   auto at = [&](Value first) { return kernel.rowAddress(values, first, 4); };
   Value zero = kernel.index(0), end = kernel.index(count);
   Values top = kernel.loop(zero, end, panelColumns, {kernel.splat(0.0f)},
@@ -66,16 +66,14 @@ Value CachePages::quantize(Value values, int64_t count) {
                                  kernel.bitAnd(bits, kernel.constantLike(bits, 0x7fffffff));
                              return {kernel.maximum(kernel.fromBits(size), carried[0])};
                            });
-  Value largest = maximumOfLanes(kernel, top[0]), limit = kernel.number(largestCode);
+  Value largest = maximumOfLanes(kernel, top[0]),
+        limit = kernel.number(largestCode(kernel.spec.kv));
   Value inverse = kernel.select(kernel.less(kernel.number(0.0f), largest),
                                 kernel.div(limit, largest), kernel.number(0.0f));
   Value factor = kernel.broadcast(inverse);
   kernel.loop(zero, end, panelColumns, [&](Value first) {
     Value scaled = kernel.mul(kernel.load(kernel.floats, at(first), 64), factor);
-    // Holds where the inverse overflows, and a NaN becomes -127.
-    Value raised = kernel.maximum(kernel.roundToEven(scaled), kernel.splat(-largestCode));
-    Value above = kernel.less(kernel.splat(largestCode), raised);
-    kernel.store(kernel.select(above, kernel.splat(largestCode), raised), at(first), 64);
+    kernel.store(codeOf(kernel, kernel.spec.kv, scaled), at(first), 64);
   });
   return kernel.div(largest, limit);
 }

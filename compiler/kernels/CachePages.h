@@ -16,7 +16,7 @@ public:
 
   int64_t elementBytes() const { return bytesOf(kernel.spec.kv); }
   /// Whether elements are codes that keyScale() and valueScale() multiply.
-  bool hasScales() const { return kernel.spec.kv == CacheElement::i8; }
+  bool hasScales() const { return hasCodes(kernel.spec.kv); }
 
   /// The page of a row's sequence that holds `position`.
   Value pageOf(Value row, Value position);
@@ -37,10 +37,10 @@ public:
 
   /// 16 elements as float32; codes without their scale.
   Value load(Value address);
-  /// One or a vector of float32, rounded to an element. A code must be one.
+  /// One or a vector of float32, rounded to an element; or of the words of quantize().
   void store(Value value, Value address);
-  /// Turns `count` (a multiple of 16) float32 at `values` into codes and
-  /// returns their scale (docs/numerics.md).
+  /// Turns `count` (a multiple of 16) float32 at `values` into codes, a word each,
+  /// and returns their scale (docs/numerics.md).
   Value quantize(Value values, int64_t count);
 
 private:

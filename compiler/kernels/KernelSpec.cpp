@@ -51,7 +51,7 @@ const char *nameOf(Numerics numerics) {
   return names[static_cast<size_t>(numerics)];
 }
 
-static constexpr std::array<const char *, 3> cacheElementNames = {"f32", "bf16", "int8"};
+static constexpr std::array<const char *, 4> cacheElementNames = {"f32", "bf16", "int8", "fp8"};
 
 const char *nameOf(CacheElement element) { return cacheElementNames[static_cast<size_t>(element)]; }
 
@@ -65,6 +65,8 @@ std::optional<CacheElement> cacheElementNamed(std::string_view name) {
 int64_t bytesOf(CacheElement element) {
   return element == CacheElement::f32 ? 4 : element == CacheElement::bf16 ? 2 : 1;
 }
+
+bool hasCodes(CacheElement element) { return bytesOf(element) == 1; }
 
 const char *nameOf(WeightFormat::Element element) {
   static constexpr std::array<const char *, 5> names = {"f32", "bf16", "i8", "i4", "i3"};
@@ -319,8 +321,8 @@ public:
       return;
     require(spec.qHeads % spec.kvHeads == 0, "kv_heads does not divide q_heads");
     require(spec.headDim % 2 == 0, "head_dim must be even");
-    require(spec.kv != CacheElement::i8 || spec.numerics != Numerics::bf16,
-            "the literal bf16 mode has no int8 cache");
+    require(!hasCodes(spec.kv) || spec.numerics != Numerics::bf16,
+            "the literal bf16 mode has no cache of codes");
   }
   void routing() {
     dimension("experts", spec.experts, 256);

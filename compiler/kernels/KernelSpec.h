@@ -27,9 +27,9 @@ enum class KernelOp {
   combine
 };
 
-/// What a page of the key/value cache holds; i8 has a float32 scale per
+/// What a page of the key/value cache holds; i8 and e4m3 have a float32 scale per
 /// position and head (docs/packing.md).
-enum class CacheElement { f32, bf16, i8 };
+enum class CacheElement { f32, bf16, i8, e4m3 };
 
 /// fast: as f32, but rows that meet integer weights are quantised to int8 first
 /// and their products summed as integers (docs/numerics.md).
@@ -107,6 +107,8 @@ const char *nameOf(Numerics numerics);
 const char *nameOf(CacheElement element); // as in --kv=
 std::optional<CacheElement> cacheElementNamed(std::string_view name);
 int64_t bytesOf(CacheElement element);
+/// Whether elements are codes of one byte with scales beside them.
+bool hasCodes(CacheElement element);
 const char *nameOf(WeightFormat::Element element);
 
 /// Launch operands of the kernel, in the order of its ABI.

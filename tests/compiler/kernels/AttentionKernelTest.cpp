@@ -51,7 +51,7 @@ CachePool AttentionKernel::filledCache(const KernelSpec &spec, int64_t sequences
   std::uniform_real_distribution<float> scales(0.005f, 0.03f);
   bool isRounded = spec.kv == CacheElement::bf16 || spec.numerics == Numerics::bf16;
   auto draw = [&] {
-    if (spec.kv == CacheElement::i8)
+    if (hasCodes(spec.kv))
       return static_cast<float>(codes(random));
     return isRounded ? roundedToBf16(normal(random)) : normal(random);
   };
@@ -59,12 +59,12 @@ CachePool AttentionKernel::filledCache(const KernelSpec &spec, int64_t sequences
     for (int64_t position = 0; position < spec.maxContext; ++position) {
       cache.keep(sequence, position) = uniform(random) < padShare ? 0.0f : 1.0f;
       for (int64_t head = 0; head < spec.kvHeads; ++head) {
-        float keyFactor = spec.kv == CacheElement::i8 ? 1 : 2;
+        float keyFactor = hasCodes(spec.kv) ? 1 : 2;
         for (int64_t d = 0; d < spec.headDim; ++d) {
           cache.setKey(sequence, head, position, d, keyFactor * draw());
           cache.setValue(sequence, head, position, d, draw());
         }
-        if (spec.kv == CacheElement::i8)
+        if (hasCodes(spec.kv))
           cache.setScales(sequence, head, position, 2 * scales(random), scales(random));
       }
     }
@@ -177,6 +177,12 @@ TEST_P(AttentionKernel, bf16Cache) {
 TEST_P(AttentionKernel, int8Cache) { check({6, 1, 128, 32, Numerics::f32, CacheElement::i8}, 0.1); }
 TEST_P(AttentionKernel, int8CacheOddShapes) {
   check({3, 3, 26, 16, Numerics::f32, CacheElement::i8}, 0.3);
+}
+TEST_P(AttentionKernel, fp8Cache) {
+  check({6, 1, 128, 32, Numerics::f32, CacheElement::e4m3}, 0.1);
+}
+TEST_P(AttentionKernel, fp8CacheOddShapes) {
+  check({3, 3, 26, 16, Numerics::f32, CacheElement::e4m3}, 0.3);
 }
 TEST_P(AttentionKernel, bf16Numerics) {
   check({4, 2, 32, 32, Numerics::bf16, CacheElement::f32}, 0.1);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "compiler/kernels/PageShape.h"
+#include "tests/compiler/kernels/CodeDefinition.h"
 #include "tests/compiler/kernels/KernelHarness.h"
 
 namespace grok::compiler::testing {
@@ -30,7 +31,7 @@ public:
     return read(valueAt(sequence, head, position, dimension)) *
            valueScale(sequence, head, position);
   }
-  /// `to` in the cache's element: of int8 a code.
+  /// `to` in the cache's element: of codes without the scale.
   void setKey(int64_t sequence, int64_t head, int64_t position, int64_t dimension, float to) {
     write(keyAt(sequence, head, position, dimension), to);
   }
@@ -79,20 +80,24 @@ private:
     int64_t element = row * paddedTo16(spec.headDim) + dimension;
     return pageOf(sequence, position) + shape.layer.valueOffset + element * elementBytes();
   }
-  bool hasScales() const { return spec.kv == CacheElement::i8; }
+  bool hasScales() const { return hasCodes(spec.kv); }
   float &scaleAt(int64_t offset, int64_t sequence, int64_t head, int64_t position) const {
     int64_t element = head * spec.pageTokens + position % spec.pageTokens;
     return reinterpret_cast<float *>(pageOf(sequence, position) + offset)[element];
   }
   float read(const uint8_t *from) const {
-    if (hasScales())
+    if (spec.kv == CacheElement::i8)
       return static_cast<int8_t>(*from);
+    if (spec.kv == CacheElement::e4m3)
+      return static_cast<float>(valueOfE4m3(*from));
     return spec.kv == CacheElement::bf16 ? fromBf16(*reinterpret_cast<const uint16_t *>(from))
                                          : *reinterpret_cast<const float *>(from);
   }
   void write(uint8_t *to, float value) {
-    if (hasScales())
+    if (spec.kv == CacheElement::i8)
       *reinterpret_cast<int8_t *>(to) = static_cast<int8_t>(value);
+    else if (spec.kv == CacheElement::e4m3)
+      *to = nearestE4m3(value);
     else if (spec.kv == CacheElement::bf16)
       *reinterpret_cast<uint16_t *>(to) = bf16Bits(value);
     else

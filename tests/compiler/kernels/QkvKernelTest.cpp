@@ -30,6 +30,8 @@ protected:
   static void compareRow(const Setup &s, const Step &step, int64_t row, const Buffer &x,
                          const Buffer &q, const CachePool &cache);
   void check(const QkvCase &c);
+  void checkCodes(CacheElement kv);
+  void checkZeros(CacheElement kv);
 };
 
 QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
@@ -107,9 +109,14 @@ struct ExpectedHead {
     if (isBf16)
       bounds[d] += std::ldexp(std::fabs(values[d]) + bounds[d], -8);
   }
-  // Half a step, and the rounding of a number of up to 127 steps.
-  void quantize(double scale, int64_t d) {
-    bounds[d] += scale * (0.5 + 127 * std::ldexp(1.0, -22));
+  // Half a step, and the rounding of the number of steps. Of e4m3 a step is at most an
+  // eighth of the number, and at least 2^-9.
+  void quantize(CacheElement kv, double scale, int64_t d) {
+    double most = std::fabs(values[d]) + bounds[d];
+    if (kv == CacheElement::i8)
+      bounds[d] += scale * (0.5 + 127 * std::ldexp(1.0, -22));
+    else if (kv == CacheElement::e4m3)
+      bounds[d] += std::max(most / 16, scale * std::ldexp(1.0, -10)) + std::ldexp(most, -22);
   }
   // Two products and a sum, each rounded.
   void rotate(const QkvCase &c, const float *rope) {
@@ -148,10 +155,8 @@ void QkvKernel::compareRow(const Setup &s, const Step &step, int64_t row, const 
     for (int64_t d = 0; d < c.headDim; ++d) {
       key.round(c.kv == CacheElement::bf16, d);
       value.round(c.kv == CacheElement::bf16, d);
-      if (c.kv == CacheElement::i8) {
-        key.quantize(cache.keyScale(sequence, head, position), d);
-        value.quantize(cache.valueScale(sequence, head, position), d);
-      }
+      key.quantize(c.kv, cache.keyScale(sequence, head, position), d);
+      value.quantize(c.kv, cache.valueScale(sequence, head, position), d);
       ASSERT_NEAR(cache.key(sequence, head, position, d), key.values[d], key.bounds[d]);
       ASSERT_NEAR(cache.value(sequence, head, position, d), value.values[d], value.bounds[d]);
     }
@@ -216,22 +221,33 @@ TEST_P(QkvKernel, int8CacheOddShapes) {
   check({90, 3, 3, 26, Element::i8, Numerics::f32, CacheElement::i8});
 }
 
+TEST_P(QkvKernel, fp8Cache) {
+  check({64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::e4m3});
+}
+TEST_P(QkvKernel, fp8CacheOddShapes) {
+  check({90, 3, 3, 26, Element::i8, Numerics::f32, CacheElement::e4m3});
+}
+
 // The definition (docs/numerics.md), applied to what a float32 cache holds.
-static void expectQuantized(const std::vector<float> &exact, const std::vector<double> &stored,
-                            double scale) {
+static void expectQuantized(CacheElement kv, const std::vector<float> &exact,
+                            const std::vector<double> &stored, double scale) {
+  const float limit = kv == CacheElement::i8 ? 127.0f : 448.0f;
   float largest = 0;
   for (float value : exact)
     largest = std::max(largest, std::fabs(value));
-  ASSERT_EQ(scale, largest / 127.0f);
-  for (size_t d = 0; d < exact.size(); ++d)
-    ASSERT_EQ(stored[d], scale * std::nearbyint(exact[d] * (127.0f / largest))) << d;
+  ASSERT_EQ(scale, largest / limit);
+  for (size_t d = 0; d < exact.size(); ++d) {
+    float steps = exact[d] * (limit / largest);
+    double code = kv == CacheElement::i8 ? std::nearbyint(steps) : valueOfE4m3(nearestE4m3(steps));
+    ASSERT_EQ(stored[d], scale * code) << d;
+  }
 }
 
-TEST_P(QkvKernel, int8CodesAreLiteral) {
+void QkvKernel::checkCodes(CacheElement kv) {
   QkvCase c{64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::f32};
   Setup exact = setUpCase(c);
   KernelSpec quantized = exact.spec;
-  quantized.kv = CacheElement::i8;
+  quantized.kv = kv;
   LoadedKernels kernels({{"exact", exact.spec}, {"quantized", quantized}}, GetParam());
   Step step = Step::ofRows(1);
   step.positions = {21};
@@ -251,14 +267,17 @@ TEST_P(QkvKernel, int8CodesAreLiteral) {
       storedKeys.push_back(codes.key(0, head, 21, d));
       storedValues.push_back(codes.value(0, head, 21, d));
     }
-    expectQuantized(keys, storedKeys, codes.keyScale(0, head, 21));
-    expectQuantized(values, storedValues, codes.valueScale(0, head, 21));
+    expectQuantized(kv, keys, storedKeys, codes.keyScale(0, head, 21));
+    expectQuantized(kv, values, storedValues, codes.valueScale(0, head, 21));
   }
 }
 
+TEST_P(QkvKernel, int8CodesAreLiteral) { checkCodes(CacheElement::i8); }
+TEST_P(QkvKernel, fp8CodesAreLiteral) { checkCodes(CacheElement::e4m3); }
+
 // A head of zeros has scale 0 and codes 0.
-TEST_P(QkvKernel, int8CacheOfZeros) {
-  Setup s = setUpCase({64, 4, 2, 32, Element::i8, Numerics::f32, CacheElement::i8});
+void QkvKernel::checkZeros(CacheElement kv) {
+  Setup s = setUpCase({64, 4, 2, 32, Element::i8, Numerics::f32, kv});
   Step step = Step::ofRows(1);
   CachePool cache(s.spec, 1, 0);
   cache.describe(step);
@@ -269,6 +288,9 @@ TEST_P(QkvKernel, int8CacheOfZeros) {
     EXPECT_EQ(cache.key(0, 1, 0, d), 0.0);
   EXPECT_EQ(cache.valueScale(0, 1, 0), 0.0);
 }
+
+TEST_P(QkvKernel, int8CacheOfZeros) { checkZeros(CacheElement::i8); }
+TEST_P(QkvKernel, fp8CacheOfZeros) { checkZeros(CacheElement::e4m3); }
 
 TEST_P(QkvKernel, bf16Numerics) {
   check({64, 4, 2, 32, Element::i8, Numerics::bf16, CacheElement::bf16});

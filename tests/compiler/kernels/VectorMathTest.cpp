@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Accuracy of the polynomials, run as kernels of one operation each.
 #include "compiler/kernels/VectorMath.h"
-#include "compiler/kernels/KernelBuilder.h"
-#include "compiler/targets/cpu/KernelCompiler.h"
-#include "compiler/targets/cpu/SharedObjectLinker.h"
-#include "tests/compiler/kernels/KernelHarness.h"
+#include "tests/compiler/kernels/VectorFunction.h"
 
 #include <bit>
 #include <cmath>
@@ -13,38 +10,10 @@
 
 namespace grok::compiler::testing {
 
-using Function = Value (*)(VectorBuilder &, Value);
-
 class VectorMath : public ::testing::TestWithParam<std::string> {
 protected:
-  // y[i] = f(x[i]), 16 at a time; a tile is a vector.
-  static std::vector<float> apply(Function function, const std::vector<float> &x) {
-    const CpuLevel &level = *cpuLevelNamed(GetParam());
-    auto generate = [&](mlir::ModuleOp module, llvm::StringRef symbol) {
-      KernelSpec frame; // only its operand count matters: x and y
-      frame.op = KernelOp::embed;
-      KernelBuilder kernel(module, symbol, frame, level.tiles);
-      kernel.forTiles([&](Value tile) {
-        Value input = kernel.load(kernel.floats, kernel.rowAddress(kernel.operand(0), tile, 64));
-        kernel.store(function(kernel, input), kernel.rowAddress(kernel.operand(1), tile, 64));
-      });
-      return kernel.scratchBytes();
-    };
-    auto compiled = KernelCompiler("").compile("f", level, generate);
-    if (!compiled)
-      throw std::runtime_error(compiled.error());
-    auto image =
-        linkSharedObject({llvm::StringRef(compiled->object.data(), compiled->object.size())});
-    if (!image)
-      throw std::runtime_error(image.error());
-    LoadedImage library(*image);
-    const int64_t vectors = (static_cast<int64_t>(x.size()) + 15) / 16;
-    Buffer in = Buffer::ofWords(16 * vectors), out = Buffer::ofWords(16 * vectors);
-    std::copy(x.begin(), x.end(), in.floats());
-    const void *const buffers[] = {in.data(), out.data()};
-    GrokStepInfo step = Step::ofRows(1).info();
-    library.find("f")(buffers, &step, 0, vectors, nullptr);
-    return {out.floats(), out.floats() + x.size()};
+  static std::vector<float> apply(VectorFunction function, const std::vector<float> &x) {
+    return applyTo(x, function, GetParam());
   }
 
   // Distance from `exact` in units of the last place of a float32 result.
@@ -53,7 +22,7 @@ protected:
     std::frexp(exact, &exponent);
     return std::fabs(actual - exact) / std::ldexp(1.0, std::max(exponent, -125) - 24);
   }
-  static double worst(Function function, double (*reference)(double), float low, float high) {
+  static double worst(VectorFunction function, double (*reference)(double), float low, float high) {
     std::vector<float> x;
     for (int i = 0; i <= 100000; ++i)
       x.push_back(low + (high - low) * static_cast<float>(i) / 100000.0f);

@@ -98,7 +98,7 @@ private:
 /// Sums by fused multiply-add in the order of the CPU kernel, one row a tile.
 void emitChainAttention(GpuBuilder &kernel);
 
-/// Products on tensor cores, of caches in bf16 or int8.
+/// Products on tensor cores, of caches in bf16 or codes.
 void emitMmaAttention(GpuBuilder &kernel);
 bool canUseMmaAttention(const KernelSpec &spec);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Attention by fused multiply-add in the order of the CPU kernel: one row a tile, a
 // thread per key for the scores, a thread per dimension for the weighted values.
+#include "compiler/kernels/CacheCodes.h"
 #include "compiler/kernels/KernelBuilder.h"
 #include "compiler/kernels/VectorMath.h"
 #include "compiler/targets/nvidia/generators/AttentionTiles.h"
@@ -66,7 +67,8 @@ Value ChainAttention::element(Value address) {
     return kernel.fromBits(kernel.shiftLeft(half, 16));
   }
   case CacheElement::i8:
-    return kernel.toFloat(kernel.widen(kernel.load(kernel.i8, address), kernel.i32));
+  case CacheElement::e4m3:
+    return valueOfCode(kernel, spec.kv, kernel.widen(kernel.load(kernel.i8, address), kernel.i32));
   }
   return {};
 }

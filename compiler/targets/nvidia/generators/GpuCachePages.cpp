@@ -45,7 +45,7 @@ Value GpuCachePages::keep(Value page, Value slot) const {
 
 void GpuCachePages::store(Value value, Value address) const {
   if (hasScales())
-    return kernel.store(kernel.narrow(kernel.toInteger(value), kernel.i8), address);
+    return kernel.store(kernel.narrow(kernel.bitsOf(value), kernel.i8), address);
   storeCacheElement(kernel, kernel.spec.kv == CacheElement::bf16, value, address);
 }
 

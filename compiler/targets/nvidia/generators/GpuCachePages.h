@@ -16,7 +16,7 @@ public:
 
   int64_t elementBytes() const { return bytesOf(kernel.spec.kv); }
   /// Whether elements are codes that keyScale() and valueScale() multiply.
-  bool hasScales() const { return kernel.spec.kv == CacheElement::i8; }
+  bool hasScales() const { return hasCodes(kernel.spec.kv); }
 
   /// The page of a row's sequence that holds `position`.
   Value pageOf(Value row, Value position) const;
@@ -30,7 +30,7 @@ public:
   /// Visibility of `slot`: 1 or 0 as float32.
   Value keep(Value page, Value slot) const;
 
-  /// A float32, rounded to an element. A code must be one.
+  /// A float32, rounded to an element; or the word of a code.
   void store(Value value, Value address) const;
 
 private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // qkv: the three projections, RoPE, and the write into the cache. Heads in order:
 // query heads, key heads, value heads.
+#include "compiler/kernels/CacheCodes.h"
 #include "compiler/targets/nvidia/generators/GpuCachePages.h"
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 #include "compiler/targets/nvidia/generators/GpuProduct.h"
@@ -11,12 +12,12 @@ namespace {
 
 /// A tile is a chunk of rows by two panels of a head whose dimensions are d and
 /// d + headDim / 2, so that RoPE finds both; or by the whole head, where halves are
-/// no whole panels or an int8 cache needs the head's largest value.
+/// no whole panels or a cache of codes needs the head's largest value.
 class QkvEmitter {
 public:
   explicit QkvEmitter(GpuBuilder &kernel)
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.headDim)),
-        isWhole(spec.headDim % (2 * panelColumns) != 0 || spec.kv == CacheElement::i8),
+        isWhole(spec.headDim % (2 * panelColumns) != 0 || hasCodes(spec.kv)),
         slots(isWhole ? panels : 2), pieces(panels / slots), product(makeGpuProduct(kernel, slots)),
         pages(kernel, kernel.operand(9)) {
     if (pages.hasScales())
@@ -26,8 +27,13 @@ public:
   void emit();
 
 private:
+  // Of all heads in order: which projection's a head is, and its number there.
+  struct Head {
+    Value isQuery, isKey, number;
+  };
+  Head headOf(Value headOfAll);
   void emitTile(Value headOfAll, Value rows);
-  GpuPanel panelOf(Value slot);
+  GpuPanel panelOf(const Head &of, Value pieceOfHead, Value slot);
   Value dimensionOf(Value position);
   void finish(Value row, Value position);
   Value rotated(Value row, Value dimension, Value position);
@@ -42,7 +48,7 @@ private:
   const int64_t slots, pieces;
   std::unique_ptr<GpuProduct> product;
   GpuCachePages pages;
-  Value turned;                                // float32 [chunk rows][head], shared: int8 cache
+  Value turned;                                // float32 [chunk rows][head], shared: cache of codes
   Value isQuery, isKey, head, piece, firstRow; // of the current tile
 };
 
@@ -52,43 +58,57 @@ void QkvEmitter::emit() {
   const int64_t heads = spec.qHeads + 2 * spec.kvHeads;
   Value chunks = product->chunksOf(kernel.rows);
   const int64_t mostChunks = (spec.maxRows + product->chunkRows - 1) / product->chunkRows;
-  kernel.forTiles(kernel.mul(chunks, heads * pieces), heads * pieces * mostChunks, [&](Value tile) {
+  Value tiles = kernel.mul(chunks, heads * pieces);
+  product->announce(product->sequenceOfTiles(tiles, [=, this](Value tile, Value slot) {
+    Value part = kernel.divide(tile, chunks).first;
+    return panelOf(headOf(kernel.quotient(part, pieces)), kernel.remainder(part, pieces), slot);
+  }));
+  kernel.forTiles(tiles, heads * pieces * mostChunks, [&](Value tile) {
     auto [part, chunk] = kernel.divide(tile, chunks);
     piece = kernel.remainder(part, pieces);
     firstRow = kernel.mul(chunk, product->chunkRows);
     emitTile(kernel.quotient(part, pieces), product->rowsOfChunk(kernel.rows, chunk));
   });
+  product->finish();
+}
+
+QkvEmitter::Head QkvEmitter::headOf(Value headOfAll) {
+  Value firstKey = kernel.index(spec.qHeads), firstValue = kernel.index(spec.qHeads + spec.kvHeads);
+  Value isQuery = kernel.less(headOfAll, firstKey);
+  Value isKey =
+      kernel.both(kernel.less(headOfAll, firstValue), kernel.equal(isQuery, kernel.bit(false)));
+  Value firstHead =
+      kernel.select(isQuery, kernel.index(0), kernel.select(isKey, firstKey, firstValue));
+  return {isQuery, isKey, kernel.sub(headOfAll, firstHead)};
 }
 
 void QkvEmitter::emitTile(Value headOfAll, Value rows) {
-  Value firstKey = kernel.index(spec.qHeads), firstValue = kernel.index(spec.qHeads + spec.kvHeads);
-  isQuery = kernel.less(headOfAll, firstKey);
-  isKey = kernel.both(kernel.less(headOfAll, firstValue), kernel.equal(isQuery, kernel.bit(false)));
-  Value firstHead =
-      kernel.select(isQuery, kernel.index(0), kernel.select(isKey, firstKey, firstValue));
-  head = kernel.sub(headOfAll, firstHead);
+  const Head of = headOf(headOfAll);
+  isQuery = of.isQuery;
+  isKey = of.isKey;
+  head = of.number;
   auto input = [&](Value row) {
     return kernel.rowAddress(kernel.operand(0), kernel.add(firstRow, row),
                              product->inputRowBytes());
   };
-  product->compute([&](Value slot) { return panelOf(slot); }, rows, input);
+  product->compute([&](Value slot) { return panelOf(of, piece, slot); }, rows, input);
   product->forResults(rows, [&](Value row, Value position) { finish(row, position); });
   if (pages.hasScales())
     kernel.when(kernel.equal(isQuery, kernel.bit(false)), [&] { writeCodes(rows); });
 }
 
-GpuPanel QkvEmitter::panelOf(Value slot) {
+GpuPanel QkvEmitter::panelOf(const Head &of, Value pieceOfHead, Value slot) {
   auto pick = [&](Value query, Value key, Value value) {
-    return kernel.select(isQuery, query, kernel.select(isKey, key, value));
+    return kernel.select(of.isQuery, query, kernel.select(of.isKey, key, value));
   };
-  Value inside = isWhole ? slot : kernel.add(piece, kernel.mul(slot, panels / 2));
-  Value panel = kernel.add(kernel.mul(head, panels), inside);
+  Value inside = isWhole ? slot : kernel.add(pieceOfHead, kernel.mul(slot, panels / 2));
+  Value panel = kernel.add(kernel.mul(of.number, panels), inside);
   const int64_t headColumns = panels * panelColumns;
   Value weights = pick(kernel.operand(1), kernel.operand(3), kernel.operand(5));
   Value scales = pick(kernel.operand(2), kernel.operand(4), kernel.operand(6));
   return {kernel.rowAddress(weights, panel, spec.weight.panelBytes(spec.emb)),
           kernel.rowAddress(scales, panel, panelColumns * 2),
-          kernel.select(isQuery, kernel.index(spec.qHeads * headColumns),
+          kernel.select(of.isQuery, kernel.index(spec.qHeads * headColumns),
                         kernel.index(spec.kvHeads * headColumns))};
 }
 
@@ -167,7 +187,6 @@ void QkvEmitter::writeKeep(Value row) {
 
 // A warp to a row: codes of a head share one scale (docs/numerics.md).
 void QkvEmitter::writeCodes(Value rows) {
-  const float largestCode = 127.0f;
   const int64_t columns = slots * panelColumns;
   kernel.barrier();
   kernel.loop(kernel.warp, rows, kernel.warps, [&](Value row) {
@@ -182,17 +201,14 @@ void QkvEmitter::writeCodes(Value rows) {
                           kernel.bitAnd(kernel.bitsOf(at(column)), kernel.word(0x7fffffff)));
                       return {kernel.maximum(size, carried[0])};
                     });
-    Value largest = kernel.warpMaximum(top[0]), limit = kernel.number(largestCode);
+    Value largest = kernel.warpMaximum(top[0]), limit = kernel.number(largestCode(spec.kv));
     Value inverse = kernel.select(kernel.less(kernel.number(0.0f), largest),
                                   kernel.div(limit, largest), kernel.number(0.0f));
     Value number = kernel.add(firstRow, row), position = kernel.entry(kernel.positions, number);
     Value page = pages.pageOf(number, position), slot = pages.slotOf(position);
     kernel.loop(kernel.lane, kernel.index(columns), warpLanes, [&](Value column) {
-      // Holds where the inverse overflows, and a NaN becomes -127.
-      Value raised = kernel.maximum(kernel.roundToEven(kernel.mul(at(column), inverse)),
-                                    kernel.number(-largestCode));
-      Value code = kernel.select(kernel.less(limit, raised), limit, raised);
-      writeCache(number, column, code);
+      Value code = codeOf(kernel, spec.kv, kernel.mul(at(column), inverse));
+      writeCache(number, column, kernel.fromBits(code));
     });
     kernel.when(kernel.equal(kernel.lane, kernel.index(0)), [&] {
       Value scale = kernel.div(largest, limit);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Attention on tensor cores, of caches in bf16 or int8: queries and weights rounded to
+// Attention on tensor cores, of caches in bf16 or codes: queries and weights rounded to
 // bf16, sums in float32. Keys and values come in chunks through a ring of shared
 // memory that runs ahead over the slices: the slice's chunks of keys, then those of
 // its values.
+#include "compiler/kernels/CacheCodes.h"
 #include "compiler/kernels/KernelBuilder.h"
 #include "compiler/kernels/VectorMath.h"
 #include "compiler/targets/nvidia/generators/AttentionTiles.h"
@@ -25,7 +26,7 @@ struct MmaShape {
   int64_t queries = 0;    // padded to whole matrices
   int64_t chunkKeys = 0;  // whole pages
   int64_t stages = 2;     // chunks in the ring
-  int64_t stageBytes = 0; // as bf16 with padded rows, or as int8 codes
+  int64_t stageBytes = 0; // as bf16 with padded rows, or as codes
   int64_t codeBytes = 0;  // of a chunk opened from codes; 0 of bf16
   int64_t valueTiles = 0; // of a warp: columns of the output / 8
 
@@ -49,7 +50,6 @@ private:
   void storeWeight(Value query, Value key, Value weight) override;
   void emitValues(Value slice) override;
 
-  bool hasCodes() const { return pages.hasScales(); }
   int64_t keyRowBytes() const { return spec.pageTokens * halfBytes + rowPad; }
   int64_t valueRowBytes() const { return dimensions * halfBytes + rowPad; }
   int64_t queryRowBytes() const { return dimensions * halfBytes + rowPad; }
@@ -101,9 +101,9 @@ MmaShape MmaShape::of(const KernelSpec &spec, const NvidiaChip &chip) {
   const int64_t padded =
       std::max(pagesOfChunk * spec.headDim * (spec.pageTokens * halfBytes + rowPad),
                shape.chunkKeys * (spec.headDim * halfBytes + rowPad));
-  const bool hasCodes = spec.kv == CacheElement::i8;
-  shape.stageBytes = hasCodes ? shape.chunkKeys * spec.headDim : padded;
-  shape.codeBytes = hasCodes ? padded : 0;
+  const bool isOfCodes = hasCodes(spec.kv);
+  shape.stageBytes = isOfCodes ? shape.chunkKeys * spec.headDim : padded;
+  shape.codeBytes = isOfCodes ? padded : 0;
   shape.valueTiles = ceilDivide(spec.headDim / tileColumns, AttentionTiles::threads / warpLanes);
   for (int64_t rows = spec.maxRows == 1 ? 1 : 8; rows >= 1; rows /= 2)
     for (int64_t stages : {4, 3, 2}) {
@@ -122,7 +122,7 @@ MmaAttention::MmaAttention(GpuBuilder &kernel, const MmaShape &shape)
   query = kernel.sharedMemory(queries * queryRowBytes());
   weights = kernel.sharedMemory(queries * weightRowBytes());
   ring = kernel.sharedMemory(shape.stages * shape.stageBytes);
-  if (hasCodes())
+  if (pages.hasScales())
     opened = kernel.sharedMemory(shape.codeBytes);
 }
 
@@ -187,7 +187,7 @@ void MmaAttention::issue(Value chunk) {
 void MmaAttention::issueKeys(Value start, Value stage) {
   const int64_t tokens = spec.pageTokens, element = pages.elementBytes();
   const int64_t linePieces = tokens * element / pieceBytes;
-  const int64_t lineBytes = hasCodes() ? tokens * element : keyRowBytes();
+  const int64_t lineBytes = pages.hasScales() ? tokens * element : keyRowBytes();
   kernel.forThreads(shape.chunkKeys / tokens * dimensions * linePieces, [&](Value number) {
     Value line = kernel.quotient(number, linePieces), piece = kernel.remainder(number, linePieces);
     Value position = kernel.add(start, kernel.mul(kernel.quotient(line, dimensions), tokens));
@@ -205,7 +205,7 @@ void MmaAttention::issueKeys(Value start, Value stage) {
 // were no number.
 void MmaAttention::issueValues(Value start, Value stage) {
   const int64_t element = pages.elementBytes(), rowPieces = dimensions * element / pieceBytes;
-  const int64_t rowBytes = hasCodes() ? dimensions * element : valueRowBytes();
+  const int64_t rowBytes = pages.hasScales() ? dimensions * element : valueRowBytes();
   kernel.forThreads(shape.chunkKeys * rowPieces, [&](Value number) {
     Value key = kernel.quotient(number, rowPieces), piece = kernel.remainder(number, rowPieces);
     Value position = kernel.add(start, key);
@@ -225,7 +225,7 @@ void MmaAttention::issueValues(Value start, Value stage) {
 Value MmaAttention::await(Value chunk, bool areKeys) {
   kernel.waitForCopies(shape.stages - 1);
   kernel.barrier();
-  if (!hasCodes())
+  if (!pages.hasScales())
     return stageOf(chunk);
   if (areKeys)
     open(stageOf(chunk), spec.pageTokens / 4, keyRowBytes());
@@ -244,7 +244,7 @@ void MmaAttention::open(Value codes, int64_t rowWords, int64_t rowBytes) {
     for (int32_t pair = 0; pair < 2; ++pair) {
       auto bits = [&](int32_t byte) { // exact
         Value code = kernel.shiftRightSigned(kernel.shiftLeft(word, 24 - 8 * byte), 24);
-        return kernel.bitsOf(kernel.toFloat(code));
+        return kernel.bitsOf(valueOfCode(kernel, spec.kv, code));
       };
       Value both = kernel.bitOr(kernel.shiftRight(bits(2 * pair), 16), bits(2 * pair + 1));
       kernel.store(both, kernel.offset(to, 4 * pair));

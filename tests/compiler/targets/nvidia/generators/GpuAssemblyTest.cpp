@@ -86,7 +86,8 @@ static KernelSpec attention(int64_t maxRows, CacheElement kv) {
 TEST(GpuAssembly, attention) {
   std::vector<KernelSpec> specs;
   for (int64_t maxRows : {1, 512})
-    for (CacheElement kv : {CacheElement::f32, CacheElement::bf16, CacheElement::i8})
+    for (CacheElement kv :
+         {CacheElement::f32, CacheElement::bf16, CacheElement::i8, CacheElement::e4m3})
       specs.push_back(attention(maxRows, kv));
   assemble(specs);
 }

@@ -46,7 +46,7 @@ static CachePool randomCache(const KernelSpec &spec, int64_t sequences, double p
   std::uniform_real_distribution<double> uniform;
   std::uniform_int_distribution<int> codes(-127, 127);
   std::uniform_real_distribution<float> scales(0.005f, 0.03f);
-  const bool isCode = spec.kv == CacheElement::i8;
+  const bool isCode = hasCodes(spec.kv);
   auto draw = [&] { return isCode ? static_cast<float>(codes(random)) : normal(random); };
   for (int64_t sequence = 0; sequence < sequences; ++sequence)
     for (int64_t position = 0; position < spec.maxContext; ++position) {
@@ -157,6 +157,9 @@ TEST(GpuAttention, bf16CacheOfF32) {
 TEST(GpuAttention, int8CacheOfF32) {
   expectCpuBits({6, 1, 32, 32, Numerics::f32, CacheElement::i8});
 }
+TEST(GpuAttention, fp8CacheOfF32) {
+  expectCpuBits({6, 1, 32, 32, Numerics::f32, CacheElement::e4m3});
+}
 TEST(GpuAttention, fastWithF32Cache) { expectCpuBits({4, 2, 32, 32, Numerics::fast}); }
 TEST(GpuAttention, moreSlicesThanAreMergedAtATime) {
   GpuAttentionCase c{2, 1, 16, 16};
@@ -264,6 +267,9 @@ TEST(GpuAttention, tensorCoresWithNothingVisible) {
 }
 TEST(GpuAttention, tensorCoresWithCodes) {
   expectNearAndRowwise({4, 2, 32, 32, Numerics::fast, CacheElement::i8});
+}
+TEST(GpuAttention, tensorCoresWithFp8) {
+  expectNearAndRowwise({4, 2, 32, 32, Numerics::fast, CacheElement::e4m3});
 }
 TEST(GpuAttention, tensorCoresWithoutCap) {
   expectNearAndRowwise({3, 1, 48, 64, Numerics::fast, CacheElement::bf16, 0});

@@ -70,7 +70,8 @@ static void check(const QkvCase &c, int64_t maxRows = 512) {
 }
 
 TEST(GpuQkv, everyCache) {
-  for (CacheElement kv : {CacheElement::f32, CacheElement::bf16, CacheElement::i8})
+  for (CacheElement kv :
+       {CacheElement::f32, CacheElement::bf16, CacheElement::i8, CacheElement::e4m3})
     for (int64_t headDim : {16, 32, 24, 128}) {
       check({96, 4, 2, headDim, 3, Element::i8, Numerics::fast, kv});
       check({64, 2, 1, headDim, 1, Element::i8, Numerics::fast, kv}, 1);
@@ -78,7 +79,7 @@ TEST(GpuQkv, everyCache) {
 }
 
 TEST(GpuQkv, everyFormat) {
-  for (CacheElement kv : {CacheElement::f32, CacheElement::i8}) {
+  for (CacheElement kv : {CacheElement::f32, CacheElement::i8, CacheElement::e4m3}) {
     check({96, 2, 1, 32, 3, Element::f32, Numerics::f32, kv});
     check({45, 2, 1, 16, 3, Element::bf16, Numerics::f32, kv});
     check({192, 2, 1, 64, 3, Element::i4, Numerics::fast, kv, 64});
@@ -87,7 +88,7 @@ TEST(GpuQkv, everyFormat) {
 }
 
 TEST(GpuQkv, manyRows) {
-  for (CacheElement kv : {CacheElement::bf16, CacheElement::i8}) {
+  for (CacheElement kv : {CacheElement::bf16, CacheElement::i8, CacheElement::e4m3}) {
     check({96, 4, 2, 32, 9, Element::i8, Numerics::fast, kv});
     check({96, 2, 1, 32, 70, Element::i8, Numerics::fast, kv});
   }

@@ -86,8 +86,10 @@ TEST(MatmulAssembly, codesOfEightBitsInTheCacheAndLogits) {
     GTEST_SKIP() << "no ptxas";
   std::vector<KernelSpec> specs;
   for (int64_t maxRows : {1, 512}) {
-    specs.push_back(grok1(KernelOp::qkv, {Element::i8}, Numerics::fast, maxRows));
-    specs.back().kv = CacheElement::i8;
+    for (CacheElement kv : {CacheElement::i8, CacheElement::e4m3}) {
+      specs.push_back(grok1(KernelOp::qkv, {Element::i8}, Numerics::fast, maxRows));
+      specs.back().kv = kv;
+    }
     specs.push_back(grok1(KernelOp::unembed, {Element::i8}, Numerics::fast, maxRows));
     specs.push_back(grok1(KernelOp::unembed, {Element::bf16}, Numerics::fast, maxRows));
   }
