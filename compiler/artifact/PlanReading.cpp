@@ -33,7 +33,7 @@ static WeightFormat readWeightFormat(DictionaryAttr params) {
 
 FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
   std::optional<KernelOp> op = kernelOpNamed(kernel.getOp().str());
-  if (!op)
+  if (!op || isService(*op))
     return kernel.emitOpError("names an unknown kernel '") << kernel.getOp() << "'";
   KernelSpec spec;
   spec.op = *op;

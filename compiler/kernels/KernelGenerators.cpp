@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/kernels/KernelGenerators.h"
 
+#include "llvm/Support/ErrorHandling.h"
+
 namespace grok::compiler {
 
 static void emitBody(KernelBuilder &kernel) {
@@ -33,6 +35,10 @@ static void emitBody(KernelBuilder &kernel) {
     return emitUnembed(kernel);
   case KernelOp::quantize:
     return emitQuantize(kernel);
+  case KernelOp::read:
+  case KernelOp::persistent:
+  case KernelOp::sample:
+    llvm_unreachable("services are for GPUs");
   }
 }
 

@@ -15,7 +15,7 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 14> opTable = {{{"embed", 3},
+static constexpr std::array<OpRow, 17> opTable = {{{"embed", 3},
                                                    {"rms_norm", 3},
                                                    {"qkv", 10},
                                                    {"attention", 3},
@@ -28,7 +28,10 @@ static constexpr std::array<OpRow, 14> opTable = {{{"embed", 3},
                                                    {"unembed", 4},
                                                    {"quantize", 2},
                                                    {"map_experts", 3},
-                                                   {"combine", 4}}};
+                                                   {"combine", 4},
+                                                   {"read", 3},
+                                                   {"persistent", 1},
+                                                   {"sample", 2}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
@@ -44,6 +47,10 @@ std::optional<KernelOp> kernelOpNamed(const std::string &name) {
     if (name == opTable[i].name)
       return static_cast<KernelOp>(i);
   return std::nullopt;
+}
+
+bool isService(KernelOp op) {
+  return op == KernelOp::read || op == KernelOp::persistent || op == KernelOp::sample;
 }
 
 const char *nameOf(Numerics numerics) {
@@ -228,6 +235,13 @@ std::string canonicalText(const KernelSpec &spec) {
     writer.add("experts", spec.experts);
     writer.add("selected", spec.selected);
     break;
+  case KernelOp::sample:
+    writer.add("vocab", spec.vocab);
+    writer.add("stride", spec.out);
+    break;
+  case KernelOp::read:
+  case KernelOp::persistent:
+    break;
   }
   return writer.text;
 }
@@ -409,6 +423,14 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
     break;
   case KernelOp::mapExperts:
     check.routing();
+    break;
+  case KernelOp::sample:
+    check.dimension("vocab", spec.vocab, 1 << 22); // so many weights add up in 64 bits
+    check.require(spec.out >= spec.vocab && spec.out % 4 == 0,
+                  "rows of logits must have room for the vocabulary, and whole 16 bytes");
+    break;
+  case KernelOp::read:
+  case KernelOp::persistent:
     break;
   }
   return check.problem;

@@ -24,7 +24,10 @@ enum class KernelOp {
   unembed,
   quantize,
   mapExperts,
-  combine
+  combine,
+  read,       // a service: times memory
+  persistent, // a service: does the launches of a step
+  sample      // a service: draws tokens from logits
 };
 
 /// What a page of the key/value cache holds; i8 and e4m3 have a float32 scale per
@@ -74,7 +77,7 @@ struct KernelSpec {
   CacheElement kv = CacheElement::f32;
   int64_t maxRows = 1;     // 1 selects the GEMV form, more the GEMM form
   int64_t emb = 0;         // E; also the contraction of qkv, gateUp, unembed
-  int64_t in = 0, out = 0; // linear: K and N; quantize: K
+  int64_t in = 0, out = 0; // linear: K and N; quantize: K; sample: floats from row to row
   int64_t vocab = 0;       // V
   int64_t qHeads = 0, kvHeads = 0, headDim = 0;
   int64_t ffn = 0;         // F
@@ -103,6 +106,8 @@ std::string canonicalText(const KernelSpec &spec);
 /// "linear", "gate_up", ...; the names used in the plan.
 const char *nameOf(KernelOp op);
 std::optional<KernelOp> kernelOpNamed(const std::string &name);
+/// Made for GPUs alone, for the runtime's own use: no launch of a program is one.
+bool isService(KernelOp op);
 const char *nameOf(Numerics numerics);
 const char *nameOf(CacheElement element); // as in --kv=
 std::optional<CacheElement> cacheElementNamed(std::string_view name);

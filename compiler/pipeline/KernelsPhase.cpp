@@ -4,6 +4,7 @@
 #include "compiler/artifact/PlanReading.h"
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "compiler/targets/nvidia/NvidiaKernels.h"
+#include "compiler/targets/nvidia/Services.h"
 #include "dialects/plan/PlanDialect.h"
 
 using namespace mlir;
@@ -39,8 +40,9 @@ static Result<void> compileForCpu(ArrayRef<NamedKernelSpec> specs, const Compile
   return {};
 }
 
-static plan::GpuKernelT planKernel(NvidiaKernel &kernel) {
-  plan::GpuKernelT result;
+static std::unique_ptr<plan::GpuKernelT> planKernel(NvidiaKernel &kernel) {
+  auto made = std::make_unique<plan::GpuKernelT>();
+  plan::GpuKernelT &result = *made;
   result.threads = static_cast<int32_t>(kernel.shape.threads);
   result.max_blocks = kernel.shape.maxBlocks;
   result.cluster_blocks = static_cast<int32_t>(kernel.shape.clusterBlocks);
@@ -49,6 +51,18 @@ static plan::GpuKernelT planKernel(NvidiaKernel &kernel) {
   result.registers = static_cast<int32_t>(kernel.report.registers);
   result.ptx = std::move(kernel.ptx);
   result.cubin = std::move(kernel.cubin);
+  return made;
+}
+
+static std::unique_ptr<plan::GpuServiceT> planService(const NamedKernelSpec &service,
+                                                      NvidiaKernel &kernel) {
+  auto result = std::make_unique<plan::GpuServiceT>();
+  result->kernel = std::make_unique<plan::KernelT>();
+  result->kernel->symbol = service.symbol;
+  result->kernel->op = nameOf(service.spec.op);
+  result->kernel->spec = canonicalText(service.spec);
+  result->kernel->num_buffers = static_cast<int32_t>(operandCount(service.spec));
+  result->code = planKernel(kernel);
   return result;
 }
 
@@ -60,6 +74,8 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
   for (auto [kernel, op] : llvm::zip_equal(largest, module.getOps<plan::KernelOp>()))
     if (!op.getParams().contains("max_rows"))
       kernel.spec.maxRows = options.maxStepRows;
+  const std::vector<NamedKernelSpec> services = gpuServices();
+  llvm::append_range(largest, services);
   NvidiaOptions nvidia;
   nvidia.threads = options.threads;
   nvidia.cacheDir = options.kernelCache;
@@ -76,10 +92,13 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
     gpu.major = static_cast<int32_t>(known.major);
     gpu.minor = static_cast<int32_t>(known.minor);
     gpu.runs_on_newer = known.runsOnNewer;
-    for (NvidiaKernel &kernel : chip.kernels) {
+    for (NvidiaKernel &kernel : chip.kernels)
       spilling += kernel.report.spillBytes != 0;
-      gpu.kernels.push_back(std::make_unique<plan::GpuKernelT>(planKernel(kernel)));
-    }
+    for (NvidiaKernel &kernel : MutableArrayRef(chip.kernels).drop_back(services.size()))
+      gpu.kernels.push_back(planKernel(kernel));
+    for (auto [service, kernel] :
+         llvm::zip_equal(services, MutableArrayRef(chip.kernels).take_back(services.size())))
+      gpu.services.push_back(planService(service, kernel));
     gpu.emulation = std::move(chip.emulation);
   }
   objects.compiled += code->kernelsCompiled;

@@ -23,22 +23,27 @@ static bool isSymbol(std::string_view text) {
   });
 }
 
+static Result<void> checkKernel(const plan::Kernel &kernel, std::string where,
+                                std::set<std::string_view> &symbols) {
+  if (!isSymbol(textOf(kernel.symbol())) || !symbols.insert(textOf(kernel.symbol())).second)
+    return fail(where, ": the symbol is not an identifier or there twice");
+  where += " '" + kernel.symbol()->str() + "'";
+  if (!isCleanName(kernel.op()))
+    return fail(where, ": the op name is empty or not printable");
+  if (kernel.num_buffers() < 1 || kernel.num_buffers() > maxKernelBuffers)
+    return fail(where, ": ", kernel.num_buffers(), " buffers, expected 1..", maxKernelBuffers);
+  if (kernel.scratch_bytes() > maxScratchBytes)
+    return fail(where, ": ", kernel.scratch_bytes(), " bytes of scratch, at most ",
+                maxScratchBytes);
+  return {};
+}
+
 Result<void> checkKernels(const plan::Plan &plan) {
   std::set<std::string_view> symbols;
-  for (uint32_t i = 0; i < plan.kernels()->size(); ++i) {
-    const plan::Kernel &kernel = *plan.kernels()->Get(i);
-    std::string where = "kernel " + std::to_string(i);
-    if (!isSymbol(textOf(kernel.symbol())) || !symbols.insert(textOf(kernel.symbol())).second)
-      return fail(where, ": the symbol is not an identifier or there twice");
-    where += " '" + kernel.symbol()->str() + "'";
-    if (!isCleanName(kernel.op()))
-      return fail(where, ": the op name is empty or not printable");
-    if (kernel.num_buffers() < 1 || kernel.num_buffers() > maxKernelBuffers)
-      return fail(where, ": ", kernel.num_buffers(), " buffers, expected 1..", maxKernelBuffers);
-    if (kernel.scratch_bytes() > maxScratchBytes)
-      return fail(where, ": ", kernel.scratch_bytes(), " bytes of scratch, at most ",
-                  maxScratchBytes);
-  }
+  for (uint32_t i = 0; i < plan.kernels()->size(); ++i)
+    if (auto checked = checkKernel(*plan.kernels()->Get(i), "kernel " + std::to_string(i), symbols);
+        !checked)
+      return checked;
   return {};
 }
 
@@ -94,6 +99,24 @@ static Result<void> checkGpuKernel(const plan::GpuKernel &kernel, const std::str
   return {};
 }
 
+static Result<void> checkServices(const plan::Plan &plan, const plan::GpuCode &code,
+                                  const std::string &where) {
+  std::set<std::string_view> symbols, ops;
+  for (const plan::Kernel *kernel : *plan.kernels())
+    symbols.insert(textOf(kernel->symbol()));
+  for (uint32_t i = 0; code.services() && i < code.services()->size(); ++i) {
+    const plan::GpuService &service = *code.services()->Get(i);
+    const std::string which = where + ", service " + std::to_string(i);
+    if (auto checked = checkKernel(*service.kernel(), which, symbols); !checked)
+      return checked;
+    if (!ops.insert(textOf(service.kernel()->op())).second)
+      return fail(which, ": '", service.kernel()->op()->str(), "' is there twice");
+    if (auto checked = checkGpuKernel(*service.code(), which); !checked)
+      return checked;
+  }
+  return {};
+}
+
 static Result<void> checkGpuCode(const plan::Plan &plan) {
   std::set<std::string_view> chips;
   for (uint32_t i = 0; i < plan.gpu_code()->size(); ++i) {
@@ -114,6 +137,8 @@ static Result<void> checkGpuCode(const plan::Plan &plan) {
                              where + ", kernel '" + plan.kernels()->Get(k)->symbol()->str() + "'");
           !checked)
         return checked;
+    if (auto checked = checkServices(plan, code, where); !checked)
+      return checked;
     if (code.emulation() && code.emulation()->size() && !isX86Elf(*code.emulation()))
       return fail(where, ": the emulation is not an x86-64 shared object");
   }

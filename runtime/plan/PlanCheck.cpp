@@ -49,6 +49,7 @@ uint64_t sizeOf(plan::DType dtype) {
   case plan::DType::bf16:
     return 2;
   case plan::DType::i8:
+  case plan::DType::e4m3:
     return 1;
   }
   return 0;
@@ -167,8 +168,8 @@ static uint64_t headsOfRank(const plan::Plan &plan) {
   return static_cast<uint64_t>(std::max<int64_t>(heads, 1));
 }
 
-// The layout that the attention kernels assume: keys, values, int8's scales of
-// both, visibility.
+// The layout that the attention kernels assume: keys, values, scales of
+// both if they are codes, visibility.
 static uint64_t layerBytesOf(const plan::Plan &plan, uint64_t tokens, plan::DType dtype) {
   const plan::Model &model = *plan.model();
   uint64_t heads = headsOfRank(plan);
@@ -176,7 +177,7 @@ static uint64_t layerBytesOf(const plan::Plan &plan, uint64_t tokens, plan::DTyp
   uint64_t perElement = saturatingMultiply(heads * tokens, sizeOf(dtype));
   uint64_t keys = roundUp(saturatingMultiply(perElement, size), 64);
   uint64_t values = roundUp(saturatingMultiply(perElement, roundUp(size, 16)), 64);
-  uint64_t scales = dtype == plan::DType::i8 ? 2 * roundUp(heads * tokens * 4, 64) : 0;
+  uint64_t scales = sizeOf(dtype) == 1 ? 2 * roundUp(heads * tokens * 4, 64) : 0;
   uint64_t keep = roundUp(tokens * 4, 64);
   return saturatingAdd(saturatingAdd(keys, values), scales + keep);
 }
@@ -187,8 +188,8 @@ Result<void> checkPage(const plan::Plan &plan) {
   if (tokens < 16 || tokens > 256 || (tokens & (tokens - 1)) != 0)
     return fail("page: ", tokens, " tokens, expected a power of two in 16..256");
   if (page.dtype() != plan::DType::f32 && page.dtype() != plan::DType::bf16 &&
-      page.dtype() != plan::DType::i8)
-    return fail("page: element type ", nameOf(page.dtype()), ", expected f32, bf16 or i8");
+      page.dtype() != plan::DType::i8 && page.dtype() != plan::DType::e4m3)
+    return fail("page: element type ", nameOf(page.dtype()), ", expected f32, bf16, i8 or e4m3");
   uint64_t layerBytes = layerBytesOf(plan, static_cast<uint64_t>(tokens), page.dtype());
   if (page.layer_bytes() != layerBytes)
     return fail("page: layer_bytes is ", page.layer_bytes(), ", the model's heads need ",

@@ -132,9 +132,8 @@ public:
               : "the plan was compiled without weights: zeros that take no memory stand for them, "
                 "so the rates show arithmetic, not bandwidth");
     if (report.model.hasDeviceMemory)
-      report.notes.emplace_back(
-          "read limit: copies within the GPU's memory, bytes read and written; kernels of "
-          "--explain are timed one by one, by events");
+      report.notes.emplace_back("read limit: a kernel that only reads the GPU's memory; kernels of "
+                                "--explain are timed one by one, by events");
   }
 
   Result<Report> run();

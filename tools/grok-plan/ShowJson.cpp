@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/inspection/PlanSummary.h"
+#include "runtime/plan/GpuKernels.h"
 #include "runtime/plan/PlanCheck.h"
 #include "runtime/plan/Sha256.h"
 #include "tools/grok-plan/Show.h"
@@ -96,25 +97,30 @@ static ordered_json codeJson(const plan::CodeBlob &blob) {
           {"sha256", runtime::hex({blob.sha256()->data(), blob.sha256()->size()})}};
 }
 
+static ordered_json gpuKernelJson(const runtime::GpuKernelEntry &entry) {
+  const plan::GpuKernel &kernel = *entry.code;
+  return {{"symbol", textOf(entry.kernel->symbol())},
+          {"op", textOf(entry.kernel->op())},
+          {"threads", kernel.threads()},
+          {"max_blocks", kernel.max_blocks()},
+          {"cluster_blocks", kernel.cluster_blocks()},
+          {"shared_bytes", kernel.shared_bytes()},
+          {"scratch_bytes", kernel.scratch_bytes()},
+          {"registers", kernel.registers()},
+          {"ptx_bytes", kernel.ptx()->size()},
+          {"cubin_bytes", kernel.cubin() ? kernel.cubin()->size() : 0}};
+}
+
 static ordered_json gpuCodeJson(const plan::Plan &plan, const plan::GpuCode &code) {
-  ordered_json kernels = ordered_json::array();
-  for (uint32_t i = 0; i < code.kernels()->size(); ++i) {
-    const plan::GpuKernel &kernel = *code.kernels()->Get(i);
-    kernels.push_back({{"symbol", textOf(plan.kernels()->Get(i)->symbol())},
-                       {"threads", kernel.threads()},
-                       {"max_blocks", kernel.max_blocks()},
-                       {"cluster_blocks", kernel.cluster_blocks()},
-                       {"shared_bytes", kernel.shared_bytes()},
-                       {"scratch_bytes", kernel.scratch_bytes()},
-                       {"registers", kernel.registers()},
-                       {"ptx_bytes", kernel.ptx()->size()},
-                       {"cubin_bytes", kernel.cubin() ? kernel.cubin()->size() : 0}});
-  }
+  ordered_json kernels = ordered_json::array(), services = ordered_json::array();
+  for (const runtime::GpuKernelEntry &entry : runtime::gpuKernelsOf(plan, code))
+    (kernels.size() < plan.kernels()->size() ? kernels : services).push_back(gpuKernelJson(entry));
   return {{"chip", textOf(code.chip())},
           {"compute_capability", {code.major(), code.minor()}},
           {"runs_on_newer", code.runs_on_newer()},
           {"emulation_bytes", code.emulation() ? code.emulation()->size() : 0},
-          {"kernels", kernels}};
+          {"kernels", kernels},
+          {"services", services}};
 }
 
 ordered_json showJson(const OpenedPlan &opened) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/inspection/PlanSummary.h"
+#include "runtime/plan/GpuKernels.h"
 #include "runtime/plan/PlanCheck.h"
 #include "runtime/plan/Sha256.h"
 #include "tools/commandline/CommandLine.h"
@@ -7,6 +8,7 @@
 #include "tools/grok-plan/Table.h"
 
 #include <algorithm>
+#include <span>
 
 namespace grok::tools {
 using runtime::LaunchGroup;
@@ -157,11 +159,12 @@ static std::string showCode(const plan::Plan &plan) {
   return "\ncode: " + std::to_string(plan.code()->size()) + " levels\n" + table.print(2);
 }
 
-/// The largest over the kernels of `code`.
-template <typename Number> static int64_t most(const plan::GpuCode &code, Number number) {
+/// The largest of the kernels.
+template <typename Number>
+static int64_t most(std::span<const runtime::GpuKernelEntry> kernels, Number number) {
   int64_t largest = 0;
-  for (const plan::GpuKernel *kernel : *code.kernels())
-    largest = std::max<int64_t>(largest, (kernel->*number)());
+  for (const runtime::GpuKernelEntry &kernel : kernels)
+    largest = std::max<int64_t>(largest, (kernel.code->*number)());
   return largest;
 }
 
@@ -172,14 +175,15 @@ static std::string showGpuCode(const plan::Plan &plan) {
               {1, 2, 3, 4, 5});
   for (const plan::GpuCode *code : *plan.gpu_code()) {
     uint64_t ptx = 0, cubin = 0;
-    for (const plan::GpuKernel *kernel : *code->kernels()) {
-      ptx += kernel->ptx()->size();
-      cubin += kernel->cubin() ? kernel->cubin()->size() : 0;
+    const std::vector<runtime::GpuKernelEntry> kernels = runtime::gpuKernelsOf(plan, *code);
+    for (const runtime::GpuKernelEntry &kernel : kernels) {
+      ptx += kernel.code->ptx()->size();
+      cubin += kernel.code->cubin() ? kernel.code->cubin()->size() : 0;
     }
     table.add({string(code->chip()), showSize(ptx), cubin ? showSize(cubin) : "-",
                code->emulation() ? showSize(code->emulation()->size()) : "-",
-               std::to_string(most(*code, &plan::GpuKernel::registers)),
-               showSize(static_cast<uint64_t>(most(*code, &plan::GpuKernel::shared_bytes))),
+               std::to_string(most(kernels, &plan::GpuKernel::registers)),
+               showSize(static_cast<uint64_t>(most(kernels, &plan::GpuKernel::shared_bytes))),
                "compute capability " + std::to_string(code->major()) + "." +
                    std::to_string(code->minor()) + (code->runs_on_newer() ? " or newer" : "")});
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grok-plan: looks into compiled models and plans how to run them.
 #include "runtime/output/PendingFile.h"
+#include "runtime/plan/GpuKernels.h"
 #include "runtime/plan/PlanCheck.h"
 #include "tools/commandline/CommandLine.h"
 #include "tools/commandline/Terminal.h"
@@ -74,13 +75,12 @@ public:
   Result<void> add(const plan::Plan &plan, const plan::GpuCode &code) {
     using runtime::textOf;
     Result<void> done = add(fileNameOf(textOf(code.chip()), "emulation", ".so"), code.emulation());
-    for (uint32_t i = 0; done && i < code.kernels()->size(); ++i) {
-      const plan::GpuKernel &kernel = *code.kernels()->Get(i);
-      const std::string_view symbol = textOf(plan.kernels()->Get(i)->symbol());
-      done =
-          add(fileNameOf(textOf(code.chip()), symbol, ".ptx"), textOf(kernel.ptx())).and_then([&] {
-            return add(fileNameOf(textOf(code.chip()), symbol, ".cubin"), kernel.cubin());
-          });
+    for (const runtime::GpuKernelEntry &each : runtime::gpuKernelsOf(plan, code)) {
+      const std::string_view chip = textOf(code.chip()), symbol = textOf(each.kernel->symbol());
+      if (done)
+        done = add(fileNameOf(chip, symbol, ".ptx"), textOf(each.code->ptx()));
+      if (done)
+        done = add(fileNameOf(chip, symbol, ".cubin"), each.code->cubin());
     }
     return done;
   }

@@ -8,24 +8,28 @@ namespace grok::runtime {
 
 using namespace cuda;
 
-// Of a pinned buffer that results come through: logits of a step of one row fit.
-static constexpr uint64_t downloadBytes = uint64_t(1) << 20;
+// Of a pinned buffer that results and other ranks' rows come through: logits of a step of
+// one row fit.
+static constexpr uint64_t transferBytes = uint64_t(1) << 20;
 
 // Bytes that a rank's weights take, as in its file.
-static uint64_t weightBytesOf(const plan::Plan &plan) {
-  const auto layout = static_cast<uint32_t>(plan.ranks()->Get(0)->layout());
+// Of the service "read" (compiler/targets/nvidia/generators/GpuRead.cpp).
+static constexpr uint64_t tileBytes = uint64_t(1) << 16, tileResultBytes = 32;
+
+static uint64_t weightBytesOf(const plan::Plan &plan, uint32_t rank) {
+  const auto layout = static_cast<uint32_t>(plan.ranks()->Get(rank)->layout());
   uint64_t bytes = plan.layouts()->Get(layout)->file_bytes();
   for (const plan::WeightTensor *tensor : *plan.layouts()->Get(layout)->tensors())
     bytes = std::max(bytes, tensor->offset() + tensor->bytes());
   return bytes;
 }
 
-Result<std::unique_ptr<CudaDevice>> CudaDevice::create(const plan::Plan &plan, const Gpu &gpu,
-                                                       UploadSettings settings) {
+Result<std::unique_ptr<CudaDevice>> CudaDevice::create(const plan::Plan &plan, uint32_t rank,
+                                                       const Gpu &gpu, UploadSettings settings) {
   auto context = CudaContext::create(gpu);
   if (!context)
     return fail(context.error());
-  const uint64_t needed = weightBytesOf(plan) + CudaKernels::scratchBytes(*gpu.code);
+  const uint64_t needed = weightBytesOf(plan, rank) + CudaKernels::scratchBytes(plan, *gpu.code);
   if (auto fits = (*context)->checkFree(needed, "weights and scratch memory"); !fits)
     return fail(fits.error());
   auto kernels = CudaKernels::load(**context, plan);
@@ -34,12 +38,12 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::create(const plan::Plan &plan, c
   auto step = CudaStep::create(**context, plan);
   if (!step)
     return fail(step.error());
-  auto downloads = (*context)->pin(downloadBytes);
-  if (!downloads)
-    return fail(downloads.error());
+  auto transfers = (*context)->pin(transferBytes);
+  if (!transfers)
+    return fail(transfers.error());
   std::unique_ptr<CudaDevice> device(new CudaDevice(std::move(*context), std::move(*kernels),
                                                     std::move(*step), std::move(settings)));
-  device->downloads = std::move(*downloads);
+  device->transfers = std::move(*transfers);
   device->levelText = gpu.code->chip()->str() + ", " + gpu.name;
   if (auto ready = device->wait(); !ready)
     return fail(ready.error());
@@ -48,8 +52,8 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::create(const plan::Plan &plan, c
 
 CudaDevice::CudaDevice(std::unique_ptr<CudaContext> context, CudaKernels kernels, CudaStep step,
                        UploadSettings settings)
-    : context(std::move(context)), kernels(std::move(kernels)), step(std::move(step)),
-      settings(std::move(settings)) {
+    : context(std::move(context)), ownPeers(*this->context), kernels(std::move(kernels)),
+      step(std::move(step)), settings(std::move(settings)) {
   parameters.resize(this->kernels.mostOperands() + 2);
   for (Address &parameter : parameters)
     parameterPlaces.push_back(&parameter);
@@ -73,7 +77,7 @@ Result<std::unique_ptr<DeviceMemory>> CudaDevice::place(std::span<const std::byt
   auto memory = context->allocateRaw(bytes.size(), what);
   if (!memory)
     return memory;
-  if (auto sent = upload(*context, addressOf((*memory)->data()), bytes, settings); !sent)
+  if (auto sent = cuda::upload(*context, addressOf((*memory)->data()), bytes, settings); !sent)
     return fail(what, ": ", sent.error());
   return memory;
 }
@@ -104,16 +108,34 @@ Result<std::unique_ptr<DeviceMemory>> CudaDevice::placeFiller(uint64_t bytes,
 Result<void> CudaDevice::download(std::span<std::byte> to, const std::byte *from) {
   if (auto entered = context->enter(); !entered)
     return entered;
-  for (uint64_t offset = 0; offset < to.size(); offset += downloadBytes) {
-    const uint64_t bytes = std::min<uint64_t>(downloadBytes, to.size() - offset);
+  for (uint64_t offset = 0; offset < to.size(); offset += transferBytes) {
+    const uint64_t bytes = std::min<uint64_t>(transferBytes, to.size() - offset);
     isBusy = true;
-    auto copied = check(driver().cuMemcpyDtoHAsync(downloads.data(), addressOf(from) + offset,
+    auto copied = check(driver().cuMemcpyDtoHAsync(transfers.data(), addressOf(from) + offset,
                                                    bytes, context->stream()),
                         "results")
                       .and_then([&] { return wait(); });
     if (!copied)
       return copied;
-    std::memcpy(to.data() + offset, downloads.data(), bytes);
+    std::memcpy(to.data() + offset, transfers.data(), bytes);
+  }
+  return {};
+}
+
+Result<void> CudaDevice::upload(std::byte *to, std::span<const std::byte> from) {
+  if (auto entered = context->enter(); !entered)
+    return entered;
+  for (uint64_t offset = 0; offset < from.size(); offset += transferBytes) {
+    if (auto ended = isUploading ? wait() : Result<void>(); !ended)
+      return ended;
+    const uint64_t bytes = std::min<uint64_t>(transferBytes, from.size() - offset);
+    std::memcpy(transfers.data(), from.data() + offset, bytes);
+    isBusy = isUploading = true;
+    if (auto queued = check(driver().cuMemcpyHtoDAsync(addressOf(to) + offset, transfers.data(),
+                                                       bytes, context->stream()),
+                            "rows of other ranks");
+        !queued)
+      return queued;
   }
   return {};
 }
@@ -160,10 +182,14 @@ Result<void> CudaDevice::launch(const DeviceLaunch &launch, int64_t) {
 
 Result<void> CudaDevice::wait() {
   const uint64_t count = std::exchange(launchesQueued, 0);
-  isBusy = false;
+  isBusy = isUploading = false;
   if (auto entered = context->enter(); !entered)
     return entered;
-  const int status = driver().cuStreamSynchronize(context->stream());
+  const Result<int> ended = ownPeers.isWatched() ? ownPeers.await(context->stream())
+                                                 : driver().cuStreamSynchronize(context->stream());
+  if (!ended)
+    return fail(ended.error());
+  const int status = *ended;
   if (status == success)
     return {};
   const std::string what = driver().errorText(status);
@@ -280,39 +306,51 @@ std::optional<double> CudaDevice::secondsOfLastLaunch() {
 }
 
 Result<std::optional<double>> CudaDevice::measureReadRate() {
+  const std::optional<uint32_t> kernel = service("read");
   // Far more than the second-level cache of any GPU, if there is room beside the model.
-  for (uint64_t bytes = uint64_t(1) << 30; bytes >= uint64_t(1) << 28; bytes >>= 1) {
-    const auto from = context->allocateRaw(bytes, "a copy for timing");
-    const auto to = context->allocateRaw(bytes, "a copy for timing");
-    if (from && to)
-      return timeCopies(addressOf((*to)->data()), addressOf((*from)->data()), bytes);
-  }
+  for (uint64_t bytes = uint64_t(1) << 32; kernel && bytes >= uint64_t(1) << 28; bytes >>= 1)
+    if (context->checkFree(bytes + bytes / tileBytes * tileResultBytes, "memory to read"))
+      return measureReadRate(bytes, *kernel);
   return std::nullopt;
 }
 
-Result<std::optional<double>> CudaDevice::timeCopies(Address to, Address from, uint64_t bytes) {
-  constexpr int copies = 8;
-  const auto copy = [&] {
-    return check(driver().cuMemcpyDtoDAsync(to, from, bytes, context->stream()),
-                 "a copy for timing");
-  };
-  const auto note = [&](Event event) {
-    return check(driver().cuEventRecord(event, context->stream()), "an event");
-  };
+Result<std::optional<double>> CudaDevice::measureReadRate(uint64_t bytes, uint32_t kernel) {
+  const auto tiles = static_cast<int32_t>(bytes / tileBytes);
+  const auto from = placeFiller(bytes, "memory to read");
+  if (!from)
+    return fail(from.error());
+  const auto results = allocate(static_cast<uint64_t>(tiles) * tileResultBytes, "sums of it");
+  if (!results)
+    return fail(results.error());
+  const auto count = place(std::as_bytes(std::span(&tiles, 1)), "its size");
+  if (!count)
+    return fail(count.error());
+  const std::vector<const void *> operands = {(*from)->data(), (*results)->data(),
+                                              (*count)->data()};
+  const auto seconds = timeReads({kernel, operands});
+  if (!seconds)
+    return fail(seconds.error());
+  return seconds->has_value() && **seconds > 0
+             ? std::optional(static_cast<double>(bytes) / **seconds)
+             : std::nullopt;
+}
+
+/// Of one launch, the best of several.
+Result<std::optional<double>> CudaDevice::timeReads(const DeviceLaunch &launch) {
+  constexpr int launches = 10; // the first warms up
+  std::optional<double> best;
   setTiming(true);
-  if (!timeBegin || !timeEnd)
-    return std::nullopt;
-  auto done = copy().and_then([&] { return note(timeBegin); }); // the first warms up
-  for (int i = 0; done && i < copies; ++i)
-    done = copy();
-  done = done.and_then([&] { return note(timeEnd); }).and_then([&] { return wait(); });
-  const std::optional<double> seconds = done ? secondsOfLastLaunch() : std::nullopt;
+  Result<void> done;
+  for (int i = 0; done && i < launches; ++i) {
+    done = this->launch(launch, 0).and_then([&] { return wait(); });
+    const std::optional<double> seconds = done ? secondsOfLastLaunch() : std::nullopt;
+    if (i > 0 && seconds)
+      best = std::min(best.value_or(*seconds), *seconds);
+  }
   setTiming(false);
   if (!done)
     return fail(done.error());
-  if (!seconds || *seconds <= 0)
-    return std::nullopt;
-  return 2.0 * copies * static_cast<double>(bytes) / *seconds; // read and written
+  return best;
 }
 
 } // namespace grok::runtime

@@ -4,6 +4,7 @@
 
 #include "runtime/device/Device.h"
 #include "runtime/device/cuda/CudaKernels.h"
+#include "runtime/device/cuda/CudaPeers.h"
 #include "runtime/device/cuda/CudaStep.h"
 #include "runtime/device/cuda/CudaUpload.h"
 #include <string>
@@ -16,8 +17,9 @@ namespace grok::runtime {
 /// launch is waited for, so that an error names its launch.
 class CudaDevice final : public Device {
 public:
-  /// Loads the kernels on the GPU that was found, if the plan's weights fit beside them.
-  static Result<std::unique_ptr<CudaDevice>> create(const plan::Plan &plan, const cuda::Gpu &gpu,
+  /// Loads the kernels on the GPU that was found, if the rank's weights fit beside them.
+  static Result<std::unique_ptr<CudaDevice>> create(const plan::Plan &plan, uint32_t rank,
+                                                    const cuda::Gpu &gpu,
                                                     cuda::UploadSettings settings);
   ~CudaDevice() override;
 
@@ -27,11 +29,16 @@ public:
   Result<std::unique_ptr<DeviceMemory>> placeFiller(uint64_t bytes, std::string_view what) override;
   bool sharesHostMemory() const override { return false; }
   Result<void> download(std::span<std::byte> to, const std::byte *from) override;
+  Result<void> upload(std::byte *to, std::span<const std::byte> from) override;
 
   bool countsTiles() const override { return true; }
   Result<void> begin(const GrokStepInfo &newStep) override;
   Result<void> launch(const DeviceLaunch &launch, int64_t tiles) override;
   Result<void> wait() override;
+  std::optional<uint32_t> service(std::string_view op) const override {
+    return kernels.service(op);
+  }
+  PeerMemory *peers() override { return &ownPeers; }
   Result<std::unique_ptr<DeviceGraph>> record(std::span<const DeviceLaunch> launches) override;
   Result<void> launch(DeviceGraph &graph) override;
   void setTiming(bool on) override;
@@ -39,6 +46,7 @@ public:
   Result<std::optional<double>> measureReadRate() override;
 
   std::string_view level() const override { return levelText; }
+  std::string_view hardware() const override { return context->gpu().bus; }
   int threads() const override { return 1; }
 
 private:
@@ -50,19 +58,22 @@ private:
   Result<void> check(int status, std::string_view what) const {
     return driver().check(status, what);
   }
-  Result<std::optional<double>> timeCopies(cuda::Address to, cuda::Address from, uint64_t bytes);
+  Result<std::optional<double>> measureReadRate(uint64_t bytes, uint32_t kernel);
+  Result<std::optional<double>> timeReads(const DeviceLaunch &launch);
   void **parametersOf(const DeviceLaunch &launch);
 
   std::unique_ptr<cuda::CudaContext> context;
+  cuda::CudaPeers ownPeers;
   cuda::CudaKernels kernels;
   cuda::CudaStep step;
   cuda::UploadSettings settings;
   std::string levelText;
-  cuda::PinnedMemory downloads;
+  cuda::PinnedMemory transfers;          // what comes and goes passes through it
   std::vector<cuda::Address> parameters; // of the launch in hand: operands, step, scratch
   std::vector<void *> parameterPlaces;
   bool isBlocking = false;
   bool isBusy = false;         // work was queued since the last wait
+  bool isUploading = false;    // some of it reads `transfers`
   uint64_t launchesQueued = 0; // since then
   std::string lastLaunch;
   cuda::Event timeBegin = nullptr, timeEnd = nullptr; // while timing

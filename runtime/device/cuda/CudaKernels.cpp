@@ -14,10 +14,10 @@ static uint64_t alignedScratch(const plan::GpuKernel &kernel) {
   return (kernel.scratch_bytes() + scratchAlignment - 1) / scratchAlignment * scratchAlignment;
 }
 
-uint64_t CudaKernels::scratchBytes(const plan::GpuCode &code) {
+uint64_t CudaKernels::scratchBytes(const plan::Plan &plan, const plan::GpuCode &code) {
   uint64_t bytes = 0;
-  for (const plan::GpuKernel *kernel : *code.kernels())
-    bytes += alignedScratch(*kernel);
+  for (const GpuKernelEntry &entry : gpuKernelsOf(plan, code))
+    bytes += alignedScratch(*entry.code);
   return bytes;
 }
 
@@ -35,19 +35,28 @@ uint32_t CudaKernels::mostOperands() const {
   return most;
 }
 
+std::optional<uint32_t> CudaKernels::service(std::string_view op) const {
+  for (uint32_t i = services; i < kernels.size(); ++i)
+    if (kernels[i].op == op)
+      return i;
+  return std::nullopt;
+}
+
 Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Plan &plan) {
   const plan::GpuCode &code = *context.gpu().code;
   CudaKernels loaded(context);
-  auto scratch = context.allocate(scratchBytes(code), "the kernels' scratch memory");
+  auto scratch = context.allocate(scratchBytes(plan, code), "the kernels' scratch memory");
   if (!scratch)
     return fail(scratch.error());
   loaded.scratch = std::move(*scratch);
+  loaded.services = plan.kernels()->size();
   Address next = addressOf(loaded.scratch->data());
-  for (uint32_t i = 0; i < plan.kernels()->size(); ++i) {
-    const plan::GpuKernel &from = *code.kernels()->Get(i);
+  for (const GpuKernelEntry &entry : gpuKernelsOf(plan, code)) {
+    const plan::GpuKernel &from = *entry.code;
     CudaKernel kernel;
-    kernel.name = plan.kernels()->Get(i)->symbol()->str();
-    kernel.operands = static_cast<uint32_t>(plan.kernels()->Get(i)->num_buffers());
+    kernel.name = entry.kernel->symbol()->str();
+    kernel.op = entry.kernel->op()->str();
+    kernel.operands = static_cast<uint32_t>(entry.kernel->num_buffers());
     kernel.threads = static_cast<unsigned>(from.threads());
     kernel.clusterBlocks = static_cast<unsigned>(std::max(from.cluster_blocks(), 1));
     kernel.sharedBytes = static_cast<unsigned>(from.shared_bytes());

@@ -3,12 +3,13 @@
 #pragma once
 
 #include "runtime/device/cuda/CudaContext.h"
+#include "runtime/plan/GpuKernels.h"
 #include <vector>
 
 namespace grok::runtime::cuda {
 
 struct CudaKernel {
-  std::string name;
+  std::string name, op;
   Function function = nullptr;
   unsigned blocks = 1, threads = 32, clusterBlocks = 1;
   unsigned sharedBytes = 0;
@@ -28,13 +29,15 @@ public:
   CudaKernels(CudaKernels &&) = default;
   ~CudaKernels();
 
-  /// By the plan's kernel number.
+  /// By the number of gpuKernelsOf.
   const CudaKernel &operator[](uint32_t kernel) const { return kernels[kernel]; }
+  /// Number of the service for `op`, or nothing.
+  std::optional<uint32_t> service(std::string_view op) const;
   /// Most operands of any kernel.
   uint32_t mostOperands() const;
 
   /// Bytes of the scratch memory that load() takes.
-  static uint64_t scratchBytes(const plan::GpuCode &code);
+  static uint64_t scratchBytes(const plan::Plan &plan, const plan::GpuCode &code);
 
 private:
   explicit CudaKernels(const CudaContext &context) : context(&context) {}
@@ -44,6 +47,7 @@ private:
 
   const CudaContext *context;
   std::vector<CudaKernel> kernels;
+  uint32_t services = 0; // number of the first
   std::vector<Module> modules;
   std::unique_ptr<DeviceMemory> scratch;
 };

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/emulated/EmulatedDevice.h"
+
+#include "runtime/plan/GpuKernels.h"
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
+#include <future>
 #include <vector>
 
 namespace grok::runtime {
@@ -97,9 +101,9 @@ Result<std::unique_ptr<EmulatedDevice>> EmulatedDevice::create(const plan::Plan 
 
 Result<void> EmulatedDevice::addKernels(const plan::Plan &plan, const plan::GpuCode &gpu,
                                         const EmulatorSettings &settings) {
-  for (uint32_t i = 0; i < plan.kernels()->size(); ++i) {
-    const plan::GpuKernel &kernel = *gpu.kernels()->Get(i);
-    const std::string symbol = plan.kernels()->Get(i)->symbol()->str();
+  for (const GpuKernelEntry &each : gpuKernelsOf(plan, gpu)) {
+    const plan::GpuKernel &kernel = *each.code;
+    const std::string symbol = each.kernel->symbol()->str();
     auto entry = code.symbol(symbol);
     if (!entry)
       return fail(entry.error());
@@ -119,23 +123,38 @@ Result<void> EmulatedDevice::addKernels(const plan::Plan &plan, const plan::GpuC
     shape.seed = settings.seed;
     shape.osThreads = static_cast<uint32_t>(threadCount);
     shape.checkAccesses = settings.checkAccesses;
-    kernels.push_back({symbol, shape, std::move(*scratch)});
+    kernels.push_back({symbol, each.kernel->op()->str(), shape, std::move(*scratch)});
   }
+  services = plan.kernels()->size();
   return {};
+}
+
+std::optional<uint32_t> EmulatedDevice::service(std::string_view op) const {
+  for (uint32_t i = services; i < kernels.size(); ++i)
+    if (kernels[i].op == op)
+      return i;
+  return std::nullopt;
 }
 
 /// Memory whose region ends with it.
 class EmulatedDevice::Tracked final : public DeviceMemory {
 public:
-  Tracked(EmulatedDevice &device, Memory memory, std::byte *address, const Region &region)
+  Tracked(EmulatedDevice &device, Memory memory, std::byte *address, const Region &region,
+          std::optional<SharedMemory> shared = std::nullopt)
       : DeviceMemory(address, region.bytes), device(device), memory(std::move(memory)),
-        place(device.regions.insert(device.regions.end(), region)) {}
+        shared(std::move(shared)), place(device.regions.insert(device.regions.end(), region)) {}
   ~Tracked() override { device.regions.erase(place); }
-  void clear(uint64_t offset, uint64_t count) override { memory.discard(offset, count); }
+  void clear(uint64_t offset, uint64_t count) override {
+    if (shared)
+      std::fill_n(data() + offset, count, std::byte(0));
+    else
+      memory.discard(offset, count);
+  }
 
 private:
   EmulatedDevice &device;
-  Memory memory; // none of a view
+  Memory memory; // none of a view, or of shared memory
+  std::optional<SharedMemory> shared;
   std::list<Region>::iterator place;
 };
 
@@ -153,6 +172,46 @@ Result<std::unique_ptr<DeviceMemory>> EmulatedDevice::place(std::span<const std:
                                                             std::string_view what) {
   return std::make_unique<Tracked>(*this, Memory(), const_cast<std::byte *>(bytes.data()),
                                    Region{bytes.data(), bytes.size(), std::string(what), false});
+}
+
+std::unique_ptr<DeviceMemory> EmulatedDevice::track(SharedMemory shared, uint64_t bytes) {
+  std::byte *address = shared.memory().get();
+  return std::make_unique<Tracked>(*this, Memory(), address,
+                                   Region{address, bytes, "a window", true}, std::move(shared));
+}
+
+namespace {
+
+/// What is in a WindowOffer.
+struct EmulatedWindow {
+  uint64_t bytes;
+  SharedMemoryOffer memory;
+};
+static_assert(sizeof(EmulatedWindow) <= sizeof(WindowOffer));
+
+} // namespace
+
+Result<std::unique_ptr<DeviceMemory>> EmulatedDevice::makeWindow(uint64_t bytes,
+                                                                 WindowOffer &offer) {
+  auto made = SharedMemory::create(bytes);
+  if (!made)
+    return fail(made.error());
+  const EmulatedWindow window = {bytes, made->offer()};
+  std::memcpy(offer.bytes.data(), &window, sizeof window);
+  return track(std::move(*made), bytes);
+}
+
+Result<std::unique_ptr<DeviceMemory>> EmulatedDevice::mapWindow(const WindowOffer &offer) {
+  EmulatedWindow window;
+  std::memcpy(&window, offer.bytes.data(), sizeof window);
+  auto mapped = SharedMemory::map(window.memory);
+  if (!mapped)
+    return fail(mapped.error());
+  return track(std::move(*mapped), window.bytes);
+}
+
+Result<std::unique_ptr<DeviceMemory>> EmulatedDevice::allocateOnHost(uint64_t bytes) {
+  return allocate(bytes, "memory of the host");
 }
 
 Result<void> EmulatedDevice::download(std::span<std::byte> to, const std::byte *from) {
@@ -181,6 +240,19 @@ void EmulatedDevice::addStepRegions(std::vector<GrokEmulatorRegion> &to) const {
   add(step->logitRow, step->logitRows, "logit rows");
 }
 
+/// One that waits for other ranks runs beside us, who watch.
+Result<void> EmulatedDevice::run(const GrokEmulatorLaunch &what) {
+  if (!what.hasPeers || !watch)
+    return emulator.launch(what);
+  auto ended = std::async(std::launch::async, [&] { return emulator.launch(what); });
+  Result<void> watched;
+  while (ended.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready)
+    if (watched)
+      watched = watch();
+  auto done = ended.get();
+  return watched ? done : watched;
+}
+
 Result<void> EmulatedDevice::launch(const DeviceLaunch &launch, int64_t) {
   const Kernel &kernel = kernels[launch.kernel];
   std::vector<GrokEmulatorRegion> memory;
@@ -202,7 +274,8 @@ Result<void> EmulatedDevice::launch(const DeviceLaunch &launch, int64_t) {
   what.values = values.data();
   what.regions = memory.data();
   what.regionCount = static_cast<uint32_t>(memory.size());
-  return emulator.launch(what);
+  what.hasPeers = kernel.op == "exchange";
+  return run(what);
 }
 
 } // namespace grok::runtime

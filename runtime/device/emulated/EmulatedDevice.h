@@ -3,6 +3,7 @@
 // libgrok-emulator.so.
 #pragma once
 
+#include "runtime/collectives/SharedMemory.h"
 #include "runtime/device/Device.h"
 #include "runtime/device/cpu/CodeLibrary.h"
 #include "runtime/device/emulated/EmulatorLibrary.h"
@@ -23,7 +24,7 @@ struct EmulatorSettings {
   static Result<EmulatorSettings> parse(std::string_view text);
 };
 
-class EmulatedDevice final : public Device {
+class EmulatedDevice final : public Device, private PeerMemory {
 public:
   /// `threads` operating system threads share the blocks of a launch; with one,
   /// runs are repeatable. `chip` may be empty: the plan's last one that has a
@@ -40,6 +41,8 @@ public:
   Result<void> begin(const GrokStepInfo &newStep) override;
   Result<void> launch(const DeviceLaunch &launch, int64_t tiles) override;
   Result<void> wait() override { return {}; }
+  std::optional<uint32_t> service(std::string_view op) const override;
+  PeerMemory *peers() override { return this; }
 
   std::string_view level() const override { return levelText; }
   int threads() const override { return threadCount; }
@@ -47,6 +50,7 @@ public:
 private:
   struct Kernel {
     std::string name;
+    std::string op;
     GrokEmulatorLaunch shape; // all but the memory
     Memory scratch;
   };
@@ -63,15 +67,24 @@ private:
       : code(std::move(code)), emulator(std::move(emulator)) {}
   Result<void> addKernels(const plan::Plan &plan, const plan::GpuCode &gpu,
                           const EmulatorSettings &settings);
+  // Windows are memory that processes share; mapping one's own again gives another address.
+  Result<std::unique_ptr<DeviceMemory>> makeWindow(uint64_t bytes, WindowOffer &offer) override;
+  Result<std::unique_ptr<DeviceMemory>> mapWindow(const WindowOffer &offer) override;
+  Result<std::unique_ptr<DeviceMemory>> allocateOnHost(uint64_t bytes) override;
+  void setWatch(Watch newWatch) override { watch = std::move(newWatch); }
+  std::unique_ptr<DeviceMemory> track(SharedMemory shared, uint64_t bytes);
+  Result<void> run(const GrokEmulatorLaunch &what);
   void addStepRegions(std::vector<GrokEmulatorRegion> &to) const;
 
   CodeLibrary code;
   Emulator emulator;
   std::string levelText;
   int threadCount = 1;
-  std::vector<Kernel> kernels; // by the plan's kernel number
+  std::vector<Kernel> kernels; // by the number of gpuKernelsOf
+  uint32_t services = 0;       // number of the first
   std::list<Region> regions;
   const GrokStepInfo *step = nullptr;
+  Watch watch;
 };
 
 } // namespace grok::runtime

@@ -199,6 +199,23 @@ TEST_P(DeviceConformance, DecodesAWholeModel) {
   }
 }
 
+TEST_P(DeviceConformance, LaunchesServices) {
+  const std::optional<uint32_t> read = device->service("read");
+  EXPECT_FALSE(device->service("write"));
+  ASSERT_EQ(read.has_value(), GetParam() != DeviceKind::cpu);
+  if (!read)
+    return;
+  const int32_t tiles = 7;
+  const auto count = device->place(std::as_bytes(std::span(&tiles, 1)), "count").value();
+  const std::vector<const void *> operands = {h->data(), o->data(), count->data()};
+  require(device->begin(stepOf({3})));
+  require(device->launch({*read, operands}, 0));
+  require(device->wait());
+  int32_t result = 0;
+  require(device->download(std::as_writable_bytes(std::span(&result, 1)), o->data()));
+  EXPECT_EQ(result, tiles);
+}
+
 TEST_P(DeviceConformance, MeasuresItsOwnMemory) {
   const std::optional<double> rate = device->measureReadRate().value();
   EXPECT_EQ(rate.has_value(), GetParam() == DeviceKind::cuda);

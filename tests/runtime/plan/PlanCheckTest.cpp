@@ -132,6 +132,16 @@ static constexpr Case cases[] = {
     {"GpuShared", [](PlanT &p) { gpu(p).kernels[0]->shared_bytes = 1 << 20; }, "shared memory"},
     {"GpuScratch", [](PlanT &p) { gpu(p).kernels[0]->scratch_bytes = UINT64_MAX; }, "scratch"},
     {"GpuNoPtx", [](PlanT &p) { gpu(p).kernels[2]->ptx.clear(); }, "'toy_attend': no PTX"},
+    {"GpuServiceTwice",
+     [](PlanT &p) {
+       gpu(p).services.push_back(std::make_unique<plan::GpuServiceT>(*gpu(p).services[0]));
+       gpu(p).services[1]->kernel->symbol = "toy_read_again";
+     },
+     "service 1: 'read' is there twice"},
+    {"GpuServiceSymbol", [](PlanT &p) { gpu(p).services[0]->kernel->symbol = "toy_embed"; },
+     "service 0: the symbol is not an identifier or there twice"},
+    {"GpuServiceCode", [](PlanT &p) { gpu(p).services[0]->code->threads = 48; },
+     "service 0: blocks of 48 threads"},
     {"GpuEmulation", [](PlanT &p) { gpu(p).emulation = {1, 2, 3}; }, "the emulation is not"},
 
     {"NoPrograms", [](PlanT &p) { p.programs.clear(); }, "no programs"},

@@ -116,7 +116,7 @@ TEST(PlanReader, NamesAFutureFormatVersion) {
                     reinterpret_cast<uint8_t *>(body.data()) + body.size());
   plan::FinishPlanFileBuffer(builder, plan::CreatePlanFile(builder, &outer));
   auto file = std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
-  EXPECT_THAT(errorOf(file), HasSubstr("format version 7, this runtime reads version 3"));
+  EXPECT_THAT(errorOf(file), HasSubstr("format version 7, this runtime reads version 4"));
 }
 
 TEST(PlanReader, BodyAtAnyAlignment) {

@@ -90,6 +90,15 @@ static std::unique_ptr<plan::KernelT> makeKernel(const char *symbol, const char 
 }
 
 // For the emulator; the PTX is of the right form alone.
+static std::unique_ptr<plan::GpuKernelT> makeGpuKernel(const plan::KernelT &about) {
+  auto kernel = std::make_unique<plan::GpuKernelT>();
+  kernel->threads = 32;
+  kernel->max_blocks = 4;
+  kernel->scratch_bytes = 4 * about.scratch_bytes;
+  kernel->ptx = ".version 8.0\n.target sm_80\n.visible .entry " + about.symbol + "()\n";
+  return kernel;
+}
+
 static std::unique_ptr<plan::GpuCodeT>
 makeGpuCode(const std::vector<std::unique_ptr<plan::KernelT>> &kernels) {
   auto code = std::make_unique<plan::GpuCodeT>();
@@ -97,14 +106,12 @@ makeGpuCode(const std::vector<std::unique_ptr<plan::KernelT>> &kernels) {
   code->major = 8;
   code->runs_on_newer = true;
   code->emulation = bytesOf(TOY_GPU_KERNELS);
-  for (const auto &each : kernels) {
-    auto kernel = std::make_unique<plan::GpuKernelT>();
-    kernel->threads = 32;
-    kernel->max_blocks = 4;
-    kernel->scratch_bytes = 4 * each->scratch_bytes;
-    kernel->ptx = ".version 8.0\n.target sm_80\n.visible .entry " + each->symbol + "()\n";
-    code->kernels.push_back(std::move(kernel));
-  }
+  for (const auto &each : kernels)
+    code->kernels.push_back(makeGpuKernel(*each));
+  auto service = std::make_unique<plan::GpuServiceT>();
+  service->kernel = makeKernel("toy_read", "read", 3);
+  service->code = makeGpuKernel(*service->kernel);
+  code->services.push_back(std::move(service));
   return code;
 }
 

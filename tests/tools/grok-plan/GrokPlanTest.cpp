@@ -51,18 +51,24 @@ TEST_F(GrokPlan, ShowsJson) {
   const json &gpu = shown["gpu_code"][0];
   EXPECT_EQ(gpu["chip"], "sm_80");
   EXPECT_EQ(gpu["kernels"][5]["symbol"], "toy_unembed");
-  EXPECT_EQ(gpu["kernels"][5]["threads"], 128);
+  EXPECT_EQ(gpu["kernels"][5]["threads"], 32);
+  ASSERT_THAT(gpu["services"], SizeIs(1));
+  EXPECT_EQ(gpu["services"][0]["op"], "read");
+  EXPECT_EQ(gpu["services"][0]["symbol"], "toy_read");
 }
 
 TEST_F(GrokPlan, ExtractsCodeOfEveryLevel) {
   const std::string target = folder.path + "/new/folder";
   const ToolResult result = runTool("grok-plan", {"extract", artifact.path, target});
   ASSERT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, StartsWith(target + "/cpu-x86-64-v2.so\n" + target + "/cpu-future.so\n" +
-                                     target + "/sm_80-toy_embed.ptx\n"));
-  std::ifstream ptx(target + "/sm_80-toy_unembed.ptx");
-  const std::string text{std::istreambuf_iterator<char>(ptx), {}};
-  EXPECT_EQ(text, ".version 8.0");
+  EXPECT_THAT(result.out,
+              StartsWith(target + "/cpu-x86-64-v2.so\n" + target + "/cpu-future.so\n" + target +
+                         "/sm_80-emulation.so\n" + target + "/sm_80-toy_embed.ptx\n"));
+  for (const char *symbol : {"toy_unembed", "toy_read"}) {
+    std::ifstream ptx(target + "/sm_80-" + symbol + ".ptx");
+    const std::string text{std::istreambuf_iterator<char>(ptx), {}};
+    EXPECT_THAT(text, HasSubstr(std::string(".entry ") + symbol));
+  }
   std::ifstream file(target + "/cpu-x86-64-v2.so", std::ios::binary);
   const std::string image{std::istreambuf_iterator<char>(file), {}};
   EXPECT_TRUE(std::ranges::equal(image, toy::makePlan().code[0]->image,

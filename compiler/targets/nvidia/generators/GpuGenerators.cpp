@@ -29,6 +29,8 @@ constexpr Generator generators[] = {
     {KernelOp::gateUp, 0, gpu_kernels::emitGateUp},
     {KernelOp::downCombine, 0, gpu_kernels::emitDownCombine},
     {KernelOp::qkv, 0, gpu_kernels::emitQkv},
+    {KernelOp::read, gpu_kernels::rowThreads, gpu_kernels::emitRead},
+    {KernelOp::sample, gpu_kernels::rowThreads, gpu_kernels::emitSample},
 };
 
 } // namespace
@@ -43,7 +45,7 @@ static const Generator *generatorOf(KernelOp op) {
 std::optional<std::string> problemOnGpu(const KernelSpec &spec) {
   if (spec.numerics == Numerics::bf16)
     return "the literal bf16 mode runs on CPUs only: choose --numerics=fast or f32";
-  if (!generatorOf(spec.op))
+  if (!generatorOf(spec.op) && spec.op != KernelOp::persistent)
     return std::string(nameOf(spec.op)) + ": no GPU kernel";
   return std::nullopt;
 }
@@ -51,7 +53,7 @@ std::optional<std::string> problemOnGpu(const KernelSpec &spec) {
 GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
                            const NvidiaChip &chip) {
   const Generator &generator = *generatorOf(spec.op);
-  const int64_t threads = generator.threads ? generator.threads : productThreads(spec);
+  const int64_t threads = generator.threads ? generator.threads : productThreads(spec, chip);
   GpuBuilder kernel(module, symbol, spec, chip, threads);
   generator.emit(kernel);
   return kernel.shape();

@@ -36,6 +36,8 @@ void emitUnembed(GpuBuilder &kernel);
 void emitGateUp(GpuBuilder &kernel);
 void emitDownCombine(GpuBuilder &kernel);
 void emitQkv(GpuBuilder &kernel);
+void emitRead(GpuBuilder &kernel);
+void emitSample(GpuBuilder &kernel);
 } // namespace gpu_kernels
 
 } // namespace grok::compiler

@@ -4,6 +4,7 @@
 // NOLINTBEGIN(performance-no-int-to-ptr): the driver's addresses are numbers
 #include "runtime/device/cpu/CodeLibrary.h"
 #include "runtime/device/emulated/EmulatorLibrary.h"
+#include "runtime/plan/GpuKernels.h"
 #include "runtime/plan/PlanReader.h"
 #include "tests/runtime/device/cuda/FakeCuda.h"
 #include <algorithm>
@@ -20,6 +21,7 @@ struct Translations {
   std::optional<PlanDocument> document;
   std::optional<CodeLibrary> code;
   std::optional<Emulator> emulator;
+  std::vector<GpuKernelEntry> entries;
 };
 
 } // namespace
@@ -73,6 +75,7 @@ int loadTranslations() {
   translations().document.emplace(std::move(*document));
   translations().code.emplace(std::move(*code));
   translations().emulator.emplace(std::move(*emulator));
+  translations().entries = gpuKernelsOf(translations().document->root(), *gpu);
   return success;
 }
 
@@ -84,6 +87,8 @@ static int run(const FakeLaunch &launch) {
   std::vector<GrokEmulatorRegion> regions;
   for (const auto &[address, bytes] : fake().allocations)
     regions.push_back({reinterpret_cast<const void *>(address), bytes, "an allocation", 1});
+  for (const auto &[address, bytes] : fake().pinned)
+    regions.push_back({address, bytes, "memory of the host", 1});
   std::vector<uint64_t> parameters = launch.parameters;
   std::vector<void *> values;
   values.reserve(parameters.size());
@@ -103,6 +108,7 @@ static int run(const FakeLaunch &launch) {
   what.seed = 1;
   what.osThreads = 1;
   what.checkAccesses = 1;
+  what.hasPeers = launch.function->name == "service_exchange";
   auto ran = translations().emulator->launch(what);
   if (ran)
     return success;
@@ -173,9 +179,9 @@ int cuModuleGetFunction(Function *function, Module module, const char *name) {
   auto made = std::make_unique<FunctionObject>();
   made->name = name;
   made->code = reinterpret_cast<GrokEmulatedKernel>(*code);
-  for (const auto *kernel : *translations().document->root().kernels())
-    if (kernel->symbol()->string_view() == name)
-      made->parameters = static_cast<uint32_t>(kernel->num_buffers()) + 2;
+  for (const grok::runtime::GpuKernelEntry &entry : translations().entries)
+    if (entry.kernel->symbol()->string_view() == name)
+      made->parameters = static_cast<uint32_t>(entry.kernel->num_buffers()) + 2;
   *function = made.get();
   module->functions[name] = std::move(made);
   return success;

@@ -272,4 +272,25 @@ TEST(GpuQuantize, records) {
   }
 }
 
+// ---- the service that times memory
+
+TEST(GpuRead, readsEveryWord) {
+  constexpr int64_t tiles = 4, tileWords = 16384, warps = 8;
+  std::mt19937 random = reproducible(11);
+  Buffer data = Buffer::ofWords(tiles * tileWords), sums = dirty(tiles * warps);
+  Buffer count = Buffer::ofWords(1);
+  for (int64_t i = 0; i < tiles * tileWords; ++i)
+    data.words()[i] = static_cast<int32_t>(random());
+  count.words()[0] = tiles;
+  std::vector<int32_t> expected(tiles * warps, 0);
+  for (int64_t i = 0; i < tiles * tileWords; ++i) // 32 lanes of 4 words
+    expected[i / tileWords * warps + i / 128 % warps] ^= data.words()[i];
+  GpuKernel kernel(specOf(KernelOp::read, 0));
+  for (const GpuLaunch &launch : everyLaunch()) {
+    std::fill_n(sums.words(), tiles * warps, -1);
+    kernel.run({data, sums, count}, Step::ofRows(1), launch);
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), sums.words())) << nameOf(launch);
+  }
+}
+
 } // namespace grok::compiler::testing
