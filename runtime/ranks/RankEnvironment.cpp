@@ -5,8 +5,6 @@
 
 namespace grok::runtime {
 
-static constexpr int mostRanks = 65536;
-
 namespace {
 
 // What launched this process, by the variables that it sets.
@@ -33,11 +31,12 @@ constexpr Launcher launchers[] = {
 
 const char *processVariable(const char *name) { return std::getenv(name); }
 
-static Result<int> numberIn(const std::string &text, const std::string &where, int most) {
+static Result<int> numberIn(const std::string &text, const std::string &where, int least,
+                            int most) {
   int number = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 0 || number > most)
-    return fail(where, ": '", text, "', expected a number in 0..", most);
+  if (error != std::errc() || end != text.data() + text.size() || number < least || number > most)
+    return fail(where, ": '", text, "', expected a number in ", least, "..", most);
   return number;
 }
 
@@ -66,7 +65,7 @@ static Result<void> readLeader(const std::string &text, RankEnvironment &environ
     return fail("--leader: '", text, "', expected HOST:PORT");
   if (colon == std::string::npos)
     return {};
-  auto port = numberIn(text.substr(colon + 1), "--leader", 65535);
+  auto port = numberIn(text.substr(colon + 1), "--leader", 1, 65535);
   if (!port)
     return fail(port.error());
   environment.leaderPort = *port;
@@ -94,7 +93,7 @@ static Result<void> readLauncher(const Launcher &launcher, const RankFlags &flag
   for (const auto &[variable, flag, flagged, number] : numbers) {
     if (!variable)
       continue;
-    auto told = numberIn(variables(variable), variable, mostRanks);
+    auto told = numberIn(variables(variable), variable, 0, mostRanks);
     if (!told)
       return fail(told.error());
     if (flagged && *flagged != *told)

@@ -8,6 +8,9 @@
 
 namespace grok::runtime {
 
+/// Of a job.
+inline constexpr int mostRanks = 4096;
+
 /// --rank, --ranks, --leader. All optional.
 struct RankFlags {
   std::optional<int> rank;

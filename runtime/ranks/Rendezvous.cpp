@@ -74,8 +74,6 @@ static std::string differenceOf(const Member &leader, const Member &other) {
            " ranks, rank 0 as one of " + std::to_string(leader.ranks);
   if (other.identity.planHash != leader.identity.planHash)
     return name + " has another plan than " + nameOf(leader);
-  if (other.identity.weightsHash != leader.identity.weightsHash)
-    return name + " has other weights than " + nameOf(leader);
   if (other.pageSize != leader.pageSize)
     return name + " has memory pages of " + std::to_string(other.pageSize) + " bytes, " +
            nameOf(leader) + " of " + std::to_string(leader.pageSize);

@@ -8,10 +8,9 @@
 
 namespace grok::runtime {
 
-/// What all ranks must agree on.
+/// What all ranks must agree on. The plan names its weight files by their hashes.
 struct JobIdentity {
   std::array<uint8_t, 32> planHash = {};
-  std::array<uint8_t, 32> weightsHash = {}; // of what all ranks share
 };
 
 /// A rank as the others know it; plain bytes, sent as they are.

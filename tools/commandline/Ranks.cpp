@@ -15,7 +15,7 @@ void declareRanks(CLI::App &app, runtime::RankFlags &flags) {
                  "Ranks that the artifact must be compiled for. They are threads of this process "
                  "unless mpirun, Slurm, Kubernetes or --rank says which of them it is")
       ->type_name("N")
-      ->check(CLI::Range(1, 4096).description(""));
+      ->check(CLI::Range(1, runtime::mostRanks).description(""));
   app.add_option("--rank", flags.rank, "This process's rank of --ranks, 0 to N - 1")
       ->type_name("N")
       ->check(wholeNumber());

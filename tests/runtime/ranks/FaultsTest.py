@@ -122,9 +122,6 @@ class Joining(unittest.TestCase):
     def test_another_plan(self):
         self.refused(ranks.run(3, "--fault=differ", "--victim=2"), "rank 2 (host ")
 
-    def test_other_weights(self):
-        self.refused(ranks.run(3, "--fault=weights", "--victim=1"), "has other weights than rank 0")
-
     def test_two_of_one_number(self):
         self.refused(ranks.run(3, numbers=[(0, 3), (1, 3), (1, 3)]),
                      "two processes say that they are rank 1 (host ")

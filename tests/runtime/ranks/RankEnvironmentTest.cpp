@@ -73,7 +73,7 @@ TEST(RankEnvironment, WaysToWriteTheLeader) {
   EXPECT_EQ(leader("10.0.0.1:7"), "10.0.0.1 7");
   EXPECT_EQ(leader("[fe80::1]:7"), "fe80::1 7");
   EXPECT_EQ(leader("fe80::1"), "fe80::1 29400");
-  for (const char *wrong : {":7", "box:", "box:x", "box:70000", "box:-1"})
+  for (const char *wrong : {":7", "box:", "box:x", "box:70000", "box:-1", "box:0"})
     EXPECT_THAT(errorOf({0, 2, wrong}, {}), HasSubstr("--leader")) << wrong;
 }
 
@@ -134,10 +134,10 @@ TEST(RankEnvironment, WhatIsMissingOrWrong) {
             "rank 0 of 2 does not know where rank 0 is: give --leader=HOST:PORT");
   EXPECT_EQ(errorOf({{}, 2, "box"}, {}), "--rank, --ranks and --leader belong together");
   EXPECT_EQ(errorOf({2, 2, "box"}, {}), "rank 2, expected one of 0..1");
-  EXPECT_EQ(errorOf({{}, 0, ""}, {}), "--ranks: 0, expected 1..65536");
+  EXPECT_EQ(errorOf({{}, 0, ""}, {}), "--ranks: 0, expected 1..4096");
   Environment wrong = openMpi();
   wrong["OMPI_COMM_WORLD_RANK"] = "two";
-  EXPECT_EQ(errorOf({}, wrong), "OMPI_COMM_WORLD_RANK: 'two', expected a number in 0..65536");
+  EXPECT_EQ(errorOf({}, wrong), "OMPI_COMM_WORLD_RANK: 'two', expected a number in 0..4096");
   wrong["OMPI_COMM_WORLD_RANK"] = "4";
   EXPECT_EQ(errorOf({}, wrong), "rank 4, expected one of 0..3");
 }

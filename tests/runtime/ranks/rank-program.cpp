@@ -97,8 +97,6 @@ static Result<std::unique_ptr<Job>> join(const Options &options) {
   JobIdentity identity;
   const bool isOther = options.fault == "differ" && environment->rank == options.victim;
   identity.planHash.fill(isOther ? 2 : 1);
-  const bool hasOtherWeights = options.fault == "weights" && environment->rank == options.victim;
-  identity.weightsHash.fill(hasOtherWeights ? 2 : 1);
   auto jobOptions = JobOptions::from();
   if (!jobOptions)
     return fail(jobOptions.error());
