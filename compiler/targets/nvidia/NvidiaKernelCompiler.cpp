@@ -5,6 +5,7 @@
 #include "compiler/targets/nvidia/PtxEmitter.h"
 #include "compiler/targets/nvidia/emulator/EmulatorTranslation.h"
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
+#include "compiler/targets/nvidia/generators/PersistentKernel.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
@@ -120,18 +121,25 @@ tl::expected<void, std::string> NvidiaKernelCompiler::assemble(NvidiaKernel &ker
 tl::expected<NvidiaKernel, std::string> NvidiaKernelCompiler::compile(const std::string &symbol,
                                                                       const NvidiaChip &chip,
                                                                       Generator generate) {
-  NvidiaKernel kernel;
-  auto lowered = lower(symbol, chip, generate, kernel.shape);
+  GpuShape shape;
+  auto lowered = lower(symbol, chip, generate, shape);
   if (!lowered)
     return tl::unexpected(lowered.error());
-  Naming naming{symbol, chip};
+  return finish(**lowered, shape, {symbol, chip});
+}
+
+tl::expected<NvidiaKernel, std::string>
+NvidiaKernelCompiler::finish(mlir::ModuleOp lowered, const GpuShape &shape, const Naming &naming) {
+  NvidiaKernel kernel;
+  kernel.shape = shape;
   if (options.emulate) {
-    auto object = translateForEmulator(**lowered, symbol);
+    auto object = translateForEmulator(lowered, naming.symbol);
     if (!object)
-      return failure(symbol, chip, "translation for the emulator failed: " + object.error());
+      return failure(naming.symbol, naming.chip,
+                     "translation for the emulator failed: " + object.error());
     kernel.emulation = {object->begin(), object->end()};
   }
-  auto ptx = emitPtx(**lowered, naming);
+  auto ptx = emitPtx(lowered, naming);
   if (!ptx)
     return tl::unexpected(ptx.error());
   kernel.ptx = std::move(*ptx);
@@ -146,6 +154,42 @@ tl::expected<NvidiaKernel, std::string> NvidiaKernelCompiler::compile(const Name
   return compile(kernel.symbol, chip, [&](mlir::ModuleOp module, llvm::StringRef symbol) {
     return generateGpuKernel(module, symbol, kernel.spec, chip);
   });
+}
+
+tl::expected<mlir::OwningOpRef<mlir::ModuleOp>, std::string>
+NvidiaKernelCompiler::lower(const NamedKernelSpec &kernel, llvm::ArrayRef<NumberedKernel> parts,
+                            const NvidiaChip &chip, GpuShape &shape) {
+  std::vector<PersistentPart> lowered;
+  for (const NumberedKernel &part : parts) {
+    const NamedKernelSpec &own = *part.kernel;
+    GpuShape ownShape;
+    auto module = lower(
+        own.symbol, chip,
+        [&](mlir::ModuleOp module, llvm::StringRef symbol) {
+          return generateGpuKernel(module, symbol, own.spec, chip);
+        },
+        ownShape);
+    if (!module)
+      return tl::unexpected(module.error());
+    lowered.push_back(
+        {part.number, own.symbol, operandCount(own.spec), ownShape, std::move(*module)});
+  }
+  return lower(
+      kernel.symbol, chip,
+      [&](mlir::ModuleOp module, llvm::StringRef symbol) {
+        return generatePersistentKernel(module, symbol, kernel.spec, chip, lowered);
+      },
+      shape);
+}
+
+tl::expected<NvidiaKernel, std::string>
+NvidiaKernelCompiler::compile(const NamedKernelSpec &kernel, llvm::ArrayRef<NumberedKernel> parts,
+                              const NvidiaChip &chip) {
+  GpuShape shape;
+  auto lowered = lower(kernel, parts, chip, shape);
+  if (!lowered)
+    return tl::unexpected(lowered.error());
+  return finish(**lowered, shape, {kernel.symbol, chip});
 }
 
 } // namespace grok::compiler

@@ -11,6 +11,12 @@
 
 namespace grok::compiler {
 
+/// A kernel by its number in the plan.
+struct NumberedKernel {
+  int64_t number;
+  const NamedKernelSpec *kernel;
+};
+
 /// Owns an MLIR context, so each thread needs its own.
 class NvidiaKernelCompiler {
 public:
@@ -24,16 +30,25 @@ public:
                                                   const NvidiaChip &chip);
   tl::expected<NvidiaKernel, std::string> compile(const std::string &symbol, const NvidiaChip &chip,
                                                   Generator generate);
+  /// A kernel of op persistent, made of others.
+  tl::expected<NvidiaKernel, std::string> compile(const NamedKernelSpec &kernel,
+                                                  llvm::ArrayRef<NumberedKernel> parts,
+                                                  const NvidiaChip &chip);
 
   /// The kernel in the llvm and nvvm dialects, still inside its gpu.module.
   tl::expected<mlir::OwningOpRef<mlir::ModuleOp>, std::string>
   lower(const std::string &symbol, const NvidiaChip &chip, Generator generate, GpuShape &shape);
+  tl::expected<mlir::OwningOpRef<mlir::ModuleOp>, std::string>
+  lower(const NamedKernelSpec &kernel, llvm::ArrayRef<NumberedKernel> parts, const NvidiaChip &chip,
+        GpuShape &shape);
 
 private:
   struct Naming {
     const std::string &symbol;
     const NvidiaChip &chip;
   };
+  tl::expected<NvidiaKernel, std::string> finish(mlir::ModuleOp lowered, const GpuShape &shape,
+                                                 const Naming &naming);
   tl::expected<std::string, std::string> emitPtx(mlir::ModuleOp lowered, const Naming &naming);
   tl::expected<void, std::string> assemble(NvidiaKernel &kernel, const Naming &naming);
   void dump(const Naming &naming, const char *extension,

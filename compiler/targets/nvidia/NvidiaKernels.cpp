@@ -65,11 +65,26 @@ struct Compilation {
 
   const Ptxas *assemblerOrNull() const { return assembler ? &*assembler : nullptr; }
 
-  std::string keyOf(const NamedKernelSpec &kernel, const NvidiaChip &chip) const {
+  static std::string textOf(const NamedKernelSpec &kernel) {
     return kernel.symbol + '\n' + canonicalText(kernel.spec) +
-           "\nmax_rows=" + std::to_string(kernel.spec.maxRows) + '\n' + chip.name +
-           (options.emulate ? "\nemulation" : "") + "\nLLVM " LLVM_VERSION_STRING "\n" +
-           code.assembler + "\ngenerator " + gpuGeneratorDigest;
+           "\nmax_rows=" + std::to_string(kernel.spec.maxRows) + '\n';
+  }
+
+  std::string keyOf(const NamedKernelSpec &kernel, const NvidiaChip &chip) const {
+    std::string text = textOf(kernel);
+    if (kernel.spec.op == KernelOp::persistent)
+      for (size_t part : options.persistent)
+        text += std::to_string(part) + '\n' + textOf(kernels[part]);
+    return text + chip.name + (options.emulate ? "\nemulation" : "") +
+           "\nLLVM " LLVM_VERSION_STRING "\n" + code.assembler + "\ngenerator " +
+           gpuGeneratorDigest;
+  }
+
+  std::vector<NumberedKernel> persistentParts() const {
+    std::vector<NumberedKernel> parts;
+    for (size_t part : options.persistent)
+      parts.push_back({static_cast<int64_t>(part), &kernels[part]});
+    return parts;
   }
 
   // `compiler` is made when the first kernel is not in the cache.
@@ -86,7 +101,9 @@ struct Compilation {
       }
     if (!compiler)
       compiler = std::make_unique<NvidiaKernelCompiler>(options, assemblerOrNull());
-    auto made = compiler->compile(kernel, chip);
+    auto made = kernel.spec.op == KernelOp::persistent
+                    ? compiler->compile(kernel, persistentParts(), chip)
+                    : compiler->compile(kernel, chip);
     if (!made)
       return tl::unexpected(made.error());
     result = std::move(*made);

@@ -37,6 +37,8 @@ struct NvidiaOptions {
   std::string dumpDir;  // for SYMBOL.CHIP.{mlir,nvvm.mlir,ll,ptx,ptxas.txt,sass}
   bool emulate = false; // adds translations for the emulator
   bool assemble = true; // with ptxas, where one is found
+  /// Which of the kernels the one of op persistent does; their numbers name them.
+  std::vector<size_t> persistent;
 };
 
 struct NvidiaCode {
