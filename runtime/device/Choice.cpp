@@ -39,7 +39,8 @@ static bool canBeEmulated(const plan::Plan &plan) {
 
 static Result<std::unique_ptr<Device>> makeCuda(const plan::Plan &plan, const cuda::Gpu &gpu,
                                                 const DeviceSettings &settings) {
-  return asDevice(CudaDevice::create(plan, gpu, {settings.threads, settings.placing}));
+  return asDevice(
+      CudaDevice::create(plan, settings.rank, gpu, {settings.threads, settings.placing}));
 }
 
 static Result<std::unique_ptr<Device>> makeCpu(const plan::Plan &plan,
@@ -53,7 +54,7 @@ static Result<std::unique_ptr<Device>> makeBest(const plan::Plan &plan,
   const bool wantsCpu = !settings.level.empty() && !isGpuChip(plan, settings.level);
   if (wantsCpu || plan.gpu_code()->size() == 0)
     return makeCpu(plan, settings);
-  auto gpu = cuda::findGpu(plan, settings.level);
+  auto gpu = cuda::findGpu(plan, settings.level, settings.place);
   if (gpu)
     return makeCuda(plan, *gpu, settings);
   if (plan.code()->size() > 0)
@@ -69,7 +70,7 @@ Result<std::unique_ptr<Device>> makeDevice(const plan::Plan &plan, DeviceKind ki
   case DeviceKind::cpu:
     return makeCpu(plan, settings);
   case DeviceKind::cuda:
-    return cuda::findGpu(plan, settings.level).and_then([&](const cuda::Gpu &gpu) {
+    return cuda::findGpu(plan, settings.level, settings.place).and_then([&](const cuda::Gpu &gpu) {
       return makeCuda(plan, gpu, settings);
     });
   case DeviceKind::emulated:

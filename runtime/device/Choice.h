@@ -15,6 +15,8 @@ struct DeviceSettings {
   std::string level; // of the CPU's code, or the chip that is emulated; empty = the best
   /// Told how many bytes of the weights are in the device's own memory, of all.
   std::function<void(uint64_t done, uint64_t all)> placing = nullptr;
+  uint32_t rank = 0; // of the plan
+  int place = 0;     // among the ranks of this host: the number of its GPU
 };
 
 /// The device with the plan's kernels loaded. `automatic` takes a GPU where the plan

@@ -54,7 +54,9 @@ Result<void> Executor::allocate(const plan::Program &program) {
   logitMemory = std::move(*logitsOfRows);
   if (!device->sharesHostMemory())
     hostLogits.resize(logitBytes);
-  return {};
+  const uint64_t rowBytes = static_cast<uint64_t>(logitColumns) * sizeof(float);
+  return TokenDraws::create(*device, rowBytes ? logitBytes / rowBytes : 0)
+      .map([&](std::unique_ptr<TokenDraws> made) { draws = std::move(made); });
 }
 
 std::byte *Executor::addressOf(const ExecutorParts &parts, const plan::Buffer &buffer) const {
@@ -73,7 +75,7 @@ std::byte *Executor::addressOf(const ExecutorParts &parts, const plan::Buffer &b
 }
 
 Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
-                                         const plan::Launch &launch, Bucket &resolved) const {
+                                         const plan::Launch &launch, Bucket &resolved) {
   Launch result;
   result.kernel = static_cast<uint32_t>(launch.kernel());
   result.firstAddress = static_cast<uint32_t>(resolved.addresses.size());
@@ -93,7 +95,7 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
                    .bucketRows = bucket.max_rows()};
   result.operation = launch.name() ? launch.name()->c_str() : "";
   if (launch.collective() != plan::Collective::none)
-    return resolveCollective(bucket, launch, result);
+    return resolveCollective(parts, bucket, launch, result, resolved);
   result.tiles = *launch.tiles();
   if (result.tiles.buffer() >= 0 && !device->countsTiles()) {
     const auto &counter = *bucket.buffers()->Get(static_cast<uint32_t>(result.tiles.buffer()));
@@ -107,8 +109,9 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
   return result;
 }
 
-Executor::Launch Executor::resolveCollective(const plan::Bucket &bucket, const plan::Launch &launch,
-                                             Launch resolved) const {
+Executor::Launch Executor::resolveCollective(const ExecutorParts &parts, const plan::Bucket &bucket,
+                                             const plan::Launch &launch, Launch resolved,
+                                             Bucket &to) {
   const auto &first =
       *bucket.buffers()->Get(static_cast<uint32_t>(launch.operands()->Get(0)->buffer()));
   resolved.collective = launch.collective();
@@ -117,10 +120,22 @@ Executor::Launch Executor::resolveCollective(const plan::Bucket &bucket, const p
   for (const plan::Operand *operand : *launch.operands())
     resolved.ofLogits |= bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()))->kind() ==
                          plan::BufferKind::logits;
+  const auto exchange =
+      parts.exchange
+          ? parts.exchange->describe(resolved.collective, resolved.over, resolved.rowBytes,
+                                     resolved.ofLogits, resolved.operation)
+          : std::nullopt;
+  resolved.onHost = !exchange;
+  if (!exchange)
+    return resolved;
+  resolved.kernel = parts.exchange->kernel();
+  to.addresses.push_back(exchangeMemory->data() + exchanges.size() * sizeof *exchange);
+  ++resolved.numAddresses;
+  exchanges.push_back(*exchange);
   return resolved;
 }
 
-Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucket &bucket) const {
+Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucket &bucket) {
   Bucket resolved;
   resolved.maxRows = bucket.max_rows();
   resolved.launches.reserve(bucket.launches()->size());
@@ -129,16 +144,36 @@ Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucke
   return resolved;
 }
 
+/// Room for what kernels are told of collectives.
+Result<void> Executor::placeExchanges(const plan::Program &program) {
+  uint64_t most = 0;
+  for (const plan::Bucket *bucket : *program.buckets())
+    for (const plan::Launch *launch : *bucket->launches())
+      most += launch->collective() != plan::Collective::none;
+  return device->allocate(most * sizeof(GrokExchange), "collectives")
+      .map([&](std::unique_ptr<DeviceMemory> memory) { exchangeMemory = std::move(memory); });
+}
+
 Result<Executor> Executor::create(const ExecutorParts &parts) {
   Executor executor(parts.device);
   executor.links = parts.links;
+  if (parts.links)
+    executor.collectives.emplace(parts.device, *parts.links);
   if (auto allocated = executor.allocate(parts.program); !allocated)
     return fail(allocated.error());
+  if (auto placed = executor.placeExchanges(parts.program); !placed)
+    return fail(placed.error());
   for (const plan::Bucket *bucket : *parts.program.buckets()) {
     executor.buckets.push_back(executor.resolve(parts, *bucket));
     if (auto recorded = executor.record(executor.buckets.back()); !recorded)
       return fail(recorded.error());
+    if (auto listed = executor.listTasks(executor.buckets.back()); !listed)
+      return fail(listed.error());
   }
+  if (auto told = parts.device.upload(executor.exchangeMemory->data(),
+                                      std::as_bytes(std::span(executor.exchanges)));
+      !told)
+    return fail(told.error());
   return executor;
 }
 
@@ -146,16 +181,37 @@ DeviceLaunch Executor::deviceLaunch(const Bucket &bucket, const Launch &launch) 
   return {launch.kernel, {bucket.addresses.data() + launch.firstAddress, launch.numAddresses}};
 }
 
-/// Collectives need the host between launches.
+/// Collectives on the host stand between what is put together.
 Result<void> Executor::record(Bucket &bucket) {
+  for (size_t i = 0; i < bucket.launches.size();) {
+    std::vector<DeviceLaunch> launches;
+    while (i + launches.size() < bucket.launches.size() &&
+           !bucket.launches[i + launches.size()].onHost)
+      launches.push_back(deviceLaunch(bucket, bucket.launches[i + launches.size()]));
+    Part part{i, std::max<size_t>(launches.size(), 1), nullptr};
+    if (!launches.empty()) {
+      auto graph = device->record(launches);
+      if (!graph)
+        return fail(graph.error());
+      part.graph = std::move(*graph);
+    }
+    i += part.count;
+    bucket.parts.push_back(std::move(part));
+  }
+  return {};
+}
+
+/// The persistent kernel does steps of one row in which no ranks meet.
+Result<void> Executor::listTasks(Bucket &bucket) {
   std::vector<DeviceLaunch> launches;
   for (const Launch &launch : bucket.launches) {
-    if (launch.collective != plan::Collective::none)
+    if (bucket.maxRows != 1 || launch.collective != plan::Collective::none)
       return {};
     launches.push_back(deviceLaunch(bucket, launch));
   }
-  return device->record(launches).map(
-      [&](std::unique_ptr<DeviceGraph> graph) { bucket.graph = std::move(graph); });
+  return TaskList::create(*device, launches).map([&](std::unique_ptr<TaskList> tasks) {
+    bucket.tasks = std::move(tasks);
+  });
 }
 
 const float *Executor::logits() const {
@@ -221,37 +277,16 @@ Result<int64_t> Executor::runCollective(const Bucket &bucket, const Launch &laun
   // Addresses are untyped as kernels want them; the plan's check has shown which
   // operand is written.
   auto address = [&](uint32_t operand) {
-    return const_cast<void *>(bucket.addresses[launch.firstAddress + operand]);
+    return operand < launch.numAddresses ? static_cast<std::byte *>(const_cast<void *>(
+                                               bucket.addresses[launch.firstAddress + operand]))
+                                         : nullptr;
   };
-  Communicator &communicator = links->communicator();
   const int64_t rows = launch.ofLogits ? step.logitRows : step.rows;
   if (rows == 0)
     return rows;
-  Result<void> done = device->wait();
-  if (!done)
-    return fail(done.error());
-  switch (launch.collective) {
-  case plan::Collective::none:
-    break;
-  case plan::Collective::all_gather:
-    done = links->group(launch.over).allGatherRows(address(0), address(1), rows, launch.rowBytes);
-    break;
-  case plan::Collective::all_reduce:
-    done =
-        links->group(launch.over)
-            .allReduceRows(static_cast<const float *>(address(0)), static_cast<float *>(address(1)),
-                           rows, static_cast<int64_t>(launch.rowBytes / sizeof(float)));
-    break;
-  case plan::Collective::send:
-    done =
-        communicator.send(links->next(), address(0), static_cast<size_t>(rows) * launch.rowBytes);
-    break;
-  case plan::Collective::receive:
-    done = communicator.receive(links->previous(), address(0),
-                                static_cast<size_t>(rows) * launch.rowBytes);
-    break;
-  }
-  return done.map([&] { return rows; });
+  return collectives
+      ->run({launch.collective, launch.over, address(0), address(1), rows, launch.rowBytes})
+      .map([&] { return rows; });
 }
 
 Result<void> Executor::run(const GrokStepInfo &step) {
@@ -261,8 +296,13 @@ Result<void> Executor::run(const GrokStepInfo &step) {
     return fail("a step of ", step.rows, " rows, the plan takes at most ", buckets.back().maxRows);
   if (auto begun = device->begin(step); !begun)
     return begun;
-  const bool together = bucket->graph && graphs && !profiling && !observer;
-  auto done = together ? device->launch(*bucket->graph) : runLaunches(*bucket, step);
+  const bool together = graphs && !profiling && !observer;
+  auto done = !together                     ? runLaunches(*bucket, step)
+              : persistent && bucket->tasks ? bucket->tasks->run()
+                                            : runParts(*bucket, step);
+  tokensDrawn = {};
+  if (done && step.draws)
+    return drawTokens(step);
   auto ended = device->wait();
   if (!done || !ended || device->sharesHostMemory())
     return done ? ended : done;
@@ -271,13 +311,38 @@ Result<void> Executor::run(const GrokStepInfo &step) {
                           logitMemory->data());
 }
 
+Result<int64_t> Executor::runLaunch(const Bucket &bucket, const Launch &launch,
+                                    const GrokStepInfo &step) {
+  if (links) // a sign of life for those who wait
+    links->communicator().setOperation(launch.operation);
+  return launch.onHost ? runCollective(bucket, launch, step) : runKernel(bucket, launch, step);
+}
+
+Result<void> Executor::runParts(Bucket &bucket, const GrokStepInfo &step) {
+  for (const Part &part : bucket.parts) {
+    if (part.graph) {
+      if (auto launched = device->launch(*part.graph); !launched)
+        return launched;
+      continue;
+    }
+    for (const Launch &launch : std::span(bucket.launches).subspan(part.first, part.count))
+      if (auto tiles = runLaunch(bucket, launch, step); !tiles)
+        return fail(tiles.error());
+  }
+  return {};
+}
+
+/// Nothing else of the step comes to the host.
+Result<void> Executor::drawTokens(const GrokStepInfo &step) {
+  return draws->launch(logitMemory->data())
+      .and_then([&] { return draws->fetch(static_cast<uint64_t>(step.logitRows)); })
+      .map([&](std::span<const int32_t> tokens) { tokensDrawn = tokens; });
+}
+
 Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
   for (Launch &launch : bucket.launches) {
     auto start = profiling ? Clock::now() : Clock::time_point();
-    if (links) // a sign of life for those who wait
-      links->communicator().setOperation(launch.operation);
-    auto tiles = launch.collective == plan::Collective::none ? runKernel(bucket, launch, step)
-                                                             : runCollective(bucket, launch, step);
+    auto tiles = runLaunch(bucket, launch, step);
     if (!tiles)
       return fail(tiles.error());
     if (profiling) {

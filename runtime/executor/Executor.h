@@ -3,8 +3,11 @@
 #pragma once
 
 #include "runtime/device/Device.h"
+#include "runtime/device/TaskList.h"
+#include "runtime/executor/DeviceCollectives.h"
 #include "runtime/executor/LaunchView.h"
-#include "runtime/executor/RankLinks.h"
+#include "runtime/executor/PeerExchange.h"
+#include "runtime/executor/TokenDraws.h"
 #include "runtime/plan/plan_generated.h"
 #include <vector>
 
@@ -19,6 +22,7 @@ struct ExecutorParts {
   std::byte *weights;               // the layout's file, in the device's memory
   std::byte *pages;                 // base of the key/value page pool, likewise
   const RankLinks *links = nullptr; // of a plan for several ranks
+  PeerExchange *exchange = nullptr; // likewise
 };
 
 /// Owns the activations and logits of one session. All addresses are resolved
@@ -32,6 +36,10 @@ public:
 
   /// Null in a stage that is not the last.
   const float *logits() const;
+  /// Whether steps may ask for draws. Then logits() is not made.
+  bool canDraw() const { return draws != nullptr; }
+  /// What the device drew from each row of logits in the last step, if that asked for it.
+  std::span<const int32_t> drawn() const { return tokensDrawn; }
   /// Floats from one row of logits to the next.
   int64_t logitStride() const { return logitColumns; }
 
@@ -41,6 +49,9 @@ public:
   std::vector<LaunchTiming> timings() const;
   /// Whether launches that the device has put together run so, where it can (the default).
   void setGraphs(bool on) { graphs = on; }
+  /// Whether steps of one row are one launch of the plan's persistent kernel, where it
+  /// has one (the default).
+  void setPersistent(bool on) { persistent = on; }
 
 private:
   struct Launch {
@@ -55,27 +66,39 @@ private:
     plan::Axis over = plan::Axis::NONE;
     uint64_t rowBytes = 0; // of what a collective reads, or receives
     bool ofLogits = false; // a collective's rows are logit rows
+    bool onHost = false;   // a collective that the device cannot do
     LaunchTiming timing;
+  };
+  /// Launches that the device has put together, or a collective, alone.
+  struct Part {
+    size_t first = 0, count = 0;
+    std::unique_ptr<DeviceGraph> graph; // null: they are made one by one
   };
   struct Bucket {
     int64_t maxRows = 0;
     std::vector<Launch> launches;
     std::vector<const void *> addresses;
     std::vector<BufferView> views;
-    std::unique_ptr<DeviceGraph> graph; // of all launches; null: they are made one by one
+    std::vector<Part> parts;
+    std::unique_ptr<TaskList> tasks; // all launches, for the persistent kernel; or null
   };
 
   explicit Executor(Device &device) : device(&device) {}
   Result<void> allocate(const plan::Program &program);
   std::byte *addressOf(const ExecutorParts &parts, const plan::Buffer &buffer) const;
-  Bucket resolve(const ExecutorParts &parts, const plan::Bucket &bucket) const;
+  Bucket resolve(const ExecutorParts &parts, const plan::Bucket &bucket);
   Launch resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
-                       const plan::Launch &launch, Bucket &resolved) const;
-  Launch resolveCollective(const plan::Bucket &bucket, const plan::Launch &launch,
-                           Launch resolved) const;
+                       const plan::Launch &launch, Bucket &resolved);
+  Launch resolveCollective(const ExecutorParts &parts, const plan::Bucket &bucket,
+                           const plan::Launch &launch, Launch resolved, Bucket &to);
+  Result<void> placeExchanges(const plan::Program &program);
   Result<void> record(Bucket &bucket);
+  Result<void> listTasks(Bucket &bucket);
+  Result<void> runParts(Bucket &bucket, const GrokStepInfo &step);
   DeviceLaunch deviceLaunch(const Bucket &bucket, const Launch &launch) const;
+  Result<void> drawTokens(const GrokStepInfo &step);
   Result<void> runLaunches(Bucket &bucket, const GrokStepInfo &step);
+  Result<int64_t> runLaunch(const Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
   Result<int64_t> runKernel(const Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
   Result<int64_t> runCollective(const Bucket &bucket, const Launch &launch,
                                 const GrokStepInfo &step);
@@ -85,15 +108,21 @@ private:
 
   Device *device;
   const RankLinks *links = nullptr;
+  std::optional<DeviceCollectives> collectives; // likewise
+  std::unique_ptr<DeviceMemory> exchangeMemory; // [exchanges]
+  std::vector<GrokExchange> exchanges;          // of collectives that the device does
   std::unique_ptr<DeviceMemory> arena;
   std::unique_ptr<DeviceMemory> logitMemory; // [logit rows, logitColumns]
   std::vector<std::byte> hostLogits;         // where the device has memory of its own
-  std::vector<std::byte> seen;               // buffers for the observer, likewise
+  std::unique_ptr<TokenDraws> draws;         // null: by the host
+  std::span<const int32_t> tokensDrawn;
+  std::vector<std::byte> seen; // buffers for the observer, likewise
   int64_t logitColumns = 0;
   std::vector<Bucket> buckets;
   LaunchObserver observer;
   bool profiling = false;
   bool graphs = true;
+  bool persistent = true;
 };
 
 } // namespace grok::runtime

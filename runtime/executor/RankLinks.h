@@ -27,15 +27,16 @@ public:
   Communicator &communicator() const { return *link; }
   /// The ranks that differ from this one only along `over` (tp, ep or both).
   Group &group(plan::Axis over) const;
+  struct Entry {
+    plan::Axis over;
+    std::unique_ptr<Group> group;
+  };
+  const std::vector<Entry> &all() const { return groups; }
   /// Ranks at the same place in the stage before and after; -1 at the ends.
   int previous() const { return previousRank; }
   int next() const { return nextRank; }
 
 private:
-  struct Entry {
-    plan::Axis over;
-    std::unique_ptr<Group> group;
-  };
   explicit RankLinks(Communicator &communicator) : link(&communicator) {}
   Result<void> join(const plan::Sharding &sharding, const RankPlace &place, plan::Axis over,
                     uint64_t largestBytes);

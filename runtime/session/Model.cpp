@@ -7,6 +7,7 @@
 #include "runtime/executor/WeightTraffic.h"
 #include "runtime/plan/PlanCheck.h"
 #include "runtime/session/Commands.h"
+#include "runtime/session/RankHardware.h"
 #include <algorithm>
 #include <chrono>
 
@@ -95,6 +96,20 @@ static Result<void> checkWeights(const WeightFile &weights, int threads) {
   return pool ? weights.checkAll(**pool) : Result<void>(fail(pool.error()));
 }
 
+/// That no other rank, of this process or of the job, has the same GPU.
+static Result<void> checkHardware(const ModelState &state, const Device &device, int rank,
+                                  const LoadOptions &options) {
+  if (options.communicator)
+    return checkUnshared(*options.communicator, device.hardware());
+  for (size_t other = 0; other < state.ranks.size(); ++other)
+    if (auto checked =
+            checkUnshared(device.hardware(), rank, state.ranks[other]->device->hardware(),
+                          static_cast<int>(other));
+        !checked)
+      return checked;
+  return {};
+}
+
 static Result<void> loadRank(ModelState &state, const std::string &directory, int rank, int threads,
                              const LoadOptions &options) {
   const plan::Plan &plan = state.plan();
@@ -102,9 +117,14 @@ static Result<void> loadRank(ModelState &state, const std::string &directory, in
   auto weights = openWeights(directory, layout, options);
   if (!weights)
     return fail(weights.error());
-  auto device = makeDevice(plan, options.device, {threads, options.cpuLevel, options.placing});
+  const int place = options.communicator ? placeOnHost(*options.communicator) : rank;
+  auto device =
+      makeDevice(plan, options.device,
+                 {threads, options.cpuLevel, options.placing, static_cast<uint32_t>(rank), place});
   if (!device)
     return fail(directory, "/model.plan: ", device.error());
+  if (auto checked = checkHardware(state, **device, rank, options); !checked)
+    return checked;
   if (options.fullCheck)
     if (auto checked = checkWeights(*weights, threads); !checked)
       return checked;
@@ -116,7 +136,7 @@ static Result<void> loadRank(ModelState &state, const std::string &directory, in
     return fail(directory, ": ", placed.error());
   state.ranks.push_back(std::unique_ptr<RankState>(new RankState{
       RankPlace::of(state.sharding(), rank), programOf(plan, rank), layout, std::move(*weights),
-      std::move(*device), std::move(*placed), nullptr, std::nullopt}));
+      std::move(*device), std::move(*placed), nullptr, std::nullopt, nullptr}));
   return {};
 }
 
@@ -126,6 +146,10 @@ static Result<void> joinRanks(ModelState &state, RankState &rank, Communicator &
   if (!links)
     return fail(links.error());
   rank.links.emplace(std::move(*links));
+  auto exchange = PeerExchange::create(*rank.device, *rank.links);
+  if (!exchange)
+    return fail(exchange.error());
+  rank.exchange = std::move(*exchange);
   communicator.setInStep(false);
   return {};
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "runtime/device/Device.h"
-#include "runtime/executor/RankLinks.h"
+#include "runtime/executor/PeerExchange.h"
 #include "runtime/plan/PlanReader.h"
 #include "runtime/session/Model.h"
 #include "runtime/weights/WeightFile.h"
@@ -24,6 +24,7 @@ struct RankState {
   std::unique_ptr<DeviceMemory> placedWeights; // the file's bytes, for kernels
   Communicator *communicator = nullptr;        // null in a plan for one rank
   std::optional<RankLinks> links;
+  std::unique_ptr<PeerExchange> exchange; // likewise
 };
 
 /// Rank 0 is the leader: its sessions tell the others each step. The others are

@@ -26,7 +26,7 @@ Result<std::unique_ptr<RankSession>> RankSession::create(ModelState &model, Rank
     return session;
   auto executor = Executor::create({model.plan(), rank.program, rank.layout, *rank.device,
                                     rank.placedWeights->data(), session->pages.base(),
-                                    rank.links ? &*rank.links : nullptr});
+                                    rank.links ? &*rank.links : nullptr, rank.exchange.get()});
   if (!executor)
     return fail(executor.error());
   session->program = std::make_unique<Executor>(std::move(*executor));
@@ -61,7 +61,8 @@ Result<int64_t> RankSession::place(std::span<const StepRow> rows) {
   return numLogits;
 }
 
-Result<Logits> RankSession::run(int64_t rows, int64_t numLogits) {
+Result<Logits> RankSession::run(int64_t rows, int64_t numLogits, std::span<const GrokDraw> draws) {
+  const bool draw = !draws.empty() && program->canDraw();
   GrokStepInfo step = {.rows = rows,
                        .tokens = tokens.data(),
                        .positions = positions.data(),
@@ -69,7 +70,8 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits) {
                        .pageTable = sequences.pageTable(),
                        .pageTableStride = sequences.pageTableStride(),
                        .logitRows = numLogits,
-                       .logitRow = logitRow.data()};
+                       .logitRow = logitRow.data(),
+                       .draws = draw ? draws.data() : nullptr};
   std::optional<ThreadPool::CallerPin> pin;
   if (ThreadPool *pool = rank.device->threadPool())
     pin.emplace(*pool);
@@ -80,6 +82,8 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits) {
     rank.communicator->setInStep(false);
   if (!ran)
     return fail("step: ", ran.error());
+  if (draw)
+    return Logits{nullptr, numLogits, model.info.vocabSize, 0};
   if (!program->logits())
     return Logits{nullptr, 0, model.info.vocabSize, 0};
   return Logits{program->logits(), numLogits, model.info.vocabSize, program->logitStride()};
@@ -91,9 +95,9 @@ Result<void> RankSession::check(std::span<const StepRow> rows) {
   return placed ? Result<void>() : fail(placed.error());
 }
 
-Result<Logits> RankSession::step(std::span<const StepRow> rows) {
+Result<Logits> RankSession::step(std::span<const StepRow> rows, std::span<const GrokDraw> draws) {
   auto numLogits = place(rows);
-  auto logits = numLogits ? run(static_cast<int64_t>(rows.size()), *numLogits)
+  auto logits = numLogits ? run(static_cast<int64_t>(rows.size()), *numLogits, draws)
                           : Result<Logits>(fail(numLogits.error()));
   sequences.finish(logits.has_value());
   return logits;

@@ -49,7 +49,10 @@ static Result<void> findMemory(const SharedLibrary &library, Driver &driver) {
   return Finder(library)("cuMemGetInfo_v2", driver.cuMemGetInfo)(
              "cuMemAlloc_v2", driver.cuMemAlloc)("cuMemFree_v2", driver.cuMemFree)(
              "cuMemHostAlloc", driver.cuMemHostAlloc)("cuMemFreeHost", driver.cuMemFreeHost)(
-             "cuMemcpyHtoDAsync_v2", driver.cuMemcpyHtoDAsync)(
+             "cuIpcGetMemHandle", driver.cuIpcGetMemHandle)("cuIpcOpenMemHandle_v2",
+                                                            driver.cuIpcOpenMemHandle)(
+             "cuIpcCloseMemHandle", driver.cuIpcCloseMemHandle)("cuMemcpyHtoDAsync_v2",
+                                                                driver.cuMemcpyHtoDAsync)(
              "cuMemcpyDtoHAsync_v2", driver.cuMemcpyDtoHAsync)("cuMemcpyDtoDAsync_v2",
                                                                driver.cuMemcpyDtoDAsync)(
              "cuMemsetD8Async", driver.cuMemsetD8Async)("cuMemsetD32Async", driver.cuMemsetD32Async)
@@ -59,12 +62,14 @@ static Result<void> findMemory(const SharedLibrary &library, Driver &driver) {
 static Result<void> findDevices(const SharedLibrary &library, Driver &driver) {
   return Finder(library)("cuDeviceGetCount", driver.cuDeviceGetCount)(
              "cuDeviceGet", driver.cuDeviceGet)("cuDeviceGetName", driver.cuDeviceGetName)(
+             "cuDeviceGetPCIBusId", driver.cuDeviceGetPCIBusId)(
              "cuDeviceGetAttribute", driver.cuDeviceGetAttribute)("cuDevicePrimaryCtxRetain",
                                                                   driver.cuDevicePrimaryCtxRetain)(
-             "cuDevicePrimaryCtxRelease_v2", driver.cuDevicePrimaryCtxRelease)(
-             "cuCtxSetCurrent", driver.cuCtxSetCurrent)("cuStreamCreate", driver.cuStreamCreate)(
-             "cuStreamDestroy_v2", driver.cuStreamDestroy)("cuStreamSynchronize",
-                                                           driver.cuStreamSynchronize)(
+             "cuDevicePrimaryCtxRelease_v2",
+             driver.cuDevicePrimaryCtxRelease)("cuCtxSetCurrent", driver.cuCtxSetCurrent)(
+             "cuStreamCreate", driver.cuStreamCreate)("cuStreamDestroy_v2", driver.cuStreamDestroy)(
+             "cuStreamSynchronize", driver.cuStreamSynchronize)("cuStreamQuery",
+                                                                driver.cuStreamQuery)(
              "cuEventCreate", driver.cuEventCreate)("cuEventDestroy_v2", driver.cuEventDestroy)(
              "cuEventRecord", driver.cuEventRecord)("cuEventElapsedTime", driver.cuEventElapsedTime)
       .found;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "runtime/Result.h"
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -26,10 +27,12 @@ constexpr int success = 0;
 constexpr int outOfMemory = 2;
 constexpr int noDevice = 100;
 constexpr int unsupportedPtxVersion = 222;
+constexpr int notReady = 600;
 // CUdevice_attribute
 constexpr int multiprocessorCount = 16;
 constexpr int capabilityMajor = 75;
 constexpr int capabilityMinor = 76;
+constexpr int cooperativeLaunch = 95;
 constexpr int sharedBytesOptIn = 97; // of a block
 // CUfunction_attribute
 constexpr int maxDynamicSharedBytes = 8;
@@ -39,13 +42,19 @@ constexpr int errorLogBuffer = 5;
 constexpr int errorLogBufferBytes = 6;
 // CUstream_flags, CUlaunchAttributeID
 constexpr unsigned nonBlockingStream = 1;
-constexpr uint32_t clusterDimension = 4;
+constexpr unsigned enablePeerAccess = 1; // CUipcMem_flags
+constexpr uint32_t cooperative = 2, clusterDimension = 4;
+
+/// CUipcMemHandle
+struct MemoryHandle {
+  std::array<std::byte, 64> bytes;
+};
 
 /// CUlaunchAttribute
 struct LaunchAttribute {
   uint32_t id = clusterDimension;
   uint32_t padding = 0;
-  uint32_t cluster[3] = {1, 1, 1};
+  uint32_t cluster[3] = {1, 1, 1}; // cooperative: 1
   uint32_t rest[13] = {};
 };
 static_assert(sizeof(LaunchAttribute) == 72);
@@ -83,6 +92,7 @@ struct Driver {
   int (*cuDeviceGetCount)(int *count);
   int (*cuDeviceGet)(int *device, int ordinal);
   int (*cuDeviceGetName)(char *name, int capacity, int device);
+  int (*cuDeviceGetPCIBusId)(char *id, int capacity, int device);
   int (*cuDeviceGetAttribute)(int *value, int attribute, int device);
   int (*cuDevicePrimaryCtxRetain)(Context *, int device);
   int (*cuDevicePrimaryCtxRelease)(int device);
@@ -92,6 +102,9 @@ struct Driver {
   int (*cuMemFree)(Address);
   int (*cuMemHostAlloc)(void **, size_t bytes, unsigned flags);
   int (*cuMemFreeHost)(void *);
+  int (*cuIpcGetMemHandle)(MemoryHandle *, Address);
+  int (*cuIpcOpenMemHandle)(Address *, MemoryHandle, unsigned flags);
+  int (*cuIpcCloseMemHandle)(Address);
   int (*cuMemcpyHtoDAsync)(Address to, const void *from, size_t bytes, Stream);
   int (*cuMemcpyDtoHAsync)(void *to, Address from, size_t bytes, Stream);
   int (*cuMemcpyDtoDAsync)(Address to, Address from, size_t bytes, Stream);
@@ -100,6 +113,7 @@ struct Driver {
   int (*cuStreamCreate)(Stream *, unsigned flags);
   int (*cuStreamDestroy)(Stream);
   int (*cuStreamSynchronize)(Stream);
+  int (*cuStreamQuery)(Stream);
   int (*cuEventCreate)(Event *, unsigned flags);
   int (*cuEventDestroy)(Event);
   int (*cuEventRecord)(Event, Stream);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/cuda/Gpu.h"
 #include <tuple>
+#include <vector>
 
 namespace grok::runtime::cuda {
 
@@ -45,9 +46,13 @@ static std::string chipsOf(const plan::Plan &plan) {
 static Result<Gpu> describe(const Driver &driver, int ordinal) {
   Gpu gpu;
   gpu.driver = driver;
-  char name[256] = "";
+  char name[256] = "", bus[64] = "";
   auto asked = driver.check(driver.cuDeviceGet(&gpu.device, ordinal), "cuDeviceGet").and_then([&] {
     return driver.check(driver.cuDeviceGetName(name, sizeof name, gpu.device), "cuDeviceGetName");
+  });
+  asked = asked.and_then([&] {
+    return driver.check(driver.cuDeviceGetPCIBusId(bus, sizeof bus, gpu.device),
+                        "cuDeviceGetPCIBusId");
   });
   const auto ask = [&](int attribute, int &value) {
     asked = asked.and_then([&] {
@@ -62,16 +67,13 @@ static Result<Gpu> describe(const Driver &driver, int ordinal) {
   if (!asked)
     return fail(asked.error());
   gpu.name = name;
+  gpu.bus = bus;
   return gpu;
 }
 
 static Result<void> checkPlan(const plan::Plan &plan, std::string_view chip) {
   if (plan.gpu_code()->size() == 0)
     return fail("the plan has no code for GPUs; compile it with a GPU in --target");
-  if (plan.ranks()->size() > 1)
-    return fail("the plan is for ", plan.ranks()->size(),
-                " ranks, which GPUs do not run in this version; compile it for one rank, or use "
-                "--device=cpu");
   for (const plan::GpuCode *code : *plan.gpu_code())
     if (chip.empty() || code->chip()->string_view() == chip)
       return {};
@@ -79,7 +81,7 @@ static Result<void> checkPlan(const plan::Plan &plan, std::string_view chip) {
               "; compile it with --target=", chip);
 }
 
-Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip) {
+Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip, int place) {
   if (auto checked = checkPlan(plan, chip); !checked)
     return fail(checked.error());
   auto driver = Driver::open();
@@ -91,16 +93,19 @@ Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip) {
   if (count == 0)
     return fail("there is no NVIDIA GPU here");
   std::string found;
+  std::vector<Gpu> fitting;
   for (int ordinal = 0; ordinal < count; ++ordinal) {
     auto gpu = describe(*driver, ordinal);
     if (!gpu)
       return gpu;
     gpu->code = bestCode(plan, chip, *gpu);
     if (gpu->code)
-      return gpu;
+      fitting.push_back(*gpu);
     found += (found.empty() ? "" : ", ") + gpu->name + " (sm_" + std::to_string(gpu->major) +
              std::to_string(gpu->minor) + ")";
   }
+  if (!fitting.empty())
+    return fitting[static_cast<size_t>(place) % fitting.size()];
   return fail("the plan has code for ", chip.empty() ? chipsOf(plan) : std::string(chip),
               ", which does not run on ", found, "; compile it with that chip in --target");
 }

@@ -13,6 +13,7 @@ struct Gpu {
   Driver driver = {};
   int device = 0;
   std::string name; // "NVIDIA H200"
+  std::string bus;  // "0000:41:00.0"
   int major = 0, minor = 0;
   int multiprocessors = 0;
   int sharedBytes = 0; // that a block may have
@@ -22,8 +23,9 @@ struct Gpu {
   bool takesMachineCode() const;
 };
 
-/// The first device for which the plan has code. `chip` chooses among the plan's; empty
-/// = the newest that runs. The error names the devices and the plan's chips.
-Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip);
+/// Of the devices for which the plan has code number `place`, counted round: a process
+/// may see one alone of the several that its host has. `chip` chooses among the plan's;
+/// empty = the newest that runs. The error names the devices and the plan's chips.
+Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip, int place);
 
 } // namespace grok::runtime::cuda

@@ -235,6 +235,11 @@ struct GrokEmulatorTable {
   /* prmt: byte i of the result is byte `selector >> 4 i & 7` of low and high,
    * or its sign in all bits where bit 3 is set. */
   uint32_t (*permute)(GrokEmulatorThread *, uint32_t low, uint32_t high, uint32_t selector);
+
+  /* griddepcontrol.wait: the launches before have ended. A kernel with one says so first;
+   * it may start before they have. */
+  void (*startsEarly)(GrokEmulatorThread *);
+  void (*waitForLaunches)(GrokEmulatorThread *);
 };
 
 /* What a translated kernel exports: `values[i]` is the address of parameter i. */
@@ -267,6 +272,7 @@ typedef struct GrokEmulatorLaunch {
   uint32_t seed;
   uint32_t osThreads;     /* blocks are spread over them; 1 = deterministic */
   uint32_t checkAccesses; /* 0: bounds and pending copies are not checked */
+  uint32_t hasPeers;      /* other launches write what this one waits for, at their own time */
 } GrokEmulatorLaunch;
 
 /* Holds stacks and shared memory between launches. One launch at a time. */

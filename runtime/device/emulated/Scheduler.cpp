@@ -7,6 +7,7 @@
 #include "runtime/device/emulated/Machine.h"
 #include "runtime/device/emulated/WarpCollectives.h"
 #include <algorithm>
+#include <chrono>
 #include <thread>
 
 namespace grok::runtime::emulated {
@@ -18,6 +19,7 @@ constexpr uint32_t mostFuel = 96;
 constexpr uint64_t mostIdlePauses = 1'000'000;
 constexpr uint64_t mostPauses = 400'000'000;
 constexpr uint64_t fewIdlePauses = 1000;
+constexpr uint64_t mostPausesAwake = 100'000; // of a launch that waits for another one
 
 static bool isRandom(const Launch &launch) { return launch.what->schedule == grokScheduleRandom; }
 
@@ -293,8 +295,18 @@ static bool isStuck(const Launch &launch, uint64_t epoch) {
   });
 }
 
+// A launch that waits for another one only gives it time.
+static void makeWay(const Worker &worker) {
+  if (worker.idlePauses > mostPausesAwake)
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  else
+    std::this_thread::yield();
+}
+
 static void checkIdle(Worker &worker) {
   Launch &launch = *worker.launch;
+  if (launch.what->hasPeers)
+    return makeWay(worker);
   if (worker.idlePauses <= fewIdlePauses) {
     ++launch.epoch;
     return;

@@ -40,6 +40,8 @@ protected:
   void addMachineCode() {
     for (auto &kernel : plan.gpu_code[0]->kernels)
       kernel->cubin = {0x7f, 'E', 'L', 'F'};
+    for (auto &service : plan.gpu_code[0]->services)
+      service->code->cubin = {0x7f, 'E', 'L', 'F'};
   }
 
   toy::TemporaryFolder folder;
@@ -132,19 +134,19 @@ TEST_F(Cuda, AsksForGpuCode) {
 TEST_F(Cuda, PrefersMachineCodeWhereItRuns) {
   addMachineCode();
   make().value();
-  EXPECT_EQ(FakeDriver::calls("machine code"), 6);
+  EXPECT_EQ(FakeDriver::calls("machine code"), 7);
   EXPECT_EQ(FakeDriver::calls("PTX"), 0);
   driver.set("FAKE_CUDA_CAPABILITY", "9.0");
   make().value();
   EXPECT_EQ(FakeDriver::calls("machine code"), 0);
-  EXPECT_EQ(FakeDriver::calls("PTX"), 6);
+  EXPECT_EQ(FakeDriver::calls("PTX"), 7);
 }
 
 TEST_F(Cuda, CompilesThePtxIfMachineCodeIsRefused) {
   addMachineCode();
   driver.set("FAKE_CUDA_FAIL", "machine-code");
   make().value();
-  EXPECT_EQ(FakeDriver::calls("PTX"), 6);
+  EXPECT_EQ(FakeDriver::calls("PTX"), 7);
 }
 
 // ---- what can be missing, a line each
@@ -196,11 +198,20 @@ TEST_F(Cuda, TooMuchSharedMemory) {
                                    "memory, Fake GPU has 166912"));
 }
 
-TEST_F(Cuda, SeveralRanks) {
+TEST_F(Cuda, EachRankOfAHostHasItsGpu) {
   plan.ranks.push_back(std::make_unique<plan::RankT>());
   plan.sharding->dp = 2;
-  EXPECT_THAT(errorOf(), HasSubstr("the plan is for 2 ranks, which GPUs do not run"));
-  EXPECT_EQ(make(DeviceKind::automatic).value()->level(), "x86-64-v2");
+  driver.set("FAKE_CUDA_DEVICES", "2");
+  write();
+  const auto busOf = [&](uint32_t rank, int place) {
+    const DeviceSettings settings{.threads = 1, .level = "", .rank = rank, .place = place};
+    return std::string(
+        makeDevice(document->root(), DeviceKind::cuda, settings).value()->hardware());
+  };
+  EXPECT_EQ(busOf(0, 0), "0000:01:00.0");
+  EXPECT_EQ(busOf(1, 1), "0000:02:00.0");
+  driver.set("FAKE_CUDA_DEVICES", "1"); // as a launcher may show it to each process
+  EXPECT_EQ(busOf(1, 1), "0000:01:00.0");
 }
 
 // ---- work

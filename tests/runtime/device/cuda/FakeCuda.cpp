@@ -4,9 +4,13 @@
 // NOLINTBEGIN(performance-no-int-to-ptr): the driver's addresses are numbers
 #include "tests/runtime/device/cuda/FakeCuda.h"
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
 
 namespace grok::runtime::cuda {
 
@@ -14,7 +18,7 @@ struct ContextObject {
   int retained = 0;
 };
 
-static ContextObject context;
+static std::map<int, ContextObject> contexts; // by device
 static thread_local ContextObject *current = nullptr;
 
 FakeState &fake() {
@@ -22,7 +26,7 @@ FakeState &fake() {
   return state;
 }
 
-bool holdsContext() { return current == &context && context.retained > 0; }
+bool holdsContext() { return current && current->retained > 0; }
 
 int enterCall(const char *function) {
   ++fake().calls[function];
@@ -77,6 +81,17 @@ static bool isPinned(const void *address) {
   return after != fake().pinned.begin() &&
          place < std::prev(after)->first + std::prev(after)->second;
 }
+
+namespace {
+
+/// What is in a handle: an open file of a process.
+struct SharedFile {
+  pid_t process;
+  int file;
+  uint64_t bytes;
+};
+
+} // namespace
 
 static int enqueue(Stream stream, std::function<int()> work) {
   stream->queue.push_back(std::move(work));
@@ -166,9 +181,15 @@ int cuDeviceGetName(char *name, int capacity, int) {
   return success;
 }
 
+int cuDeviceGetPCIBusId(char *id, int capacity, int device) {
+  std::snprintf(id, static_cast<size_t>(capacity), "0000:0%d:00.0", device + 1);
+  return success;
+}
+
 int cuDeviceGetAttribute(int *value, int attribute, int) {
   LOCKED;
-  const std::map<int, int> values = {{multiprocessorCount, 2},
+  const std::map<int, int> values = {{multiprocessorCount, fakeMultiprocessors},
+                                     {cooperativeLaunch, 1},
                                      {capabilityMajor, fake().major},
                                      {capabilityMinor, fake().minor},
                                      {sharedBytesOptIn, (fake().major < 9 ? 163 : 227) * 1024}};
@@ -179,16 +200,16 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
   return success;
 }
 
-int cuDevicePrimaryCtxRetain(Context *retained, int) {
+int cuDevicePrimaryCtxRetain(Context *retained, int device) {
   LOCKED;
-  ++context.retained;
-  *retained = &context;
+  ++contexts[device].retained;
+  *retained = &contexts[device];
   return success;
 }
 
-int cuDevicePrimaryCtxRelease_v2(int) {
+int cuDevicePrimaryCtxRelease_v2(int device) {
   LOCKED;
-  --context.retained;
+  --contexts[device].retained;
   return success;
 }
 
@@ -210,15 +231,20 @@ int cuMemAlloc_v2(Address *address, size_t bytes) {
     return invalidValue;
   if (fake().used + bytes > fake().memory)
     return outOfMemory;
-  void *place = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (place == MAP_FAILED)
+  const int file = memfd_create("device memory", MFD_CLOEXEC);
+  void *place = ftruncate(file, static_cast<off_t>(bytes)) != 0
+                    ? MAP_FAILED
+                    : mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (place == MAP_FAILED) {
+    close(file);
     return outOfMemory;
+  }
   if (bytes <= 1 << 20) // nobody may count on zeros
     std::memset(place, 0xa5, bytes);
   mprotect(place, bytes, PROT_NONE);
   *address = reinterpret_cast<Address>(place);
   fake().allocations[*address] = bytes;
+  fake().files[*address] = file;
   fake().used += bytes;
   return success;
 }
@@ -231,6 +257,47 @@ int cuMemFree_v2(Address address) {
     return invalidValue;
   munmap(reinterpret_cast<void *>(address), found->second);
   fake().used -= found->second;
+  fake().allocations.erase(found);
+  close(fake().files[address]);
+  fake().files.erase(address);
+  return success;
+}
+
+int cuIpcGetMemHandle(MemoryHandle *handle, Address address) {
+  ENTER("cuIpcGetMemHandle");
+  auto found = fake().files.find(address);
+  if (found == fake().files.end())
+    return invalidValue;
+  const SharedFile shared{getpid(), found->second, fake().allocations[address]};
+  std::memcpy(handle->bytes.data(), &shared, sizeof shared);
+  return success;
+}
+
+int cuIpcOpenMemHandle_v2(Address *address, MemoryHandle handle, unsigned) {
+  ENTER("cuIpcOpenMemHandle");
+  SharedFile shared;
+  std::memcpy(&shared, handle.bytes.data(), sizeof shared);
+  if (shared.process == getpid()) // as the driver
+    return invalidContext;
+  const std::string path =
+      "/proc/" + std::to_string(shared.process) + "/fd/" + std::to_string(shared.file);
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  void *place = mmap(nullptr, shared.bytes, PROT_NONE, MAP_SHARED, file, 0);
+  close(file);
+  if (place == MAP_FAILED)
+    return invalidValue;
+  *address = reinterpret_cast<Address>(place);
+  fake().allocations[*address] = shared.bytes;
+  return success;
+}
+
+int cuIpcCloseMemHandle(Address address) {
+  ENTER("cuIpcCloseMemHandle");
+  drainAll();
+  auto found = fake().allocations.find(address);
+  if (found == fake().allocations.end() || fake().files.contains(address))
+    return invalidValue;
+  munmap(reinterpret_cast<void *>(address), found->second);
   fake().allocations.erase(found);
   return success;
 }
@@ -316,6 +383,22 @@ int cuStreamDestroy_v2(Stream stream) {
   std::erase(fake().streams, stream);
   delete stream;
   return success;
+}
+
+/// Starts the work, which then goes on in the background: other calls wait for it.
+int cuStreamQuery(Stream stream) {
+  if (fake().isWorking)
+    return notReady;
+  ENTER("cuStreamQuery");
+  if (stream->queue.empty())
+    return success;
+  fake().isWorking = true;
+  std::thread([stream] {
+    LOCKED;
+    drain(*stream);
+    fake().isWorking = false;
+  }).detach();
+  return notReady;
 }
 
 int cuStreamSynchronize(Stream stream) {

@@ -17,6 +17,7 @@
 
 #include "runtime/device/cuda/Driver.h"
 #include "runtime/device/emulated/EmulatorABI.h"
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -30,6 +31,8 @@ namespace grok::runtime::cuda {
 // Other values of CUresult.
 constexpr int invalidValue = 1, invalidImage = 200, invalidContext = 201, notFound = 500,
               launchFailed = 719;
+
+constexpr int fakeMultiprocessors = 2; // that hold a block each
 
 struct StreamObject {
   std::vector<std::function<int()>> queue;
@@ -70,7 +73,9 @@ struct FakeState {
   uint64_t memory = 0, used = 0;
   int stickyError = success;
   std::string errorText; // of it
-  std::map<Address, uint64_t> allocations;
+  std::map<Address, uint64_t> allocations; // other processes' included, while they are open
+  std::map<Address, int> files;            // of our own, for other processes
+  std::atomic<bool> isWorking = false;     // in the background
   std::map<const std::byte *, uint64_t> pinned;
   std::vector<StreamObject *> streams;
   std::map<std::string, int64_t> calls;

@@ -210,8 +210,14 @@ int cuLaunchKernelEx(const LaunchConfig *config, Function function, void **param
   ENTER("cuLaunchKernelEx");
   FakeLaunch launch =
       makeLaunch(function, config->grid, config->block, config->sharedBytes, parameters);
-  if (config->attributeCount == 1 && config->attributes->id == clusterDimension)
+  const bool isCooperative =
+      config->attributeCount == 1 && config->attributes->id == cooperative;
+  if (config->attributeCount == 1 && !isCooperative)
     launch.clusterBlocks = config->attributes->cluster[0];
+  // Blocks that wait for each other must all be there, and the driver must know.
+  if (isCooperative != function->name.starts_with("service_persistent") ||
+      (isCooperative && launch.blocks > unsigned(fakeMultiprocessors)))
+    return invalidValue;
   if (!isValid(launch))
     return invalidValue;
   config->stream->queue.emplace_back([launch] { return run(launch); });

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// The binary contract between the service "exchange" of GPU code, a collective without
+// the host, and the runtime. Kernels address the fields by offset.
+//
+// Each member of a group has a window that all members write. A word of a message goes
+// as eight bytes, the word below the number of the exchange, written at once; so whoever
+// sees the number has the word, and no fence is needed. Numbers go up by one with each
+// piece of `grokExchangeWords` words that a message has, on all members alike, and are
+// never reset; odd and even ones have a half of the window each. A member writes a half
+// again only after it saw all others' words of the number between, and a thread sends
+// those only when it has read what was there before.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { grokExchangeMembers = 8, grokExchangeWords = 16384 };
+
+/// Bytes of a window: [number % 2][sender][word] of eight bytes. Zero at first.
+#define GROK_EXCHANGE_WINDOW_BYTES ((uint64_t)2 * grokExchangeMembers * grokExchangeWords * 8)
+
+/// Of one group on one device, in its memory. Zero at first.
+typedef struct GrokExchangeState {
+  uint32_t number; ///< of the last piece
+  uint32_t blocks; ///< that have ended, 0 between launches
+} GrokExchangeState;
+
+/// Of a rank, in memory of the host that the device reaches.
+typedef struct GrokExchangeControl {
+  uint32_t abort;   ///< by the host: nobody may wait any more, results are void
+  uint32_t waiting; ///< by the device: operation << 8 | member + 1 after a long wait, else 0
+} GrokExchangeControl;
+
+/// One collective of a program: operand 2 of the service. Operand 0 is the source,
+/// 32-bit words [rows][rowWords]; operand 1 the target, of the same shape (float32,
+/// summed as treeSum does) or [rows][member][rowWords].
+typedef struct GrokExchange {
+  uint64_t windows[grokExchangeMembers]; ///< as this device reaches them
+  uint64_t state, control;               ///< addresses of the above
+  int64_t rowWords;
+  int32_t members, index; ///< index: this rank's
+  int32_t isSum;          ///< else the rows are gathered
+  int32_t ofLogits;       ///< rows are those of logits
+  int32_t operation;      ///< for `waiting`
+  int32_t reserved;
+} GrokExchange;
+
+#ifdef __cplusplus
+}
+static_assert(sizeof(GrokExchange) == 112 && offsetof(GrokExchange, state) == 64 &&
+                  offsetof(GrokExchange, rowWords) == 80 && offsetof(GrokExchange, index) == 92,
+              "kernels address these fields by offset");
+#endif
