@@ -38,6 +38,7 @@ static void emitBody(KernelBuilder &kernel) {
   case KernelOp::read:
   case KernelOp::persistent:
   case KernelOp::sample:
+  case KernelOp::exchange:
     llvm_unreachable("services are for GPUs");
   }
 }

@@ -15,7 +15,7 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 17> opTable = {{{"embed", 3},
+static constexpr std::array<OpRow, 18> opTable = {{{"embed", 3},
                                                    {"rms_norm", 3},
                                                    {"qkv", 10},
                                                    {"attention", 3},
@@ -31,7 +31,8 @@ static constexpr std::array<OpRow, 17> opTable = {{{"embed", 3},
                                                    {"combine", 4},
                                                    {"read", 3},
                                                    {"persistent", 1},
-                                                   {"sample", 2}}};
+                                                   {"sample", 2},
+                                                   {"exchange", 3}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
@@ -50,7 +51,8 @@ std::optional<KernelOp> kernelOpNamed(const std::string &name) {
 }
 
 bool isService(KernelOp op) {
-  return op == KernelOp::read || op == KernelOp::persistent || op == KernelOp::sample;
+  return op == KernelOp::read || op == KernelOp::persistent || op == KernelOp::sample ||
+         op == KernelOp::exchange;
 }
 
 const char *nameOf(Numerics numerics) {
@@ -241,6 +243,7 @@ std::string canonicalText(const KernelSpec &spec) {
     break;
   case KernelOp::read:
   case KernelOp::persistent:
+  case KernelOp::exchange:
     break;
   }
   return writer.text;
@@ -431,6 +434,7 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
     break;
   case KernelOp::read:
   case KernelOp::persistent:
+  case KernelOp::exchange:
     break;
   }
   return check.problem;

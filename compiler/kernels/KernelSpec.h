@@ -27,7 +27,8 @@ enum class KernelOp {
   combine,
   read,       // a service: times memory
   persistent, // a service: does the launches of a step
-  sample      // a service: draws tokens from logits
+  sample,     // a service: draws tokens from logits
+  exchange    // a service: what ranks do together (runtime/plan/ExchangeABI.h)
 };
 
 /// What a page of the key/value cache holds; i8 and e4m3 have a float32 scale per

@@ -31,6 +31,7 @@ constexpr Generator generators[] = {
     {KernelOp::qkv, 0, gpu_kernels::emitQkv},
     {KernelOp::read, gpu_kernels::rowThreads, gpu_kernels::emitRead},
     {KernelOp::sample, gpu_kernels::rowThreads, gpu_kernels::emitSample},
+    {KernelOp::exchange, gpu_kernels::rowThreads, gpu_kernels::emitExchange},
 };
 
 } // namespace

@@ -36,6 +36,7 @@ void emitUnembed(GpuBuilder &kernel);
 void emitGateUp(GpuBuilder &kernel);
 void emitDownCombine(GpuBuilder &kernel);
 void emitQkv(GpuBuilder &kernel);
+void emitExchange(GpuBuilder &kernel);
 void emitRead(GpuBuilder &kernel);
 void emitSample(GpuBuilder &kernel);
 } // namespace gpu_kernels
