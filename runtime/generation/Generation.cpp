@@ -63,7 +63,9 @@ private:
   Result<void> startPrompts();
   void planStep();
   void planPromptRows(size_t index);
-  Result<void> takeRow(size_t index, std::span<const float> logits, bool drawsToken);
+  Result<void> takeLogits();
+  Result<void> takeTokens();
+  Result<void> takeToken(size_t index, const Result<int32_t> &token);
   Result<void> retireFinished();
   bool isFeedingPrompt(const Running &running) const {
     return running.fed < static_cast<int64_t>(prompts[running.prompt].size());
@@ -88,6 +90,8 @@ private:
   std::vector<bool> isFinished; // [running]
   std::vector<StepRow> rows;
   std::vector<RowOwner> owners; // of the rows that want logits
+  std::vector<GrokDraw> draws;  // [owners], likewise what is drawn
+  std::vector<int32_t> drawn;
 };
 
 Result<void> Generation::startPrompts() {
@@ -146,14 +150,37 @@ void Generation::planPromptRows(size_t index) {
   promptTokensFed += count;
 }
 
-Result<void> Generation::takeRow(size_t index, std::span<const float> logits, bool drawsToken) {
-  Running &sequence = running[index];
-  if (options.wantAllLogits)
-    if (Result<void> taken = listener.takeLogits(sequence.prompt, logits); !taken)
+/// Makes the step, whose logits the listener gets.
+Result<void> Generation::takeLogits() {
+  const Result<Logits> logits = engine.step(rows);
+  if (!logits)
+    return fail(logits.error());
+  for (size_t i = 0; i < owners.size(); ++i) {
+    Running &sequence = running[owners[i].index];
+    const std::span<const float> row = logits->row(static_cast<int64_t>(i));
+    Result<void> taken = listener.takeLogits(sequence.prompt, row);
+    if (taken && owners[i].drawsToken)
+      taken = takeToken(owners[i].index, sequence.sampler.sample(row));
+    if (!taken)
       return taken;
-  if (!drawsToken)
-    return {};
-  const Result<int32_t> token = sequence.sampler.sample(logits);
+  }
+  return {};
+}
+
+/// Makes the step, of which only tokens come back.
+Result<void> Generation::takeTokens() {
+  draws.clear();
+  for (const RowOwner &owner : owners)
+    draws.push_back(running[owner.index].sampler.nextDraw());
+  drawn.resize(owners.size());
+  Result<void> done = engine.stepAndDraw(rows, draws, drawn);
+  for (size_t i = 0; done && i < owners.size(); ++i)
+    done = takeToken(owners[i].index, tokenOf(drawn[i]));
+  return done;
+}
+
+Result<void> Generation::takeToken(size_t index, const Result<int32_t> &token) {
+  Running &sequence = running[index];
   if (!token)
     return fail("prompt ", sequence.prompt, ", new token ", sequence.newTokens, ", ",
                 token.error());
@@ -186,14 +213,8 @@ Result<void> Generation::run() {
     if (Result<void> started = startPrompts(); !started)
       return started;
     planStep();
-    const Result<Logits> logits = engine.step(rows);
-    if (!logits)
-      return fail(logits.error());
-    for (size_t i = 0; i < owners.size(); ++i) {
-      const std::span<const float> row = logits->row(static_cast<int64_t>(i));
-      if (Result<void> taken = takeRow(owners[i].index, row, owners[i].drawsToken); !taken)
-        return taken;
-    }
+    if (Result<void> made = options.wantAllLogits ? takeLogits() : takeTokens(); !made)
+      return made;
     listener.showProgress(promptTokensFed);
     if (Result<void> retired = retireFinished(); !retired)
       return retired;

@@ -16,6 +16,9 @@ public:
   virtual Result<int32_t> createSequence() = 0;
   virtual Result<void> freeSequence(int32_t sequence) = 0;
   virtual Result<Logits> step(std::span<const StepRow> rows) = 0;
+  /// As Session::stepAndDraw.
+  virtual Result<void> stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
+                                   std::span<int32_t> drawn) = 0;
 };
 
 /// What the engine can hold.

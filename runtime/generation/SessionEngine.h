@@ -14,6 +14,10 @@ public:
   Result<int32_t> createSequence() override { return session.createSequence(); }
   Result<void> freeSequence(int32_t sequence) override { return session.freeSequence(sequence); }
   Result<Logits> step(std::span<const StepRow> rows) override { return session.step(rows); }
+  Result<void> stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
+                           std::span<int32_t> drawn) override {
+    return session.stepAndDraw(rows, draws, drawn);
+  }
 
 private:
   Session &session;

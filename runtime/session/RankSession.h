@@ -26,14 +26,18 @@ public:
   Result<void> check(std::span<const StepRow> rows);
   /// Feeds the rows. Logits stay where they are made: empty in a stage that is
   /// not the last. On error nothing has changed.
-  Result<Logits> step(std::span<const StepRow> rows);
+  /// Where the device can, it draws a token of each row that wants logits, by `draws`
+  /// in their order if there are any, and the logits have no data.
+  Result<Logits> step(std::span<const StepRow> rows, std::span<const GrokDraw> draws = {});
+  /// What the device drew in the last step, if it did.
+  std::span<const int32_t> drawn() const { return program->drawn(); }
   /// Lets the tables go on as step does, where another rank does the work.
   Result<int64_t> skip(std::span<const StepRow> rows);
 
 private:
   RankSession(ModelState &model, RankState &rank, PagePool pool);
   Result<int64_t> place(std::span<const StepRow> rows);
-  Result<Logits> run(int64_t rows, int64_t numLogits);
+  Result<Logits> run(int64_t rows, int64_t numLogits, std::span<const GrokDraw> draws);
 
   ModelState &model;
   RankState &rank;

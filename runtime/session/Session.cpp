@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/session/Session.h"
+#include "runtime/sampler/Sampler.h"
 #include "runtime/session/Commands.h"
 #include <algorithm>
 
@@ -38,7 +39,8 @@ struct SessionState {
   // Of a step that several replicas or stages share, by replica:
   std::vector<std::vector<StepRow>> rowsOf;
   std::vector<std::vector<float>> logitsOf;
-  std::vector<float> merged; // logits in the order of the rows
+  std::vector<float> merged;      // logits in the order of the rows
+  std::vector<float> drawWeights; // room to draw tokens in
 };
 
 static Result<int64_t> pagesOf(const ModelInfo &info, const SessionOptions &options) {
@@ -124,14 +126,15 @@ static Command stepCommand(const SessionState &state, size_t rows) {
 }
 
 /// All ranks do the step together, and this one has the logits.
-static Result<Logits> stepTogether(SessionState &state, std::span<const StepRow> rows) {
+static Result<Logits> stepTogether(SessionState &state, std::span<const StepRow> rows,
+                                   std::span<const GrokDraw> draws) {
   ModelState &shared = state.shared();
   if (shared.plan().ranks()->size() == 1)
-    return state.own().step(rows);
+    return state.own().step(rows, draws);
   return state.own()
       .check(rows)
       .and_then([&] { return sendCommand(shared, 0, stepCommand(state, rows.size()), rows); })
-      .and_then([&] { return state.own().step(rows); });
+      .and_then([&] { return state.own().step(rows, draws); });
 }
 
 /// Sorts the rows by replica, with the replica's numbers of their sequences.
@@ -241,14 +244,33 @@ static Result<Logits> stepSpread(SessionState &state, std::span<const StepRow> r
       .map([&] { return mergeLogits(state, rows); });
 }
 
-Result<Logits> Session::step(std::span<const StepRow> rows) {
+Result<Logits> Session::step(std::span<const StepRow> rows) { return run(rows, {}); }
+
+Result<void> Session::stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
+                                  std::span<int32_t> drawn) {
+  SessionState &state = *contents;
+  const auto wanted = static_cast<size_t>(countLogits(rows));
+  if (draws.size() != wanted || drawn.size() != wanted)
+    return fail("step: ", wanted, " rows want a token, ", draws.size(), " draws are given");
+  auto logits = run(rows, draws);
+  if (!logits)
+    return fail(logits.error());
+  const bool isDrawn = !draws.empty() && !logits->data;
+  if (isDrawn)
+    std::ranges::copy(state.own().drawn(), drawn.begin());
+  for (size_t i = 0; !isDrawn && i < wanted; ++i)
+    drawn[i] = drawToken(logits->row(static_cast<int64_t>(i)), draws[i], state.drawWeights);
+  return {};
+}
+
+Result<Logits> Session::run(std::span<const StepRow> rows, std::span<const GrokDraw> draws) {
   SessionState &state = *contents;
   if (rows.empty() || static_cast<int64_t>(rows.size()) > state.info().maxStepRows)
     return fail("step: ", rows.size(), " rows, expected 1..", state.info().maxStepRows,
                 "; feed longer input in chunks");
   std::lock_guard lock(state.shared().running);
   const plan::Sharding &sharding = state.shared().sharding();
-  return sharding.pp() == 1 && sharding.dp() == 1 ? stepTogether(state, rows)
+  return sharding.pp() == 1 && sharding.dp() == 1 ? stepTogether(state, rows, draws)
                                                   : stepSpread(state, rows);
 }
 
@@ -313,6 +335,7 @@ uint64_t Session::kvBytesInUse() const {
 
 void Session::setProfiling(bool on) { contents->own().executor().setProfiling(on); }
 void Session::setGraphs(bool on) { contents->own().executor().setGraphs(on); }
+void Session::setPersistent(bool on) { contents->own().executor().setPersistent(on); }
 std::vector<LaunchTiming> Session::profile() const { return contents->own().executor().timings(); }
 void Session::setObserver(LaunchObserver observer) {
   contents->own().executor().setObserver(std::move(observer));

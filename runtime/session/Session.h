@@ -65,6 +65,12 @@ public:
   /// `maxStepRows`, a bad token or sequence, a full context, or no free page.
   Result<Logits> step(std::span<const StepRow> rows);
 
+  /// As step, but draws a token of each row that wants logits, by `draws` in their order,
+  /// instead of giving them: on the device, where that can, else here. `drawn` gets what
+  /// drawToken gives (runtime/sampler/Sampler.h).
+  Result<void> stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
+                           std::span<int32_t> drawn);
+
   /// Feeds `tokens` in chunks of at most `chunk` rows (0 = the most a step
   /// takes). Returns the logits of the last chunk. An error names the token at
   /// which it stopped; the chunks before it stay fed.
@@ -80,10 +86,13 @@ public:
   std::vector<LaunchTiming> profile() const;
   /// Off: a GPU gets each launch by itself, to see what putting them together gains.
   void setGraphs(bool on);
+  void setPersistent(bool on);
   /// Called after each launch of every step; empty switches off.
   void setObserver(LaunchObserver observer);
 
 private:
+  Result<Logits> run(std::span<const StepRow> rows, std::span<const GrokDraw> draws);
+
   std::unique_ptr<SessionState> contents;
 };
 

@@ -8,8 +8,8 @@ static constexpr uint64_t alignment = 64;
 
 static uint64_t alignUp(uint64_t bytes) { return (bytes + alignment - 1) / alignment * alignment; }
 
-static uint64_t bytesOf(int64_t numbers) {
-  return alignUp(static_cast<uint64_t>(numbers) * sizeof(int32_t));
+template <typename Entry = int32_t> static uint64_t bytesOf(int64_t count) {
+  return alignUp(static_cast<uint64_t>(count) * sizeof(Entry));
 }
 
 Result<CudaStep> CudaStep::create(const CudaContext &context, const plan::Plan &plan) {
@@ -17,9 +17,10 @@ Result<CudaStep> CudaStep::create(const CudaContext &context, const plan::Plan &
   const int64_t tokens = plan.page()->tokens();
   step.maxRows = plan.max_step_rows();
   step.maxStride = (plan.max_context() + tokens - 1) / tokens;
-  // tokens, positions, sequences, logit rows; the page table has a row for each sequence
+  // tokens, positions, sequences, logit rows, draws; the page table has a row for each
+  // sequence
   const uint64_t bytes = alignUp(sizeof(GrokStepInfo)) + 4 * bytesOf(step.maxRows) +
-                         bytesOf(step.maxRows * step.maxStride);
+                         bytesOf<GrokDraw>(step.maxRows) + bytesOf(step.maxRows * step.maxStride);
   auto block = context.allocate(bytes, "the step's numbers");
   if (!block)
     return fail(block.error());
@@ -33,11 +34,11 @@ Result<CudaStep> CudaStep::create(const CudaContext &context, const plan::Plan &
 }
 
 /// The place on the device.
-const int32_t *CudaStep::append(const int32_t *from, int64_t count) {
-  const uint64_t bytes = static_cast<uint64_t>(count) * sizeof(int32_t);
+template <typename Entry> const Entry *CudaStep::append(const Entry *from, int64_t count) {
+  const uint64_t bytes = static_cast<uint64_t>(count) * sizeof(Entry);
   if (bytes > 0)
     std::memcpy(staging.data() + used, from, bytes);
-  const auto *place = reinterpret_cast<const int32_t *>(block->data() + used);
+  const auto *place = reinterpret_cast<const Entry *>(block->data() + used);
   used += alignUp(bytes);
   return place;
 }
@@ -74,6 +75,8 @@ Result<void> CudaStep::send(const GrokStepInfo &step) {
   onDevice.tokens = append(step.tokens, step.rows);
   onDevice.positions = append(step.positions, step.rows);
   onDevice.logitRow = append(step.logitRow, step.logitRows);
+  if (step.draws)
+    onDevice.draws = append(step.draws, step.logitRows);
   onDevice.pageTable = appendPageTable(step, onDevice.sequences);
   std::memcpy(staging.data(), &onDevice, sizeof onDevice);
   const Driver &driver = context->driver();

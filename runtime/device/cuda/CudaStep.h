@@ -21,7 +21,7 @@ public:
 
 private:
   explicit CudaStep(const CudaContext &context) : context(&context) {}
-  const int32_t *append(const int32_t *from, int64_t count);
+  template <typename Entry> const Entry *append(const Entry *from, int64_t count);
   const int32_t *appendPageTable(const GrokStepInfo &step, const int32_t *&sequences);
 
   const CudaContext *context;

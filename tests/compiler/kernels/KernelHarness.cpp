@@ -50,7 +50,8 @@ GrokStepInfo Step::info() const {
           .pageTable = pageTable.data(),
           .pageTableStride = pageTableStride,
           .logitRows = static_cast<int64_t>(logitRow.size()),
-          .logitRow = logitRow.data()};
+          .logitRow = logitRow.data(),
+          .draws = draws.empty() ? nullptr : draws.data()};
 }
 
 // ---- kernels

@@ -48,6 +48,7 @@ private:
 struct Step {
   std::vector<int32_t> tokens, positions, sequences, pageTable, logitRow;
   int64_t pageTableStride = 0;
+  std::vector<GrokDraw> draws; // of the rows of logits; none: nothing is drawn
 
   /// Rows at positions 0, 1, .. of sequence 0, tokens 1, logits of all.
   static Step ofRows(int64_t rows);

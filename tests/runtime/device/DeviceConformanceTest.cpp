@@ -216,6 +216,36 @@ TEST_P(DeviceConformance, LaunchesServices) {
   EXPECT_EQ(result, tiles);
 }
 
+// Of several rows, some of which nothing is drawn from, as each of them asks. What the host
+// draws is by the logits; on the other devices a number tells that the draw has arrived.
+TEST_P(DeviceConformance, DrawsTokens) {
+  LoadOptions options;
+  options.threads = 2;
+  options.device = GetParam();
+  auto session = Session::create(Model::load(artifact.path, options).value()).value();
+  const int32_t sequence = session->createSequence().value();
+  const std::vector<int32_t> history = {3, 1, 4, 1, 5};
+  std::vector<StepRow> rows;
+  for (size_t i = 0; i < history.size(); ++i)
+    rows.push_back({.token = history[i], .sequence = sequence, .wantLogits = i != 1 && i != 3});
+  const std::vector<float> after = toy::expectedLogits(std::span(history).first(1));
+  const std::vector<float> last = toy::expectedLogits(history);
+  const std::vector<GrokDraw> draws = {
+      {grokDrawTop, 0, 0, 0}, {grokDrawAny, 1, 0, 17}, {grokDrawTop, 0, 0, 0}};
+  std::vector<int32_t> drawn(3, -1);
+  require(session->stepAndDraw(rows, draws, drawn));
+  EXPECT_EQ(drawn[0], std::ranges::max_element(after) - after.begin());
+  if (GetParam() != DeviceKind::cpu)
+    EXPECT_EQ(drawn[1], 17);
+  EXPECT_EQ(drawn[2], std::ranges::max_element(last) - last.begin());
+  EXPECT_FALSE(session->stepAndDraw(rows, draws, std::span(drawn).first(2)));
+  // Logits are still there for who asks.
+  rows = {{.token = 9, .sequence = sequence}};
+  const Logits logits = session->step(rows).value();
+  EXPECT_THAT(std::vector<float>(logits.row(0).begin(), logits.row(0).end()),
+              ElementsAreArray(toy::expectedLogits({{3, 1, 4, 1, 5, 9}})));
+}
+
 TEST_P(DeviceConformance, MeasuresItsOwnMemory) {
   const std::optional<double> rate = device->measureReadRate().value();
   EXPECT_EQ(rate.has_value(), GetParam() == DeviceKind::cuda);

@@ -30,6 +30,14 @@ public:
     return {};
   }
   Result<Logits> step(std::span<const StepRow> rows) override;
+  Result<void> stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
+                           std::span<int32_t> drawn) override {
+    return step(rows).map([&](const Logits &made) {
+      std::vector<float> weights;
+      for (size_t i = 0; i < draws.size(); ++i)
+        drawn[i] = drawToken(made.row(static_cast<int64_t>(i)), draws[i], weights);
+    });
+  }
 
   EngineLimits limits;
   std::map<int32_t, std::vector<int32_t>> sequences; // tokens fed

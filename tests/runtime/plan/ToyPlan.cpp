@@ -108,10 +108,14 @@ makeGpuCode(const std::vector<std::unique_ptr<plan::KernelT>> &kernels) {
   code->emulation = bytesOf(TOY_GPU_KERNELS);
   for (const auto &each : kernels)
     code->kernels.push_back(makeGpuKernel(*each));
-  auto service = std::make_unique<plan::GpuServiceT>();
-  service->kernel = makeKernel("toy_read", "read", 3);
-  service->code = makeGpuKernel(*service->kernel);
-  code->services.push_back(std::move(service));
+  const auto serve = [&](const char *symbol, const char *op, int operands) {
+    auto service = std::make_unique<plan::GpuServiceT>();
+    service->kernel = makeKernel(symbol, op, operands);
+    service->code = makeGpuKernel(*service->kernel);
+    code->services.push_back(std::move(service));
+  };
+  serve("toy_read", "read", 3);
+  serve("toy_sample", "sample", 2);
   return code;
 }
 

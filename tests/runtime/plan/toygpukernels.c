@@ -67,6 +67,22 @@ void toy_read(GrokEmulatorThread *thread, void *const *values) {
     **(int32_t *const *)values[1] = **(const int32_t *const *)values[2];
 }
 
+// A service: the likeliest token, or else what the random number says.
+void toy_sample(GrokEmulatorThread *thread, void *const *values) {
+  const float *logits = *(const float *const *)values[0];
+  const GrokStepInfo *step = *(const GrokStepInfo *const *)values[2];
+  if (thread->registers[grokTidX] != 0 || thread->registers[grokCtaidX] != 0)
+    return;
+  for (int64_t row = 0; row < step->logitRows; ++row) {
+    int32_t token = 0;
+    for (int32_t v = 0; v < vocab; ++v)
+      if (logits[row * vocabStride + v] > logits[row * vocabStride + token])
+        token = v;
+    const GrokDraw *draw = step->draws + row;
+    (*(int32_t *const *)values[1])[row] = draw->kind == grokDrawTop ? token : (int32_t)draw->random;
+  }
+}
+
 void toy_unembed(GrokEmulatorThread *thread, void *const *values) {
   run(cpu_unembed, 3, 2, thread, values);
 }

@@ -53,9 +53,10 @@ GpuBuilder::GpuBuilder(ModuleOp module, StringRef symbol, const KernelSpec &spec
 // In the order and at the offsets of GrokStepInfo. Unused fields vanish.
 void GpuBuilder::readStep(Value step) {
   Value *const fields[] = {&rows,      &tokens,          &positions, &sequences,
-                           &pageTable, &pageTableStride, &logitRows, &logitRow};
-  const bool isCount[] = {true, false, false, false, false, true, true, false};
-  for (int64_t i = 0; i < 8; ++i)
+                           &pageTable, &pageTableStride, &logitRows, &logitRow,
+                           &draws};
+  const bool isCount[] = {true, false, false, false, false, true, true, false, false};
+  for (int64_t i = 0; i < 9; ++i)
     *fields[i] = load(isCount[i] ? i64 : pointer, offset(step, 8 * i));
 }
 
@@ -296,9 +297,20 @@ std::pair<Value, Value> GpuBuilder::divide(Value a, Value b) {
   return {quotient, sub(a, mul(quotient, b))};
 }
 
+void GpuBuilder::addAtomically(Value address, Value number) {
+  LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, address, number,
+                            LLVM::AtomicOrdering::monotonic, "device");
+}
+
 Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }
 Value GpuBuilder::toWord(Value index) { return narrow(index, i32); }
 
 GpuShape GpuBuilder::shape() const { return {threads, mostTiles, usedShared, usedScratch, 1}; }
 
 } // namespace grok::compiler
+Value GpuBuilder::highProduct(Value a, Value b) {
+  return arith::MulUIExtendedOp::create(ops, location, a, b).getHigh();
+}
+
+Value GpuBuilder::toCount(Value a) { return arith::FPToSIOp::create(ops, location, i64, a); }
+

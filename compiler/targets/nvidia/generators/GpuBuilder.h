@@ -33,7 +33,7 @@ public:
   Type shared; // a pointer to shared memory; `pointer` is one to device memory
 
   // GrokStepInfo
-  Value rows, tokens, positions, sequences, pageTable, pageTableStride, logitRows, logitRow;
+  Value rows, tokens, positions, sequences, pageTable, pageTableStride, logitRows, logitRow, draws;
 
   // Who this thread is, as counts; those in 32 bits for instructions.
   Value thread, lane, warp, block, blocks;
@@ -55,6 +55,8 @@ public:
   void holdBlocks(int64_t blocks);
   /// Loops stay as they are written: their bodies keep enough loads in flight.
   void keepLoops();
+  /// From here on multiplyAdd rounds the product, as processors without FMA do.
+  void roundProducts() { hasFma = false; }
 
   /// body(i) for i = thread, thread + threads, .. below `count`.
   void forThreads(Value count, llvm::function_ref<void(Value i)> body);
@@ -123,7 +125,9 @@ public:
   Value rowAddress(Value base, Value position, int64_t stride);
   /// Quotient and remainder of counts, neither of them known.
   std::pair<Value, Value> divide(Value a, Value b);
-  Value toIndex(Value word); // sign-extends
+  Value highProduct(Value a, Value b); // a * b / 2^64 of unsigned counts, rounded down
+  Value toCount(Value a);              // f32 -> i64, toward 0
+  Value toIndex(Value word);           // sign-extends
   Value toWord(Value index);
 
   GpuShape shape() const;
@@ -140,3 +144,5 @@ private:
 };
 
 } // namespace grok::compiler
+  /// Adds to an integer of device or shared memory, in no order with other accesses.
+  void addAtomically(Value address, Value number);

@@ -132,6 +132,7 @@ void GpuKernel::run(const std::vector<GpuOperand> &operands, const Step &step,
   launch.regionCount = static_cast<uint32_t>(memory.regions.size());
   launch.schedule = how.schedule;
   launch.seed = how.seed;
+  memory.add(step.draws.data(), step.draws.size() * sizeof(GrokDraw), "draws", false);
   launch.osThreads = 1;
   launch.checkAccesses = 1;
   char text[1024] = "";

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Tokens drawn on the device: those that the host draws from equal logits, whether it
+has them from the CPU or from the device.
+"""
+import os
+import tempfile
+import unittest
+
+import models
+import tools
+
+PROMPTS = ("Once upon a time", "The little dog", "A")
+WAYS = {"greedy": (),
+        "any": ("--temperature=0.9", "--seed=11"),
+        "nucleus": ("--temperature=1.1", "--top-p=0.8", "--seed=7")}
+
+
+def nano(chip):
+    options = ("--numerics=f32",)
+    return models.compiled("".join([f"nano-{chip}", *options]), tools.NANO, f"--target=cpu,{chip}",
+                           "--emulate", *options)
+
+
+@tools.needs_compiler
+class DeviceDraws(unittest.TestCase):
+    def check(self, way):
+        artifact = nano("sm_90a")
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "prompts.txt")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write("".join(line + "\n" for line in PROMPTS))
+
+            def texts(*options):
+                return tools.succeed("grok-run", artifact, "--prompts", source,
+                                     "--max-new-tokens", 6, *WAYS[way], *options)
+
+            expected = texts("--device=cpu")
+            self.assertEqual(texts("--device=emulated"), expected)
+            self.assertEqual(texts("--device=emulated", "--logits-out",
+                                   os.path.join(folder, "logits.npy")), expected)
+        return expected
+
+    def test_greedy(self):
+        self.check("greedy")
+
+    def test_any(self):
+        self.assertNotEqual(self.check("any"), self.check("greedy"))
+
+    def test_nucleus(self):
+        self.check("nucleus")
+
+
+if __name__ == "__main__":
+    unittest.main()
