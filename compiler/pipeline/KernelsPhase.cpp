@@ -66,6 +66,19 @@ static std::unique_ptr<plan::GpuServiceT> planService(const NamedKernelSpec &ser
   return result;
 }
 
+// For the rows of logits that the programs make; nothing in a module without any.
+static std::optional<NamedKernelSpec> sampleServiceOf(ModuleOp module, int64_t maxRows) {
+  auto model = module->getAttrOfType<DictionaryAttr>("grok.model");
+  auto vocab = model ? model.getAs<IntegerAttr>("vocab_size") : IntegerAttr();
+  std::optional<NamedKernelSpec> service;
+  module->walk([&](plan::LogitsOp logits) {
+    auto type = cast<plan::BufferType>(logits.getResult().getType());
+    if (vocab)
+      service = sampleService(vocab.getInt(), type.getTensor().getShape().back(), maxRows);
+  });
+  return service;
+}
+
 static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelSpec> specs,
                                           const CompileOptions &options, PlanInputs &plan,
                                           Objects &objects) {
@@ -74,7 +87,9 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
   for (auto [kernel, op] : llvm::zip_equal(largest, module.getOps<plan::KernelOp>()))
     if (!op.getParams().contains("max_rows"))
       kernel.spec.maxRows = options.maxStepRows;
-  const std::vector<NamedKernelSpec> services = gpuServices();
+  std::vector<NamedKernelSpec> services = gpuServices();
+  if (auto sample = sampleServiceOf(module, options.maxStepRows))
+    services.push_back(*sample);
   llvm::append_range(largest, services);
   NvidiaOptions nvidia;
   nvidia.threads = options.threads;
