@@ -21,6 +21,7 @@ struct CompileOptions {
   std::vector<std::string> levels; // CPU levels to compile for
   std::vector<std::string> chips;  // GPU chips to compile for
   bool emulate = false;            // GPU kernels also translated for the emulator
+  bool persistent = false;         // GPUs do a step of one row in one launch; experimental
   Numerics numerics = Numerics::fast;
   CacheElement kv = CacheElement::f32;
   std::string weights = "stored";    // stored, f32, bf16, int8, int4, int3 or auto

@@ -7,6 +7,8 @@
 #include "compiler/targets/nvidia/Services.h"
 #include "dialects/plan/PlanDialect.h"
 
+#include <set>
+
 using namespace mlir;
 using namespace grok;
 using namespace grok::compiler;
@@ -66,6 +68,25 @@ static std::unique_ptr<plan::GpuServiceT> planService(const NamedKernelSpec &ser
   return result;
 }
 
+// Kernels that decode a token, by their numbers; of no program whose ranks meet inside.
+static std::vector<size_t> persistentKernels(ModuleOp module, ArrayRef<NamedKernelSpec> specs) {
+  std::set<std::string> used;
+  for (auto program : module.getOps<plan::ProgramOp>())
+    for (auto bucket : program.getBody().getOps<plan::BucketOp>())
+      if (bucket.getMaxRows() == 1 && bucket.getBody().getOps<plan::CollectiveOp>().empty())
+        for (auto launch : bucket.getBody().getOps<plan::LaunchOp>())
+          used.insert(launch.getKernel().str());
+  std::vector<size_t> numbers;
+  for (auto [number, kernel] : llvm::enumerate(specs))
+    if (used.contains(kernel.symbol))
+      numbers.push_back(number);
+  return numbers;
+}
+
+static bool haveCollectives(ModuleOp module) {
+  return module->walk([](plan::CollectiveOp) { return WalkResult::interrupt(); }).wasInterrupted();
+}
+
 // For the rows of logits that the programs make; nothing in a module without any.
 static std::optional<NamedKernelSpec> sampleServiceOf(ModuleOp module, int64_t maxRows) {
   auto model = module->getAttrOfType<DictionaryAttr>("grok.model");
@@ -90,8 +111,17 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
   std::vector<NamedKernelSpec> services = gpuServices();
   if (auto sample = sampleServiceOf(module, options.maxStepRows))
     services.push_back(*sample);
-  llvm::append_range(largest, services);
+  if (haveCollectives(module))
+    services.push_back(exchangeService());
   NvidiaOptions nvidia;
+  if (options.persistent) {
+    nvidia.persistent = persistentKernels(module, specs);
+    if (nvidia.persistent.empty())
+      return tl::unexpected(
+          std::string("--persistent: ranks meet in every step; it takes one device"));
+    services.push_back(persistentService());
+  }
+  llvm::append_range(largest, services);
   nvidia.threads = options.threads;
   nvidia.cacheDir = options.kernelCache;
   nvidia.dumpDir = dumpFolder(options);

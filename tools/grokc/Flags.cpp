@@ -113,6 +113,8 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
       ->default_str("cpu");
   app.add_flag("--emulate", compile.emulate,
                "Also translate GPU kernels for grok-run --device=emulated, which needs no GPU");
+  app.add_flag("--persistent", compile.persistent,
+               "Experimental: GPUs decode a token in one launch, by a kernel made of all others");
   app.add_option("--numerics", texts.numerics,
                  "fast: matrix inputs in 8 bits, within 0.1 % perplexity of f32; f32: every "
                  "activation float32; bf16: the released model's literal roundings")
@@ -245,6 +247,8 @@ static tl::expected<void, std::string> finishWeights(CompileOptions &compile, co
 static tl::expected<void, std::string> checkGpuOptions(const CompileOptions &compile) {
   if (compile.emulate && compile.chips.empty())
     return Error("--emulate: translates GPU kernels; add a GPU to --target, as cpu,sm_90a");
+  if (compile.persistent && compile.chips.empty())
+    return Error("--persistent: is for GPUs; add one to --target, as cpu,sm_90a");
   if (compile.numerics == Numerics::bf16 && !compile.chips.empty())
     return Error("--numerics=bf16: the literal mode runs on CPUs only; GPUs take fast or f32");
   if (compile.verify && compile.levels.empty())

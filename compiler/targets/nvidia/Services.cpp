@@ -15,4 +15,16 @@ std::vector<NamedKernelSpec> gpuServices() {
   return {read};
 }
 
+NamedKernelSpec sampleService(int64_t vocab, int64_t stride, int64_t maxRows) {
+  NamedKernelSpec sample = serviceFor(KernelOp::sample);
+  sample.spec.vocab = vocab;
+  sample.spec.out = stride;
+  sample.spec.maxRows = maxRows;
+  return sample;
+}
+
+NamedKernelSpec exchangeService() { return serviceFor(KernelOp::exchange); }
+
+NamedKernelSpec persistentService() { return serviceFor(KernelOp::persistent); }
+
 } // namespace grok::compiler

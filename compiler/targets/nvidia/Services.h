@@ -11,4 +11,13 @@ namespace grok::compiler {
 /// The services that every plan for GPUs carries (GpuCode.services of the plan).
 std::vector<NamedKernelSpec> gpuServices();
 
+/// The one that draws tokens from rows of logits, `stride` floats each.
+NamedKernelSpec sampleService(int64_t vocab, int64_t stride, int64_t maxRows);
+
+/// The one that does collectives, for plans of several ranks.
+NamedKernelSpec exchangeService();
+
+/// The one that does the launches of a step of one row, for plans that ask for it.
+NamedKernelSpec persistentService();
+
 } // namespace grok::compiler
