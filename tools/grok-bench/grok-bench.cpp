@@ -32,6 +32,7 @@ struct BenchOptions {
   bool explain = false;
   runtime::DeviceKind device = runtime::DeviceKind::automatic;
   bool withoutGraphs = false;
+  bool withoutPersistent = false;
   std::string jsonFile;
   std::string machineFile; // "-" = standard output
 };
@@ -81,6 +82,9 @@ static void declareOptions(CommandLine &commandLine, BenchOptions &options) {
   declareDevice(app, options.device);
   app.add_flag("--no-graphs", options.withoutGraphs,
                "On a GPU, launch every kernel by itself instead of a CUDA graph per step");
+  app.add_flag("--no-persistent", options.withoutPersistent,
+               "On a GPU, launch the kernels of a step one after the other even if the plan has "
+               "one that does them all (grokc --persistent)");
   app.add_option("--json", options.jsonFile, "Also write the results as JSON")->type_name("FILE");
   app.add_flag("--explain", options.explain,
                "Also show where the time of a step goes, kernel by kernel, beside what the limits "
@@ -255,6 +259,7 @@ Result<void> Bench::measure(int64_t batch, int64_t depth) {
   if (!session)
     return fail("batch ", batch, ", depth ", depth, ", ", session.error());
   (*session)->setGraphs(!options.withoutGraphs);
+  (*session)->setPersistent(!options.withoutPersistent);
   runtime::SessionEngine engine(**session);
   std::map<runtime::BenchmarkPart, Profile> profiles;
   runtime::BenchmarkHooks hooks = {.rest = [&] { return sampleLimits(run); }};

@@ -158,13 +158,13 @@ void **CudaDevice::parametersOf(const DeviceLaunch &launch) {
 
 Result<void> CudaDevice::launch(const DeviceLaunch &launch, int64_t) {
   const CudaKernel &kernel = kernels[launch.kernel];
-  LaunchAttribute cluster = kernel.cluster();
+  LaunchAttribute attribute = kernel.attribute();
   const LaunchConfig config{.grid = {kernel.blocks, 1, 1},
                             .block = {kernel.threads, 1, 1},
                             .sharedBytes = kernel.sharedBytes,
                             .stream = context->stream(),
-                            .attributes = &cluster,
-                            .attributeCount = kernel.clusterBlocks > 1 ? 1u : 0u};
+                            .attributes = &attribute,
+                            .attributeCount = kernel.attributeCount()};
   if (timeBegin && timeEnd)
     if (auto noted = check(driver().cuEventRecord(timeBegin, context->stream()), "an event");
         !noted)

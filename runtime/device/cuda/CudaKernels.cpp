@@ -61,6 +61,7 @@ Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Pl
     kernel.clusterBlocks = static_cast<unsigned>(std::max(from.cluster_blocks(), 1));
     kernel.sharedBytes = static_cast<unsigned>(from.shared_bytes());
     kernel.scratch = from.scratch_bytes() ? next : 0;
+    kernel.isCooperative = kernel.op == "persistent";
     next += alignedScratch(from);
     auto done = loaded.loadModule(kernel, from).and_then([&] { return loaded.size(kernel, from); });
     if (!done)
@@ -117,6 +118,17 @@ Result<void> CudaKernels::size(CudaKernel &kernel, const plan::GpuKernel &from) 
   if (from.shared_bytes() > gpu.sharedBytes)
     return fail("a block needs ", from.shared_bytes(), " bytes of shared memory, ", gpu.name,
                 " has ", gpu.sharedBytes, "; compile with this chip in --target");
+  if (kernel.isCooperative) {
+    int isAble = 0;
+    if (auto asked =
+            driver.check(driver.cuDeviceGetAttribute(&isAble, cooperativeLaunch, gpu.device),
+                         "cuDeviceGetAttribute");
+        !asked)
+      return asked;
+    if (!isAble)
+      return fail(gpu.name, " does not run all blocks of a kernel at a time; compile without "
+                            "--persistent");
+  }
   const auto set = [&](int attribute, int value) {
     return driver.check(driver.cuFuncSetAttribute(kernel.function, attribute, value),
                         "cuFuncSetAttribute");

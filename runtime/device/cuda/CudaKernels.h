@@ -14,7 +14,14 @@ struct CudaKernel {
   unsigned blocks = 1, threads = 32, clusterBlocks = 1;
   unsigned sharedBytes = 0;
   uint32_t operands = 0;
-  Address scratch = 0; // zero-filled before the first launch
+  Address scratch = 0;        // zero-filled before the first launch
+  bool isCooperative = false; // its blocks wait for each other
+
+  /// What the launch needs said beside its size; only if attributeCount().
+  LaunchAttribute attribute() const {
+    return isCooperative ? LaunchAttribute{.id = cooperative} : cluster();
+  }
+  unsigned attributeCount() const { return isCooperative || clusterBlocks > 1 ? 1 : 0; }
 
   LaunchAttribute cluster() const {
     return {.id = clusterDimension, .padding = 0, .cluster = {clusterBlocks, 1, 1}, .rest = {}};
