@@ -250,10 +250,11 @@ void PlanBuilder::addPage() {
   auto kv = attrs.getAs<StringAttr>("kv");
   page->dtype = llvm::StringSwitch<plan::DType>(kv.getValue())
                     .Case("int8", plan::DType::i8)
+                    .Case("fp8", plan::DType::e4m3)
                     .Case("bf16", plan::DType::bf16)
                     .Default(plan::DType::f32);
   page->description = "keys [head][dim][token], values [head][token][dim], visible [token]";
-  if (page->dtype == plan::DType::i8)
+  if (page->dtype == plan::DType::i8 || page->dtype == plan::DType::e4m3)
     page->description = "keys [head][dim][token], values [head][token][dim], key and value "
                         "scales [head][token], visible [token]";
   result.page = std::move(page);

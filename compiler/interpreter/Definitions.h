@@ -9,12 +9,26 @@
 
 #include "compiler/interpreter/Values.h"
 
+#include "mlir/IR/Types.h"
+
+#include <optional>
+
 namespace grok::interpreter {
 
 Tensor dequantize(const Matrix &codes, Rounding rounding);
 
-/// Each group of `groupLength` neighbours of a row rounded to 8 bits.
-Tensor quantize(const Tensor &x, int64_t groupLength);
+/// What stands for a group's largest number, and what lies between: integers of 8
+/// bits up to 127, or the numbers of e4m3 (OCP 8-bit floating point specification)
+/// up to 448.
+enum class CodeForm { int8, e4m3 };
+/// Of a cache with this element type, none of a float cache.
+std::optional<CodeForm> codeFormOf(mlir::Type cacheElement);
+double largestCode(CodeForm form);
+/// The nearest code, ties to even, of a number that is at most as large.
+double roundToCode(double x, CodeForm form);
+
+/// Each group of `groupLength` neighbours of a row rounded to codes of 8 bits.
+Tensor quantize(const Tensor &x, int64_t groupLength, CodeForm form = CodeForm::int8);
 
 /// A row of zeros where the token is -1. Fails on a token outside the table.
 Result<Tensor> embed(const Indices &tokens, const Matrix &table, double multiplier,

@@ -2,6 +2,8 @@
 // Ops that treat rows one by one: embed, norm, rope, gelu, add, logit rows.
 #include "compiler/interpreter/Definitions.h"
 
+#include "mlir/IR/BuiltinTypes.h"
+
 #include <algorithm>
 #include <cmath>
 #include <span>
@@ -16,8 +18,28 @@ Tensor dequantize(const Matrix &codes, Rounding rounding) {
   return result;
 }
 
-Tensor quantize(const Tensor &x, int64_t groupLength) {
-  constexpr float highest = 127;
+std::optional<CodeForm> codeFormOf(mlir::Type cacheElement) {
+  if (cacheElement.isInteger(8))
+    return CodeForm::int8;
+  if (mlir::isa<mlir::Float8E4M3FNType>(cacheElement))
+    return CodeForm::e4m3;
+  return std::nullopt;
+}
+
+double largestCode(CodeForm form) { return form == CodeForm::int8 ? 127 : 448; }
+
+double roundToCode(double x, CodeForm form) {
+  if (form == CodeForm::int8)
+    return std::nearbyint(x);
+  // Three bits behind the leading one; below 2^-6 the spacing stays.
+  constexpr int fractionBits = 3, leastExponent = -6;
+  int exponent = x == 0 ? leastExponent : std::max(std::ilogb(x), leastExponent);
+  return std::ldexp(std::nearbyint(std::ldexp(x, fractionBits - exponent)),
+                    exponent - fractionBits);
+}
+
+Tensor quantize(const Tensor &x, int64_t groupLength, CodeForm form) {
+  const auto highest = static_cast<float>(largestCode(form));
   Tensor result = x;
   for (size_t begin = 0; begin < result.values.size(); begin += groupLength) {
     std::span<float> group(result.values.data() + begin, groupLength);
@@ -26,7 +48,9 @@ Tensor quantize(const Tensor &x, int64_t groupLength) {
       largest = std::max(largest, std::abs(value));
     float scale = largest / highest, inverse = largest > 0 ? highest / largest : 0;
     for (float &value : group)
-      value = std::clamp(std::nearbyint(value * inverse), -highest, highest) * scale;
+      value =
+          std::clamp(static_cast<float>(roundToCode(value * inverse, form)), -highest, highest) *
+          scale;
   }
   return result;
 }

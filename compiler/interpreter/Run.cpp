@@ -23,9 +23,10 @@ static Rounding roundingOf(CacheType cache) {
   return cache.getElementType().isBF16() ? Rounding::bf16 : Rounding::f32;
 }
 
-/// Keys or values as an int8 cache holds them: each head has one scale.
+/// Keys or values as the cache holds them: of codes, each head has one scale.
 static Tensor cached(const Tensor &rows, CacheType cache) {
-  return cache.getElementType().isInteger(8) ? quantize(rows, cache.getHeadDim()) : rows;
+  std::optional<CodeForm> form = codeFormOf(cache.getElementType());
+  return form ? quantize(rows, cache.getHeadDim(), *form) : rows;
 }
 
 // A value to be read as a weight: stored, or computed by a dequantize.

@@ -302,9 +302,7 @@ Result<std::string> Compilation::import() {
   graphOptions.numerics = options.numerics == Numerics::bf16   ? graph::Numerics::bf16
                           : options.numerics == Numerics::fast ? graph::Numerics::fast
                                                                : graph::Numerics::f32;
-  graphOptions.cacheElement = options.kv == CacheElement::bf16 ? checkpoint::DType::bf16
-                              : options.kv == CacheElement::i8 ? checkpoint::DType::i8
-                                                               : checkpoint::DType::f32;
+  graphOptions.cacheElement = *graph::cacheElementNamed(nameOf(options.kv));
   module = graph::buildGraph(context, source.config, source.tensors, graphOptions);
   if (module && options.reproducible)
     (*module)->setAttr("grok.reproducible", UnitAttr::get(&context));

@@ -81,7 +81,7 @@ struct ToPlanOptions : PassPipelineOptions<ToPlanOptions> {
                               llvm::cl::init(512)};
   Option<int64_t> pageTokens{*this, "page-tokens", llvm::cl::desc("Positions of a cache page"),
                              llvm::cl::init(32)};
-  Option<std::string> kv{*this, "kv", llvm::cl::desc("Cache element: f32, bf16 or int8"),
+  Option<std::string> kv{*this, "kv", llvm::cl::desc("Cache element: f32, bf16, int8 or fp8"),
                          llvm::cl::init("f32")};
 };
 } // namespace

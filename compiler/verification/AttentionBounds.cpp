@@ -11,6 +11,7 @@ namespace grok::verification {
 
 using interpreter::AttentionParameters;
 using interpreter::Cache;
+using interpreter::CodeForm;
 using interpreter::Rounding;
 using interpreter::SequenceCache;
 using interpreter::Step;
@@ -40,23 +41,27 @@ void boundCacheWrite(CacheBound::value_type &layer, const Cache::Layer &written,
 
 /// How far a code times its scale may be off, where the exact number is off by
 /// `error` and the group's largest, of size `largest`, by `moved`.
-static double quantizedError(double x, double error, double largest, double moved) {
-  double scale = largest / 127, otherScale = (largest + moved) / 127;
-  double anyway = error + (scale + otherScale) / 2; // half a step on both sides
+static double quantizedError(double x, double error, double largest, double moved, CodeForm form) {
+  const double most = largestCode(form);
+  const double widest = form == CodeForm::int8 ? 1 : 32; // between two codes
+  double scale = largest / most, otherScale = (largest + moved) / most;
+  double anyway = error + widest * (scale + otherScale) / 2; // half a step on both sides
   if (moved >= largest)
     return anyway;
   double steps = x / scale;
-  // The quotient's error, and the two roundings that make a number of up to 127.
+  // The quotient's error, and the two roundings that make a number of that size.
+  double size = form == CodeForm::int8 ? most : std::abs(steps);
   double uncertain =
-      (error + std::abs(x) * moved / largest) * 127 / (largest - moved) + 127 * 0x1p-22;
-  double highest = std::floor(steps + uncertain + 0.5), lowest = std::ceil(steps - uncertain - 0.5);
-  double code = std::nearbyint(steps);
+      (error + std::abs(x) * moved / largest) * most / (largest - moved) + size * 0x1p-22;
+  double highest = roundToCode(steps + uncertain, form);
+  double lowest = roundToCode(steps - uncertain, form);
+  double code = roundToCode(steps, form);
   double flips = std::max(highest - code, code - lowest);
   double rounded = std::abs(code) * scale * sumError(4);
-  return std::min(anyway, flips * otherScale + std::abs(code) * moved / 127) + rounded;
+  return std::min(anyway, flips * otherScale + std::abs(code) * moved / most) + rounded;
 }
 
-Bound boundQuantized(const Tensor &x, const Bound &xBound, int64_t groupLength) {
+Bound boundQuantized(const Tensor &x, const Bound &xBound, int64_t groupLength, CodeForm form) {
   Bound bound(x.values.size());
   for (size_t begin = 0; begin < bound.size(); begin += size_t(groupLength)) {
     double largest = 0, moved = 0;
@@ -65,7 +70,7 @@ Bound boundQuantized(const Tensor &x, const Bound &xBound, int64_t groupLength) 
       moved = std::max(moved, double(xBound[i]));
     }
     for (size_t i = begin; i < begin + size_t(groupLength); ++i)
-      bound[i] = static_cast<float>(quantizedError(x.values[i], xBound[i], largest, moved));
+      bound[i] = static_cast<float>(quantizedError(x.values[i], xBound[i], largest, moved, form));
   }
   return bound;
 }
@@ -112,8 +117,8 @@ private:
     for (double &weight : weights)
       weight /= sum;
     // All weights move by e^error at most, and so does their sum. The weighted
-    // sum is as deep as a key slice, plus the merges of slices; weights of int8
-    // values are multiplied by the scale.
+    // sum is as deep as a key slice, plus the merges of slices; weights of codes
+    // are multiplied by the scale.
     relative = std::expm1(2 * error) + sumError(256 + double(positions) / 256 + 17);
     if (rounding == Rounding::bf16)
       relative += 0x1p-7; // the weights are rounded

@@ -74,8 +74,9 @@ void boundCacheWrite(CacheBound::value_type &layer, const interpreter::Cache::La
                      const interpreter::Tensor &keys, const Bound &keyBound,
                      const Bound &valueBound, const interpreter::Step &step,
                      interpreter::Rounding rounding);
-/// Of `x` with each group of `groupLength` rounded to 8 bits.
-Bound boundQuantized(const interpreter::Tensor &x, const Bound &xBound, int64_t groupLength);
+/// Of `x` with each group of `groupLength` rounded to codes of 8 bits.
+Bound boundQuantized(const interpreter::Tensor &x, const Bound &xBound, int64_t groupLength,
+                     interpreter::CodeForm form = interpreter::CodeForm::int8);
 Bound boundAttention(const interpreter::Tensor &query, const interpreter::Cache::Layer &cache,
                      const CacheBound::value_type &cacheBound, const interpreter::Step &step,
                      const interpreter::AttentionParameters &parameters,

@@ -100,8 +100,8 @@ void ErrorAnalysis::followCacheWrite(CacheWriteOp op) {
   CacheBound bound = before.cache ? *before.cache : CacheBound(cache.layers.size());
   CacheType type = op.getCache().getType();
   auto stored = [&](const Known &rows) {
-    bool isQuantized = type.getElementType().isInteger(8);
-    return isQuantized ? boundQuantized(rows.tensor(), rows.bound, type.getHeadDim()) : rows.bound;
+    std::optional<interpreter::CodeForm> form = interpreter::codeFormOf(type.getElementType());
+    return form ? boundQuantized(rows.tensor(), rows.bound, type.getHeadDim(), *form) : rows.bound;
   };
   boundCacheWrite(bound[op.getLayer()], *cache.layers[op.getLayer()], keys.tensor(), stored(keys),
                   stored(values), step(op.getStep()), roundingOf(type.getElementType()));

@@ -111,8 +111,9 @@ LogicalResult CacheType::verify(function_ref<InFlightDiagnostic()> emitError, in
   if (kvHeads > maxExtent / headDim)
     return emitError() << "expects kv heads * head size below 2^31, found " << kvHeads << " x "
                        << headDim;
-  if (!isa<Float32Type, BFloat16Type>(elementType) && !elementType.isSignlessInteger(8))
-    return emitError() << "expects a cache of f32, bf16 or i8, found " << elementType;
+  if (!isa<Float32Type, BFloat16Type, Float8E4M3FNType>(elementType) &&
+      !elementType.isSignlessInteger(8))
+    return emitError() << "expects a cache of f32, bf16, i8 or f8E4M3FN, found " << elementType;
   return success();
 }
 

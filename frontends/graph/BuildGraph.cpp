@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 
@@ -75,6 +76,7 @@ public:
 private:
   Location at(const Twine &name) { return NameLoc::get(builder.getStringAttr(name)); }
   Type elementType(DType dtype);
+  Type elementType(CacheElement element);
   Type weightType(const checkpoint::TensorInfo &info);
   RankedTensorType rowsOf(ArrayRef<int64_t> extents, Type element);
   Value weight(Location loc, const Twine &path);
@@ -102,6 +104,15 @@ private:
 
 } // namespace
 
+std::optional<CacheElement> cacheElementNamed(StringRef name) {
+  return llvm::StringSwitch<std::optional<CacheElement>>(name)
+      .Case("f32", CacheElement::f32)
+      .Case("bf16", CacheElement::bf16)
+      .Case("int8", CacheElement::int8)
+      .Case("fp8", CacheElement::fp8)
+      .Default(std::nullopt);
+}
+
 Type GraphBuilder::elementType(DType dtype) {
   switch (dtype) {
   case DType::f32:
@@ -112,6 +123,20 @@ Type GraphBuilder::elementType(DType dtype) {
     return builder.getI8Type();
   }
   llvm_unreachable("all dtypes are listed");
+}
+
+Type GraphBuilder::elementType(CacheElement element) {
+  switch (element) {
+  case CacheElement::f32:
+    return builder.getF32Type();
+  case CacheElement::bf16:
+    return builder.getBF16Type();
+  case CacheElement::int8:
+    return builder.getI8Type();
+  case CacheElement::fp8:
+    return builder.getType<Float8E4M3FNType>();
+  }
+  llvm_unreachable("all cache elements are listed");
 }
 
 Type GraphBuilder::weightType(const checkpoint::TensorInfo &info) {

@@ -6,6 +6,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include <optional>
 
 namespace grok::graph {
 
@@ -13,9 +14,15 @@ namespace grok::graph {
 /// `fast` is built as f32: what it rounds besides is decided later.
 enum class Numerics { f32, bf16, fast };
 
+/// What a cache holds; int8 and fp8 (e4m3) are codes times a scale.
+enum class CacheElement { f32, bf16, int8, fp8 };
+
+/// By the names above.
+std::optional<CacheElement> cacheElementNamed(llvm::StringRef name);
+
 struct GraphOptions {
   Numerics numerics = Numerics::f32;
-  DType cacheElement = DType::f32;
+  CacheElement cacheElement = CacheElement::f32;
 };
 
 /// Builds `func.func @step(tokens, step, cache) -> (logits, cache)` in a module

@@ -102,10 +102,10 @@ FailureOr<StepSettings> OutlineKernels::readSettings(ModuleOp module, func::Func
   auto elementBytes = llvm::StringSwitch<int64_t>(kv.getValue())
                           .Case("f32", 4)
                           .Case("bf16", 2)
-                          .Case("int8", 1)
+                          .Cases({"int8", "fp8"}, 1)
                           .Default(0);
   if (elementBytes == 0)
-    return module.emitError("expects option kv to be f32, bf16 or int8, got '") << kv << "'";
+    return module.emitError("expects option kv to be f32, bf16, int8 or fp8, got '") << kv << "'";
   FailureOr<CacheType> cache = findCache(step);
   if (failed(cache))
     return failure();

@@ -59,7 +59,7 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
     Option<"maxContext", "max-context", "int64_t", "0",
            "Positions that a sequence may have; 0 = sequence_len of grok.model">,
     Option<"tilePanels", "tile-panels", "int64_t", "4", "16-column panels in one tile">,
-    Option<"kv", "kv", "std::string", "\"f32\"", "Element of cache pages: f32, bf16 or int8">,
+    Option<"kv", "kv", "std::string", "\"f32\"", "Element of cache pages: f32, bf16, int8 or fp8">,
     Option<"layoutName", "layout", "std::string", "\"cpu\"", "Name of the weight layout">
   ];
   let statistics = [

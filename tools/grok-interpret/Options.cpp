@@ -37,8 +37,9 @@ static void declare(CLI::App &app, InterpretOptions &options, RawOptions &raw) {
       app.add_option("--numerics", raw.numerics, "f32 (default) or bf16, the literal roundings"),
       {"f32", "bf16"}, {});
   CommandLine::setValues(
-      app.add_option("--kv", raw.cache, "f32 or bf16: type of the cache (default: the numerics')"),
-      {"f32", "bf16"}, {"int8", "fp8"});
+      app.add_option("--kv", raw.cache,
+                     "f32, bf16, int8 or fp8: type of the cache (default: the numerics')"),
+      {"f32", "bf16", "int8", "fp8"}, {});
   app.add_option("--logits-out", options.logitsFile,
                  "Write float32 [positions, vocabulary]: the logits after every token")
       ->type_name("FILE.npy");
@@ -63,7 +64,7 @@ std::variant<InterpretOptions, int> parseInterpretOptions(CommandLine &commandLi
   options.isFused = raw.level == "fuse";
   options.graph.numerics = raw.numerics == "bf16" ? graph::Numerics::bf16 : graph::Numerics::f32;
   const std::string &cache = raw.cache.empty() ? raw.numerics : raw.cache;
-  options.graph.cacheElement = cache == "bf16" ? graph::DType::bf16 : graph::DType::f32;
+  options.graph.cacheElement = *graph::cacheElementNamed(cache);
   return options;
 }
 

@@ -139,10 +139,11 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
   app.add_option("--emit-report", compile.emitReport,
                  "What was chosen for the weights and how good it is, as a page or as JSON")
       ->type_name("FILE.html|FILE.json");
-  app.add_option("--kv", texts.kv,
-                 "Element type of the key/value cache: f32, bf16 or int8 with a scale per position "
-                 "and head (default: f32 under --numerics=f32, else bf16)")
-      ->check(CLI::IsMember({"f32", "bf16", "int8"}));
+  app.add_option(
+         "--kv", texts.kv,
+         "Element type of the key/value cache: f32, bf16, or int8 or fp8 (e4m3) with a scale per "
+         "position and head (default: f32 under --numerics=f32, else bf16)")
+      ->check(CLI::IsMember({"f32", "bf16", "int8", "fp8"}));
   app.add_option("--max-context", texts.maxContext,
                  "Positions of one sequence (default: the model's sequence_len)");
   app.add_option("--max-step-rows", compile.maxStepRows, "Most token rows in one step")
@@ -162,7 +163,8 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
          "--sharding", compile.sharding,
          "How to spread the model over ranks: auto, or dot-joined tpN (heads, expert hidden "
          "size, vocabulary), epN (experts), ppN (stages of layers), dpN (replicas), as "
-         "tp2.pp2; tp2.ep2:hidden=0-3,7 lets ep too split the hidden size in those layers "
+         "tp2.pp2; tp2.ep2:hidden=0-3,7 (or =all) lets ep too split the hidden size in those "
+         "layers "
          "(default: auto with --devices, else one rank)")
       ->type_name("auto|tpN.epN.ppN.dpN");
   addWorkloadOptions(app, compile.workload, texts);

@@ -77,6 +77,14 @@ TEST(QuantizeTest, RoundsEachGroupToItsScale) {
   EXPECT_THAT(q.values, ElementsAre(127, 0, -2, 254, 4, 0));
 }
 
+TEST(QuantizeTest, RoundsEachGroupToE4m3) {
+  // Scales 448 / 448 = 1 and 896 / 448 = 2. Between 16 and 32 codes are 2 apart, between
+  // 1 and 2 an eighth, below 2^-6 a 512th; halves go to the even code.
+  Tensor q = quantize(tensor({1, 8}, {448, 17, 19, 0x1.1p-9f, -896, 2.125f, 0x1p-9f, -0x3p-9f}), 4,
+                      CodeForm::e4m3);
+  EXPECT_THAT(q.values, ElementsAre(448, 16, 20, 0x1p-9f, -896, 2, 0, -0x4p-9f));
+}
+
 TEST(QuantizeTest, LeavesZerosAlone) {
   EXPECT_THAT(quantize(tensor({2, 2}, {0, 0, -3, 0}), 2).values, ElementsAre(0, 0, -3, 0));
 }

@@ -11,6 +11,7 @@
 
 using namespace grok;
 using namespace grok::verification;
+using interpreter::CodeForm;
 using interpreter::Matrix;
 using interpreter::Rounding;
 using interpreter::Tensor;
@@ -181,15 +182,16 @@ TEST(BoundQuantized, HoldsForAnErrorInTheInput) {
   constexpr int64_t group = 16, groups = 500;
   Random random;
   Tensor x = random.tensor({groups, group});
-  for (float error : {1e-6f, 1e-3f, 3.0f}) {
-    Tensor moved = x;
-    std::vector<float> directions = random.normal(groups * group);
-    for (size_t i = 0; i < moved.values.size(); ++i)
-      moved.values[i] += std::clamp(directions[i], -1.0f, 1.0f) * error;
-    Bound inputs(x.values.size(), error * (1 + 0x1p-20f));
-    expectWithin(interpreter::quantize(x, group), interpreter::quantize(moved, group).values,
-                 boundQuantized(x, inputs, group));
-  }
+  for (CodeForm form : {CodeForm::int8, CodeForm::e4m3})
+    for (float error : {1e-6f, 1e-3f, 3.0f}) {
+      Tensor moved = x;
+      std::vector<float> directions = random.normal(groups * group);
+      for (size_t i = 0; i < moved.values.size(); ++i)
+        moved.values[i] += std::clamp(directions[i], -1.0f, 1.0f) * error;
+      Bound inputs(x.values.size(), error * (1 + 0x1p-20f));
+      expectWithin(quantize(x, group, form), quantize(moved, group, form).values,
+                   boundQuantized(x, inputs, group, form));
+    }
 }
 
 // A code is uncertain only beside the middle of two; else the scale alone moves.
@@ -200,6 +202,15 @@ TEST(BoundQuantized, IsNarrowWhereTheCodeIsCertain) {
   EXPECT_NEAR(bound[1], 10 * 0.01 / 127, 1e-5);
   EXPECT_NEAR(bound[2], 1, 0.01);
   EXPECT_NEAR(bound[3], 0, 1e-5);
+}
+
+TEST(BoundQuantized, IsNarrowWhereTheCodeOfE4m3IsCertain) {
+  Tensor x({1, 4});
+  x.values = {448, 20.5f, 21, 0.01f};
+  Bound bound = boundQuantized(x, {0.01f, 0.01f, 0.01f, 1e-5f}, 4, CodeForm::e4m3);
+  EXPECT_NEAR(bound[1], 20 * 0.01 / 448, 1e-4);
+  EXPECT_NEAR(bound[2], 2, 0.01); // between 20 and 22
+  EXPECT_NEAR(bound[3], 0, 1e-4);
 }
 
 TEST(BoundAttention, HoldsForErrorsInTheCache) {

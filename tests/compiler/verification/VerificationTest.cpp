@@ -59,8 +59,7 @@ public:
     graph::GraphOptions graphOptions;
     if (options.numerics == Numerics::bf16)
       graphOptions.numerics = graph::Numerics::bf16;
-    if (options.kv == CacheElement::i8)
-      graphOptions.cacheElement = checkpoint::DType::i8;
+    graphOptions.cacheElement = *graph::cacheElementNamed(nameOf(options.kv));
     module = graph::buildGraph(context, source.config, source.tensors, graphOptions);
     mlir::PassManager passes(&context);
     compiler::addPhase(passes, compiler::Phase::fuse, {});
@@ -113,7 +112,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"b4x2", "float", Numerics::f32}, Case{"b4x2", "int8", Numerics::f32},
                     Case{"a6x1", "int8", Numerics::bf16}, Case{"b4x2", "float", Numerics::bf16},
                     Case{"a6x1", "int8", Numerics::f32, CacheElement::i8},
-                    Case{"b4x2", "float", Numerics::f32, CacheElement::i8}),
+                    Case{"b4x2", "float", Numerics::f32, CacheElement::i8},
+                    Case{"a6x1", "int8", Numerics::f32, CacheElement::e4m3},
+                    Case{"b4x2", "float", Numerics::f32, CacheElement::e4m3}),
     [](const auto &info) {
       return info.param.set + "_" + info.param.form + "_" + nameOf(info.param.numerics) + "_" +
              nameOf(info.param.kv);

@@ -57,7 +57,7 @@ func.func private @cache_of_huge_heads(!grok.cache<1 x 65536 x 65536, f32>)
 
 // -----
 
-// expected-error@+1 {{expects a cache of f32, bf16 or i8, found 'i32'}}
+// expected-error@+1 {{expects a cache of f32, bf16, i8 or f8E4M3FN, found 'i32'}}
 func.func private @cache_of_integers(!grok.cache<1 x 1 x 16, i32>)
 
 // -----

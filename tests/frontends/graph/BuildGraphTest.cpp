@@ -93,7 +93,7 @@ TEST_F(BuildGraphTest, TakesWeightTypesFromTheTensors) {
 TEST_F(BuildGraphTest, RoundsWhereTheSpecificationDoesInBf16) {
   ModelConfig config = modelOf("a6x1");
   auto module = build(config, expectedTensors(config),
-                      {.numerics = Numerics::bf16, .cacheElement = DType::bf16});
+                      {.numerics = Numerics::bf16, .cacheElement = CacheElement::bf16});
   ASSERT_TRUE(module) << errors;
   EXPECT_EQ(textOf(opAt<EmbedOp>(*module, "embed").getType()), "tensor<?x96xbf16>");
   EXPECT_EQ(textOf(opAt<RopeOp>(*module, "layer0/multi_head_attention/key/rope").getType()),

@@ -9,7 +9,7 @@
 // RUN: not grok-opt %s --grok-outline-kernels=tile-panels=65 2>&1 | FileCheck %s --check-prefix=REFUSED3
 // REFUSED3: error: expects option tile-panels of 1..64, got 65
 // RUN: not grok-opt %s --grok-outline-kernels=kv=f16 2>&1 | FileCheck %s --check-prefix=REFUSED4
-// REFUSED4: error: expects option kv to be f32, bf16 or int8, got 'f16'
+// REFUSED4: error: expects option kv to be f32, bf16, int8 or fp8, got 'f16'
 // RUN: grok-opt %s --grok-outline-kernels="max-step-rows=1 max-context=32 page-tokens=16 tile-panels=2 kv=bf16 layout=wide" | FileCheck %s
 
 // Two layers of 1 head x 16: 512 bytes of keys, 512 of values, 64 of visibility.
@@ -17,6 +17,8 @@
 // RUN: grok-opt %s --grok-outline-kernels="max-step-rows=1 max-context=32 page-tokens=16 kv=int8" | FileCheck %s --check-prefix=INT8
 // Codes of one byte, 256 of keys and of values, and 16 float32 scales for either.
 // INT8: plan.page = {bytes = 1408 : i64, kv = "int8", layer_bytes = 704 : i64, tokens = 16 : i64}
+// RUN: grok-opt %s --grok-outline-kernels="max-step-rows=1 max-context=32 page-tokens=16 kv=fp8" | FileCheck %s --check-prefix=FP8
+// FP8: plan.page = {bytes = 1408 : i64, kv = "fp8", layer_bytes = 704 : i64, tokens = 16 : i64}
 // RUN: grok-opt %s --grok-outline-kernels="max-step-rows=64 small-steps=8,16,64,80" | FileCheck %s --check-prefix=STEPS
 // Bounds that no step reaches are left out; shared kernels stay one.
 // STEPS: plan.kernel @embed_0
