@@ -3,6 +3,7 @@
 // blocks take tiles in turn and count them from the step; the first thread of a
 // block does the work.
 #include "runtime/device/emulated/EmulatorABI.h"
+#include "runtime/plan/ExchangeABI.h"
 
 #define TOY_FACTOR 2
 #define toy_embed cpu_embed
@@ -80,6 +81,43 @@ void toy_sample(GrokEmulatorThread *thread, void *const *values) {
         token = v;
     const GrokDraw *draw = step->draws + row;
     (*(int32_t *const *)values[1])[row] = draw->kind == grokDrawTop ? token : (int32_t)draw->random;
+  }
+}
+
+// A service: all_reduce of two ranks, and all_gather, as runtime/plan/ExchangeABI.h says.
+void toy_exchange(GrokEmulatorThread *thread, void *const *values) {
+  const uint32_t *source = *(const uint32_t *const *)values[0];
+  const GrokExchange *what = *(const GrokExchange *const *)values[2];
+  const GrokStepInfo *step = *(const GrokStepInfo *const *)values[3];
+  GrokExchangeState *state = (GrokExchangeState *)what->state;
+  volatile GrokExchangeControl *control = (GrokExchangeControl *)what->control;
+  if (thread->registers[grokTidX] != 0 || thread->registers[grokCtaidX] != 0)
+    return;
+  const uint32_t number = ++state->number;
+  const int64_t half = (int64_t)(number % 2) * grokExchangeMembers;
+  for (int64_t i = 0; i < step->rows * what->rowWords; ++i) {
+    uint32_t words[grokExchangeMembers];
+    for (int member = 0; member < what->members; ++member)
+      ((volatile uint64_t *)what->windows[member])[(half + what->index) * grokExchangeWords + i] =
+          (uint64_t)number << 32 | source[i];
+    for (int member = 0; member < what->members; ++member) {
+      const volatile uint64_t *window = (const uint64_t *)what->windows[what->index];
+      uint64_t word = 0;
+      while ((word = window[(half + member) * grokExchangeWords + i]) >> 32 != number) {
+        control->waiting = (uint32_t)what->operation << 8 | (uint32_t)(member + 1);
+        if (control->abort)
+          return;
+        thread->table->pause(thread, "toy_exchange");
+      }
+      words[member] = (uint32_t)word;
+    }
+    control->waiting = 0;
+    const int64_t row = i / what->rowWords, column = i % what->rowWords;
+    if (what->isSum)
+      (*(float *const *)values[1])[i] = *(float *)&words[0] + *(float *)&words[1];
+    for (int member = 0; !what->isSum && member < what->members; ++member)
+      (*(uint32_t *const *)values[1])[(row * what->members + member) * what->rowWords + column] =
+          words[member];
   }
 }
 
