@@ -135,9 +135,9 @@ static constexpr Case cases[] = {
     {"GpuServiceTwice",
      [](PlanT &p) {
        gpu(p).services.push_back(std::make_unique<plan::GpuServiceT>(*gpu(p).services[0]));
-       gpu(p).services[1]->kernel->symbol = "toy_read_again";
+       gpu(p).services.back()->kernel->symbol = "toy_read_again";
      },
-     "service 1: 'read' is there twice"},
+     "'read' is there twice"},
     {"GpuServiceSymbol", [](PlanT &p) { gpu(p).services[0]->kernel->symbol = "toy_embed"; },
      "service 0: the symbol is not an identifier or there twice"},
     {"GpuServiceCode", [](PlanT &p) { gpu(p).services[0]->code->threads = 48; },

@@ -52,7 +52,7 @@ TEST_F(GrokPlan, ShowsJson) {
   EXPECT_EQ(gpu["chip"], "sm_80");
   EXPECT_EQ(gpu["kernels"][5]["symbol"], "toy_unembed");
   EXPECT_EQ(gpu["kernels"][5]["threads"], 32);
-  ASSERT_THAT(gpu["services"], SizeIs(1));
+  ASSERT_THAT(gpu["services"], SizeIs(3));
   EXPECT_EQ(gpu["services"][0]["op"], "read");
   EXPECT_EQ(gpu["services"][0]["symbol"], "toy_read");
 }
