@@ -10,7 +10,7 @@ namespace grok::compiler {
 
 using namespace mlir;
 
-static constexpr unsigned globalSpace = 1, sharedSpace = 3;
+static constexpr unsigned globalSpace = 1, sharedSpace = 3, clusterSharedSpace = 7;
 static constexpr int32_t wholeWarp = -1; // the mask of lanes
 static constexpr const char *sharedSymbol = "shared_memory";
 
@@ -242,6 +242,55 @@ void GpuBuilder::commitCopies() { NVVM::CpAsyncCommitGroupOp::create(ops, locati
 
 void GpuBuilder::waitForCopies(int64_t pendingGroups, Source where) {
   NVVM::CpAsyncWaitGroupOp::create(ops, at(where), ops.getI32IntegerAttr(pendingGroups));
+}
+
+// ---- bulk copies
+
+void GpuBuilder::initBarrier(Value barrier, int32_t arrivals) {
+  NVVM::MBarrierInitOp::create(ops, location, barrier, word(arrivals), Value());
+}
+
+void GpuBuilder::fenceBarriers() {
+  NVVM::FenceProxyOp::create(
+      ops, location, NVVM::ProxyKindAttr::get(ops.getContext(), NVVM::ProxyKind::async_shared),
+      NVVM::SharedSpaceAttr::get(ops.getContext(), NVVM::SharedSpace::shared_cta));
+}
+
+void GpuBuilder::endBarrier(Value barrier) {
+  NVVM::MBarrierInvalOp::create(ops, location, barrier);
+}
+
+void GpuBuilder::arriveExpecting(Value barrier, int32_t bytes, Source where) {
+  NVVM::MBarrierArriveExpectTxOp::create(ops, at(where), /*res=*/Type(), barrier, word(bytes),
+                                         NVVM::MemScopeKind::CTA, /*relaxed=*/false, Value());
+}
+
+void GpuBuilder::waitForPhase(Value barrier, Value parity, Source where) {
+  constexpr int32_t longest = 1000000; // nanoseconds until the hardware asks again
+  NVVM::MBarrierTryWaitParityOp::create(ops, at(where), barrier, parity, word(longest));
+}
+
+void GpuBuilder::copyBulk(Value toShared, Value from, int32_t bytes, Value barrier, Source where) {
+  // What createpolicy.fractional.L2::evict_first makes for 1.0 (CUTLASS,
+  // include/cute/arch/copy_sm90_desc.hpp, "EVICT_FIRST").
+  constexpr int64_t evictFirst = 0x12F0000000000000;
+  // The block's memory as a part of its cluster's, which PTX 8.0 asks for.
+  Value to = LLVM::AddrSpaceCastOp::create(
+      ops, location, LLVM::LLVMPointerType::get(ops.getContext(), clusterSharedSpace), toShared);
+  NVVM::CpAsyncBulkGlobalToSharedClusterOp::create(ops, at(where), to, from, barrier, word(bytes),
+                                                   Value(), index(evictFirst));
+}
+
+Value GpuBuilder::variable(Value initial) {
+  Value place;
+  {
+    OpBuilder::InsertionGuard guard(ops);
+    ops.setInsertionPointToStart(&cast<gpu::GPUFuncOp>(function()).getBody().front());
+    place = LLVM::AllocaOp::create(ops, location, LLVM::LLVMPointerType::get(ops.getContext()),
+                                   initial.getType(), index(1));
+  }
+  store(initial, place);
+  return place;
 }
 
 // ---- several blocks

@@ -102,6 +102,26 @@ public:
   void commitCopies();
   void waitForCopies(int64_t pendingGroups, Source where = Source::current());
 
+  // ---- bulk copies and the barriers in shared memory (mbarrier, 8 bytes) that count
+  // their bytes; chips with hasBulkCopies
+  void initBarrier(Value barrier, int32_t arrivals);
+  /// After initBarrier, before the first copy: makes the barriers known to it.
+  void fenceBarriers();
+  /// Its memory may hold something else afterwards; nobody waits for it any more.
+  void endBarrier(Value barrier);
+  /// The thread's arrival, which brings that many bytes with it.
+  void arriveExpecting(Value barrier, int32_t bytes, Source where = Source::current());
+  /// Until the phase of that parity (an int32, 0 or 1) has ended.
+  void waitForPhase(Value barrier, Value parity, Source where = Source::current());
+  /// A multiple of 16 bytes between addresses that are such; they are counted by
+  /// `barrier`. Of device memory that nobody reads a second time.
+  void copyBulk(Value toShared, Value from, int32_t bytes, Value barrier,
+                Source where = Source::current());
+
+  /// A place for one value that changes, `type` of the value; registers hold it. Read
+  /// and written with load() and store().
+  Value variable(Value initial);
+
   // ---- several blocks
   /// Adds to a word of device memory and gives what was there, after all earlier
   /// writes of this thread, before all its later reads.

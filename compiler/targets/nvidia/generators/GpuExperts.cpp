@@ -11,6 +11,8 @@
 
 namespace grok::compiler::gpu_kernels {
 
+using Cursor = mlir::ValueRange; // of a PanelSequence
+
 namespace {
 
 // Reads the groups buffer.
@@ -48,6 +50,12 @@ static GpuPanel panelOf(GpuBuilder &kernel, Value weights, Value scales, Value e
           kernel.rowAddress(matrixScales, panel, panelColumns * 2), kernel.index(padded)};
 }
 
+// Chunks of an active expert's pairs.
+static Value chunksOf(GpuProduct &product, PairGroups &groups, GpuBuilder &kernel, Value active) {
+  Value start = groups.firstPosition(active);
+  return product.chunksOf(kernel.sub(groups.firstPosition(kernel.add(active, 1)), start));
+}
+
 // Tile = one panel of an expert's gate and the same one of its up.
 void emitGateUp(GpuBuilder &kernel) {
   const KernelSpec &spec = kernel.spec;
@@ -55,16 +63,33 @@ void emitGateUp(GpuBuilder &kernel) {
   const int64_t mostActive = std::min(spec.experts, spec.maxRows * spec.selected);
   auto product = makeGpuProduct(kernel, 2);
   PairGroups groups(kernel, kernel.operand(5));
-  kernel.forTiles(kernel.mul(groups.activeCount(), panels), mostActive * panels, [&](Value tile) {
+  auto panelOfExpert = [&](Value expert, Value panel, Value slot) {
+    Value isGate = kernel.equal(slot, kernel.index(0));
+    return panelOf(kernel, kernel.select(isGate, kernel.operand(1), kernel.operand(3)),
+                   kernel.select(isGate, kernel.operand(2), kernel.operand(4)), expert, panel,
+                   spec.emb, spec.ffn);
+  };
+  Value tiles = kernel.mul(groups.activeCount(), panels);
+  // Cursor: tile, chunk of its expert's pairs.
+  product->announce({.first = {kernel.block, kernel.index(0)},
+                     .isValid = [&](Cursor at) { return kernel.less(at[0], tiles); },
+                     .next = [&](Cursor at) -> Values {
+                       Value chunk = kernel.add(at[1], 1), active = kernel.quotient(at[0], panels);
+                       Value isSame =
+                           kernel.less(chunk, chunksOf(*product, groups, kernel, active));
+                       return {kernel.select(isSame, at[0], kernel.add(at[0], kernel.blocks)),
+                               kernel.select(isSame, chunk, kernel.index(0))};
+                     },
+                     .panel =
+                         [&](Cursor at, Value slot) {
+                           return panelOfExpert(groups.expert(kernel.quotient(at[0], panels)),
+                                                kernel.remainder(at[0], panels), slot);
+                         }});
+  kernel.forTiles(tiles, mostActive * panels, [&](Value tile) {
     Value active = kernel.quotient(tile, panels), panel = kernel.remainder(tile, panels);
     Value expert = groups.expert(active), start = groups.firstPosition(active);
     Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
-    auto source = [&](Value slot) {
-      Value isGate = kernel.equal(slot, kernel.index(0));
-      return panelOf(kernel, kernel.select(isGate, kernel.operand(1), kernel.operand(3)),
-                     kernel.select(isGate, kernel.operand(2), kernel.operand(4)), expert, panel,
-                     spec.emb, spec.ffn);
-    };
+    auto source = [&](Value slot) { return panelOfExpert(expert, panel, slot); };
     product->forChunks(pairs, [&](Value first, Value rows) {
       Value position = kernel.add(start, first);
       product->compute(source, rows, [&](Value row) {
@@ -83,6 +108,7 @@ void emitGateUp(GpuBuilder &kernel) {
       });
     });
   });
+  product->finish();
 }
 
 namespace {
@@ -103,7 +129,9 @@ private:
   Value outputAt(Value row, Value position);
   void whenInside(Value position, llvm::function_ref<void()> body);
   void clear();
-  void addExpert(Value active);
+  PanelSequence sequence(int64_t tiles);
+  GpuPanel panelOfExpert(Value tile, Value expert, Value slot);
+  void addExpert(Value tile, Value active);
 
   GpuBuilder &kernel;
   const KernelSpec &spec;
@@ -128,12 +156,42 @@ void DownEmitter::whenInside(Value position, llvm::function_ref<void()> body) {
 
 void DownEmitter::emit() {
   const int64_t tiles = (panels + width - 1) / width;
+  product->announce(sequence(tiles));
   kernel.forTiles(kernel.index(tiles), tiles, [&](Value tile) {
     firstPanel = kernel.mul(tile, width);
     if (!spec.accumulate)
       clear();
-    kernel.loop(kernel.index(0), groups.activeCount(), 1, [&](Value active) { addExpert(active); });
+    kernel.loop(kernel.index(0), groups.activeCount(), 1,
+                [&](Value active) { addExpert(tile, active); });
   });
+  product->finish();
+}
+
+// Cursor: tile, active expert, chunk of its pairs.
+PanelSequence DownEmitter::sequence(int64_t tiles) {
+  Value actives = groups.activeCount(), zero = kernel.index(0);
+  Value some = kernel.less(zero, actives);
+  auto isValid = [=, this](Cursor at) {
+    return kernel.both(some, kernel.less(at[0], kernel.index(tiles)));
+  };
+  auto next = [=, this](Cursor at) -> Values {
+    Value chunk = kernel.add(at[2], 1), active = kernel.add(at[1], 1);
+    Value isSame = kernel.less(chunk, chunksOf(*product, groups, kernel, at[1]));
+    Value isSameTile = kernel.less(active, actives);
+    return {kernel.select(isSame, at[0],
+                          kernel.select(isSameTile, at[0], kernel.add(at[0], kernel.blocks))),
+            kernel.select(isSame, at[1], kernel.select(isSameTile, active, zero)),
+            kernel.select(isSame, chunk, zero)};
+  };
+  auto panel = [this](Cursor at, Value slot) {
+    return panelOfExpert(at[0], groups.expert(at[1]), slot);
+  };
+  return {.first = {kernel.block, zero, zero}, .isValid = isValid, .next = next, .panel = panel};
+}
+
+GpuPanel DownEmitter::panelOfExpert(Value tile, Value expert, Value slot) {
+  Value panel = kernel.minimum(kernel.add(kernel.mul(tile, width), slot), kernel.index(panels - 1));
+  return panelOf(kernel, kernel.operand(1), kernel.operand(2), expert, panel, spec.ffn, spec.emb);
 }
 
 void DownEmitter::clear() {
@@ -144,13 +202,10 @@ void DownEmitter::clear() {
   kernel.barrier(); // others add to it
 }
 
-void DownEmitter::addExpert(Value active) {
+void DownEmitter::addExpert(Value tile, Value active) {
   Value start = groups.firstPosition(active), expert = groups.expert(active);
   Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
-  auto source = [&](Value slot) {
-    Value panel = kernel.minimum(kernel.add(firstPanel, slot), kernel.index(panels - 1));
-    return panelOf(kernel, kernel.operand(1), kernel.operand(2), expert, panel, spec.ffn, spec.emb);
-  };
+  auto source = [&](Value slot) { return panelOfExpert(tile, expert, slot); };
   product->forChunks(pairs, [&](Value first, Value rows) {
     Value position = kernel.add(start, first);
     product->compute(source, rows, [&](Value row) {

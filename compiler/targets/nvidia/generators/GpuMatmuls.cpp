@@ -26,18 +26,24 @@ static void emitDense(GpuBuilder &kernel, const DenseProduct &dense) {
   auto product = makeGpuProduct(kernel, width);
   Value chunks = product->chunksOf(dense.rows);
   const int64_t mostChunks = (kernel.spec.maxRows + product->chunkRows - 1) / product->chunkRows;
+  auto panelOf = [&](Value pair, Value slot) -> GpuPanel {
+    Value panel =
+        kernel.minimum(kernel.add(kernel.mul(pair, width), slot), kernel.index(panels - 1));
+    return {kernel.rowAddress(kernel.operand(1), panel, panelBytes),
+            kernel.rowAddress(kernel.operand(2), panel, panelColumns * 2),
+            kernel.index(panels * panelColumns)};
+  };
+  Value allTiles = kernel.mul(chunks, tiles);
+  product->announce(product->sequenceOfTiles(allTiles, [=, &kernel](Value tile, Value slot) {
+    return panelOf(kernel.divide(tile, chunks).first, slot);
+  }));
   // Neighbouring tiles share weights, which then come from the second-level cache.
-  kernel.forTiles(kernel.mul(chunks, tiles), tiles * mostChunks, [&](Value tile) {
+  kernel.forTiles(allTiles, tiles * mostChunks, [&](Value tile) {
     auto [pair, chunk] = kernel.divide(tile, chunks);
-    Value firstPanel = kernel.mul(pair, width), lastPanel = kernel.index(panels - 1);
+    Value firstPanel = kernel.mul(pair, width);
     Value firstRow = kernel.mul(chunk, product->chunkRows);
     Value rows = product->rowsOfChunk(dense.rows, chunk);
-    auto source = [&](Value slot) -> GpuPanel {
-      Value panel = kernel.minimum(kernel.add(firstPanel, slot), lastPanel);
-      return {kernel.rowAddress(kernel.operand(1), panel, panelBytes),
-              kernel.rowAddress(kernel.operand(2), panel, panelColumns * 2),
-              kernel.index(panels * panelColumns)};
-    };
+    auto source = [&, pair = pair](Value slot) { return panelOf(pair, slot); };
     product->compute(source, rows, [&](Value row) {
       Value from = dense.inputRow(kernel.add(firstRow, row));
       return kernel.rowAddress(kernel.operand(0), from, product->inputRowBytes());
@@ -52,6 +58,7 @@ static void emitDense(GpuBuilder &kernel, const DenseProduct &dense) {
       });
     });
   });
+  product->finish();
 }
 
 void emitLinear(GpuBuilder &kernel) {

@@ -25,6 +25,19 @@ Value GpuProduct::rowsOfChunk(Value rows, Value chunk) {
   return kernel.minimum(left, kernel.index(chunkRows));
 }
 
+PanelSequence GpuProduct::sequenceOfTiles(Value tiles,
+                                          std::function<GpuPanel(Value, Value)> panel) const {
+  GpuBuilder &builder = kernel;
+  return {
+      .first = {builder.block},
+      .isValid = [&builder, tiles](ValueRange cursor) { return builder.less(cursor[0], tiles); },
+      .next = [&builder](ValueRange cursor) -> Values {
+        return {builder.add(cursor[0], builder.blocks)};
+      },
+      .panel = [panel = std::move(panel)](ValueRange cursor,
+                                          Value slot) { return panel(cursor[0], slot); }};
+}
+
 void GpuProduct::forChunks(Value rows, llvm::function_ref<void(Value, Value)> body) {
   kernel.loop(kernel.index(0), rows, chunkRows, [&](Value first) {
     body(first, kernel.minimum(kernel.sub(rows, first), kernel.index(chunkRows)));
@@ -50,7 +63,11 @@ static Value sliceTree(GpuBuilder &kernel, llvm::function_ref<Value(int64_t)> le
 }
 
 Value GpuProduct::sumOfSlices(llvm::function_ref<Value(int64_t)> leaf) {
-  return sliceTree(kernel, leaf, 0, slices);
+  return sumOfParts(slices, leaf);
+}
+
+Value GpuProduct::sumOfParts(int64_t parts, llvm::function_ref<Value(int64_t)> leaf) {
+  return sliceTree(kernel, leaf, 0, parts);
 }
 
 Values GpuProduct::columnScales(const GpuPanel &panel, Value group, Value column, int64_t count) {

@@ -7,6 +7,7 @@
 #include "compiler/kernels/KernelBuilder.h"
 #include "compiler/targets/nvidia/generators/GpuBuilder.h"
 
+#include <functional>
 #include <memory>
 
 namespace grok::compiler {
@@ -16,6 +17,16 @@ struct GpuPanel {
   Value weights;      // address of its first byte
   Value scales;       // address of its first column's bf16 scale in row group 0; integers only
   Value scaleColumns; // between row groups
+};
+
+/// What a block multiplies by one after the other, known ahead of the products. A cursor
+/// is a few counts.
+struct PanelSequence {
+  Values first;
+  std::function<Value(ValueRange cursor)> isValid; // whether there is such a product
+  /// Of valid cursors only.
+  std::function<Values(ValueRange cursor)> next;
+  std::function<GpuPanel(ValueRange cursor, Value slot)> panel;
 };
 
 /// Sums of a slice meet in shared memory, where they are added as the tree
@@ -38,6 +49,16 @@ public:
   /// Address of a row of the chunk.
   using RowInput = llvm::function_ref<Value(Value row)>;
 
+  /// Before the first product: the panels of all calls of compute(), in their order.
+  /// Lets weights move before they are used; called by all threads of the block.
+  virtual void announce(const PanelSequence &) {}
+  /// After the last product of what was announced.
+  virtual void finish() {}
+
+  /// Of blocks that take `tiles` tiles in turn, with one product each.
+  PanelSequence sequenceOfTiles(Value tiles,
+                                std::function<GpuPanel(Value tile, Value slot)> panel) const;
+
   /// Multiplies `rows` rows (at least 1, at most chunkRows) by the panels of all
   /// slots. All threads of the block call it; afterwards all may read result().
   virtual void compute(PanelSource source, Value rows, RowInput input) = 0;
@@ -54,8 +75,10 @@ public:
 protected:
   GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows);
 
-  /// The sum of leaf(0), .., leaf(slices - 1) as a balanced tree.
+  /// The sum of leaf(0), .., leaf(slices - 1) as a balanced tree; or of as many parts of
+  /// the tree as there are.
   Value sumOfSlices(llvm::function_ref<Value(int64_t slice)> leaf);
+  Value sumOfParts(int64_t parts, llvm::function_ref<Value(int64_t part)> leaf);
   /// Four neighbouring columns' scales, or one's, of a row group as float32.
   Values columnScales(const GpuPanel &panel, Value group, Value column, int64_t count);
 

@@ -27,8 +27,13 @@ public:
   void emit();
 
 private:
+  // Of all heads in order: which projection's a head is, and its number there.
+  struct Head {
+    Value isQuery, isKey, number;
+  };
+  Head headOf(Value headOfAll);
   void emitTile(Value headOfAll, Value rows);
-  GpuPanel panelOf(Value slot);
+  GpuPanel panelOf(const Head &of, Value pieceOfHead, Value slot);
   Value dimensionOf(Value position);
   void finish(Value row, Value position);
   Value rotated(Value row, Value dimension, Value position);
@@ -53,43 +58,57 @@ void QkvEmitter::emit() {
   const int64_t heads = spec.qHeads + 2 * spec.kvHeads;
   Value chunks = product->chunksOf(kernel.rows);
   const int64_t mostChunks = (spec.maxRows + product->chunkRows - 1) / product->chunkRows;
-  kernel.forTiles(kernel.mul(chunks, heads * pieces), heads * pieces * mostChunks, [&](Value tile) {
+  Value tiles = kernel.mul(chunks, heads * pieces);
+  product->announce(product->sequenceOfTiles(tiles, [=, this](Value tile, Value slot) {
+    Value part = kernel.divide(tile, chunks).first;
+    return panelOf(headOf(kernel.quotient(part, pieces)), kernel.remainder(part, pieces), slot);
+  }));
+  kernel.forTiles(tiles, heads * pieces * mostChunks, [&](Value tile) {
     auto [part, chunk] = kernel.divide(tile, chunks);
     piece = kernel.remainder(part, pieces);
     firstRow = kernel.mul(chunk, product->chunkRows);
     emitTile(kernel.quotient(part, pieces), product->rowsOfChunk(kernel.rows, chunk));
   });
+  product->finish();
+}
+
+QkvEmitter::Head QkvEmitter::headOf(Value headOfAll) {
+  Value firstKey = kernel.index(spec.qHeads), firstValue = kernel.index(spec.qHeads + spec.kvHeads);
+  Value isQuery = kernel.less(headOfAll, firstKey);
+  Value isKey =
+      kernel.both(kernel.less(headOfAll, firstValue), kernel.equal(isQuery, kernel.bit(false)));
+  Value firstHead =
+      kernel.select(isQuery, kernel.index(0), kernel.select(isKey, firstKey, firstValue));
+  return {isQuery, isKey, kernel.sub(headOfAll, firstHead)};
 }
 
 void QkvEmitter::emitTile(Value headOfAll, Value rows) {
-  Value firstKey = kernel.index(spec.qHeads), firstValue = kernel.index(spec.qHeads + spec.kvHeads);
-  isQuery = kernel.less(headOfAll, firstKey);
-  isKey = kernel.both(kernel.less(headOfAll, firstValue), kernel.equal(isQuery, kernel.bit(false)));
-  Value firstHead =
-      kernel.select(isQuery, kernel.index(0), kernel.select(isKey, firstKey, firstValue));
-  head = kernel.sub(headOfAll, firstHead);
+  const Head of = headOf(headOfAll);
+  isQuery = of.isQuery;
+  isKey = of.isKey;
+  head = of.number;
   auto input = [&](Value row) {
     return kernel.rowAddress(kernel.operand(0), kernel.add(firstRow, row),
                              product->inputRowBytes());
   };
-  product->compute([&](Value slot) { return panelOf(slot); }, rows, input);
+  product->compute([&](Value slot) { return panelOf(of, piece, slot); }, rows, input);
   product->forResults(rows, [&](Value row, Value position) { finish(row, position); });
   if (pages.hasScales())
     kernel.when(kernel.equal(isQuery, kernel.bit(false)), [&] { writeCodes(rows); });
 }
 
-GpuPanel QkvEmitter::panelOf(Value slot) {
+GpuPanel QkvEmitter::panelOf(const Head &of, Value pieceOfHead, Value slot) {
   auto pick = [&](Value query, Value key, Value value) {
-    return kernel.select(isQuery, query, kernel.select(isKey, key, value));
+    return kernel.select(of.isQuery, query, kernel.select(of.isKey, key, value));
   };
-  Value inside = isWhole ? slot : kernel.add(piece, kernel.mul(slot, panels / 2));
-  Value panel = kernel.add(kernel.mul(head, panels), inside);
+  Value inside = isWhole ? slot : kernel.add(pieceOfHead, kernel.mul(slot, panels / 2));
+  Value panel = kernel.add(kernel.mul(of.number, panels), inside);
   const int64_t headColumns = panels * panelColumns;
   Value weights = pick(kernel.operand(1), kernel.operand(3), kernel.operand(5));
   Value scales = pick(kernel.operand(2), kernel.operand(4), kernel.operand(6));
   return {kernel.rowAddress(weights, panel, spec.weight.panelBytes(spec.emb)),
           kernel.rowAddress(scales, panel, panelColumns * 2),
-          kernel.select(isQuery, kernel.index(spec.qHeads * headColumns),
+          kernel.select(of.isQuery, kernel.index(spec.qHeads * headColumns),
                         kernel.index(spec.kvHeads * headColumns))};
 }
 

@@ -43,12 +43,22 @@ static int64_t residentBlocksOf(const KernelSpec &spec) {
   return blocks * mostWarps * warpLanes / MmaProduct::threadsOf(spec);
 }
 
+static std::unique_ptr<WeightRing> makeRing(GpuBuilder &kernel, const PanelFragments &fragments,
+                                            int64_t slots, int64_t stages) {
+  if (!usesWeightRing(kernel))
+    return nullptr;
+  return std::make_unique<WeightRing>(kernel, fragments, slots, stages);
+}
+
 MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
     : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRows), isInteger(format.isInteger()),
       record(isInteger ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
       fragments(kernel), stagesPerUnit(unit / fragments.inputs()),
-      rowTiles(rowTilesOf(kernel.spec)), depth(depthOf(kernel)),
-      partials(kernel.sharedMemory(slices * rowTiles * tileSums * warpLanes * 4)),
+      rowTiles(rowTilesOf(kernel.spec)), ownSlices(slices / kernel.warps),
+      parts(usesWeightRing(kernel) ? kernel.warps : slices),
+      ring(makeRing(kernel, fragments, slots, ownSlices * unitsPerSlice * stagesPerUnit)),
+      depth(ring ? 0 : depthOf(kernel)),
+      partials(kernel.sharedMemory(parts * rowTiles * tileSums * warpLanes * 4)),
       group(kernel.quotient(kernel.lane, 4)), quad(kernel.remainder(kernel.lane, 4)),
       quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {
   kernel.holdBlocks(residentBlocksOf(kernel.spec));
@@ -94,35 +104,73 @@ void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, in
 
 // ---- the stream of a warp
 
+void MmaProduct::announce(const PanelSequence &sequence) {
+  if (ring)
+    ring->start(sequence, kernel.mul(kernel.warp, ownSlices * unitsPerSlice * stagesPerUnit));
+}
+
+void MmaProduct::finish() {
+  if (ring)
+    ring->finish();
+}
+
 void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
-  const int64_t ownSlices = slices / kernel.warps, stages = unitsPerSlice * stagesPerUnit;
+  const int64_t stages = unitsPerSlice * stagesPerUnit;
   Value firstSlice = kernel.mul(kernel.warp, ownSlices);
   Value firstStage = kernel.mul(firstSlice, stages);
   Value lastStage = kernel.add(firstStage, ownSlices * stages - 1);
-  Values ahead;
+  Values carried;
   for (int64_t i = 0; i < depth; ++i) {
     Value stage = kernel.minimum(kernel.add(firstStage, i), lastStage);
-    ahead.append(fragments.load(work.lane, stage));
+    carried.append(fragments.load(work.lane, stage));
   }
-  auto ofSlice = [&](Value slice, mlir::ValueRange carried) -> Values {
-    Values start(carried);
-    start.append(zeros(rowTiles, kernel.number(0.0f)));
-    if (!isInteger) // the chain of the running unit
-      start.append(zeros(rowTiles, kernel.number(0.0f)));
-    const int64_t rounds = isInteger ? unitsPerSlice : stages;
-    Value first = kernel.mul(slice, rounds);
-    Values end = kernel.loop(first, kernel.add(first, rounds), 1, start,
-                             [&](Value number, mlir::ValueRange values) -> Values {
-                               Values next(values.take_front(ahead.size()));
-                               Values sums(values.drop_front(ahead.size()));
-                               multiplyRound(work, number, lastStage, next, sums);
-                               next.append(sums);
-                               return next;
-                             });
-    storeSlice(work, slice, mlir::ValueRange(end).drop_front(ahead.size()));
-    return Values(mlir::ValueRange(end).take_front(ahead.size()));
+  const size_t loaded = carried.size();
+  const bool addsSlices = parts != slices;
+  if (addsSlices) // the sum of the slices so far: two at most, neighbours in the tree
+    carried.append(zeros(rowTiles, kernel.number(0.0f)));
+  auto ofSlice = [&](Value slice, mlir::ValueRange values) -> Values {
+    Values next(values.take_front(loaded));
+    Values sums = multiplySlice(work, slice, lastStage, next);
+    const Values columns = sliceScales(work, slice);
+    auto scaled = [&](size_t i) {
+      return columns.empty() ? sums[i] : kernel.mul(sums[i], columns[i / 2 % 4]);
+    };
+    if (!addsSlices) {
+      storePart(slice, sums.size(), scaled);
+      return next;
+    }
+    Value isFirst = kernel.equal(slice, firstSlice);
+    for (size_t i = 0; i < sums.size(); ++i) {
+      Value sum = scaled(i);
+      next.push_back(kernel.select(isFirst, sum, kernel.add(values[loaded + i], sum)));
+    }
+    return next;
   };
-  kernel.loop(firstSlice, kernel.add(firstSlice, ownSlices), 1, ahead, ofSlice);
+  Values end = kernel.loop(firstSlice, kernel.add(firstSlice, ownSlices), 1, carried, ofSlice);
+  if (addsSlices)
+    storePart(kernel.warp, end.size() - loaded, [&](size_t i) { return end[loaded + i]; });
+}
+
+// The slice's sums; `ahead` are the stages that have been loaded, before and after.
+Values MmaProduct::multiplySlice(const Work &work, Value slice, Value lastStage, Values &ahead) {
+  const auto tiles = static_cast<int64_t>(work.inputs.size());
+  const size_t loaded = ahead.size();
+  Values start = ahead;
+  start.append(zeros(tiles, kernel.number(0.0f)));
+  if (!isInteger) // the chain of the running unit
+    start.append(zeros(tiles, kernel.number(0.0f)));
+  const int64_t rounds = isInteger ? unitsPerSlice : unitsPerSlice * stagesPerUnit;
+  Value first = kernel.mul(slice, rounds);
+  Values end = kernel.loop(first, kernel.add(first, rounds), 1, start,
+                           [&](Value number, mlir::ValueRange values) -> Values {
+                             Values next(values.take_front(loaded));
+                             Values sums(values.drop_front(loaded));
+                             multiplyRound(work, number, lastStage, next, sums);
+                             next.append(sums);
+                             return next;
+                           });
+  ahead.assign(end.begin(), end.begin() + loaded);
+  return Values(mlir::ValueRange(end).slice(loaded, tiles * tileSums));
 }
 
 // A unit of integers, whose sums live as long; a stage of halves, whose order of sums
@@ -142,6 +190,10 @@ void MmaProduct::multiplyRound(const Work &work, Value number, Value lastStage, 
 // Takes the first stage off `ahead`, and puts another at its end.
 void MmaProduct::withStage(const Work &work, Value number, Value lastStage, Values &ahead,
                            llvm::function_ref<void(const Stage &)> multiply) {
+  if (ring) {
+    multiply({number, ring->take(), [](int64_t) {}});
+    return ring->release();
+  }
   const size_t counted = fragments.counted();
   Values loaded(ahead.begin(), ahead.begin() + counted);
   Values next(ahead.begin() + counted, ahead.end());
@@ -283,18 +335,20 @@ Values MmaProduct::addUnit(const Work &work, Value unitNumber, const Values &uni
 
 // ---- slices
 
-void MmaProduct::storeSlice(const Work &work, Value slice, mlir::ValueRange sums) {
-  const auto count = static_cast<int64_t>(work.inputs.size()) * tileSums;
-  Values columns;
-  if (isInteger && !scalesUnits) // the slice lies inside one row group
-    columns = columnScales(work.panel, kernel.quotient(slice, slices / format.groups),
-                           kernel.mul(kernel.remainder(group, 4), 4), 4);
-  Value to = kernel.rowAddress(partials, slice, count * warpLanes * 4);
-  to = kernel.rowAddress(to, kernel.lane, 4);
-  for (int64_t i = 0; i < count; ++i) {
-    Value sum = columns.empty() ? sums[i] : kernel.mul(sums[i], columns[i / 2 % 4]);
-    kernel.store(sum, kernel.offset(to, i * warpLanes * 4));
-  }
+// The columns' scales, if the slice lies inside one row group and units have none.
+Values MmaProduct::sliceScales(const Work &work, Value slice) {
+  if (!isInteger || scalesUnits)
+    return {};
+  return columnScales(work.panel, kernel.quotient(slice, slices / format.groups),
+                      kernel.mul(kernel.remainder(group, 4), 4), 4);
+}
+
+void MmaProduct::storePart(Value part, size_t count,
+                           llvm::function_ref<Value(size_t number)> sumOf) {
+  const auto bytes = static_cast<int64_t>(count) * warpLanes * 4;
+  Value to = kernel.rowAddress(kernel.rowAddress(partials, part, bytes), kernel.lane, 4);
+  for (size_t i = 0; i < count; ++i)
+    kernel.store(sumOf(i), kernel.offset(to, static_cast<int64_t>(i) * warpLanes * 4));
 }
 
 // Values are shared out like they were stored, without bank conflicts.
@@ -303,8 +357,8 @@ void MmaProduct::addSlices(Value pair, int64_t rowTiles) {
   kernel.loop(kernel.warp, kernel.index(count), kernel.warps, [&](Value number) {
     Value from =
         kernel.rowAddress(kernel.rowAddress(partials, number, warpLanes * 4), kernel.lane, 4);
-    Value sum = sumOfSlices([&](int64_t slice) {
-      return kernel.load(kernel.f32, kernel.offset(from, slice * count * warpLanes * 4));
+    Value sum = sumOfParts(parts, [&](int64_t part) {
+      return kernel.load(kernel.f32, kernel.offset(from, part * count * warpLanes * 4));
     });
     Value row = kernel.add(kernel.mul(kernel.quotient(number, tileSums), tileRows),
                            kernel.add(kernel.mul(quad, 2), kernel.remainder(number, 2)));

@@ -3,15 +3,16 @@
 // unit are exact, or rows rounded to bf16 with bf16 weights.
 #pragma once
 
-#include "compiler/targets/nvidia/generators/PanelFragments.h"
+#include "compiler/targets/nvidia/generators/WeightRing.h"
 #include "dialects/plan/QuantizedRow.h"
 
 namespace grok::compiler {
 
-/// Two panels at a time. Each warp streams its slices of both from device memory
-/// straight to registers, a stage or more ahead of their use; the rows' operands
-/// come through the first-level cache. Chunks of up to eight rows, one n8 tile,
-/// have code of their own.
+/// Two panels at a time, of which each warp has its slices. In kernels for up to eight
+/// rows, one n8 tile, they come through a ring in shared memory where the chip has bulk
+/// copies; elsewhere from device memory straight to registers, a stage or more ahead of
+/// their use. The rows' operands come through the first-level cache. Chunks of up to
+/// eight rows have code of their own.
 class MmaProduct final : public GpuProduct {
 public:
   MmaProduct(GpuBuilder &kernel, int64_t slots);
@@ -20,6 +21,8 @@ public:
   static bool fits(const KernelSpec &spec);
   static int64_t threadsOf(const KernelSpec &spec);
 
+  void announce(const PanelSequence &sequence) override;
+  void finish() override;
   void compute(PanelSource source, Value rows, RowInput input) override;
 
 private:
@@ -49,16 +52,21 @@ private:
                     Values &read) const;
   Values readCodes(Value row, Value stage, int64_t number) const;
   Values readHalves(Value row, Value stage, int64_t number) const;
-  void storeSlice(const Work &work, Value slice, mlir::ValueRange sums);
+  Values multiplySlice(const Work &work, Value slice, Value lastStage, Values &ahead);
+  Values sliceScales(const Work &work, Value slice);
+  void storePart(Value part, size_t count, llvm::function_ref<Value(size_t number)> sumOf);
   void addSlices(Value pair, int64_t rowTiles);
   Values zeros(int64_t rowTiles, Value zero) const;
 
   const bool isInteger;
   const plan::QuantizedRow record;
   PanelFragments fragments;
-  const int64_t stagesPerUnit, rowTiles, depth;
-  Value partials;            // float32 [slices][row tile][8][lanes], shared
-  Value group, quad, quad32; // of the lane: 4 group + quad
+  const int64_t stagesPerUnit, rowTiles, ownSlices;
+  const int64_t parts; // that meet in shared memory: slices, or beside a ring the sums of warps
+  std::unique_ptr<WeightRing> ring; // or null
+  const int64_t depth;              // stages in flight of each warp, else
+  Value partials;                   // float32 [parts][row tile][8][lanes], shared
+  Value group, quad, quad32;        // of the lane: 4 group + quad
 };
 
 } // namespace grok::compiler

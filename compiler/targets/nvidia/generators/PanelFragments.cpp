@@ -11,6 +11,10 @@ static constexpr int64_t lineBytes = 64;
 static constexpr int64_t chunkBytes = 16; // of a line, for one lane
 static constexpr int64_t superRuns = 4;   // runs that share a header of multipliers
 
+bool usesWeightRing(const GpuBuilder &kernel) {
+  return kernel.chip.hasBulkCopies && kernel.spec.maxRows <= 8;
+}
+
 // Eight loads of 16 bytes are what registers hold beside the sums of few rows; four
 // of int8 beside those of many. Codes of a unit are never more.
 static int64_t stageInputsOf(const KernelSpec &spec) {
@@ -20,11 +24,14 @@ static int64_t stageInputsOf(const KernelSpec &spec) {
 }
 
 // Lines that stand together in a lane: with more of them its loads of the rows'
-// operands are wider, with fewer those of the weights touch fewer cache lines.
+// operands are wider, with fewer those of the weights touch fewer cache lines, or
+// fewer of the same banks.
 // A step may not cross multipliers.
 static int64_t neighboursOf(const GpuBuilder &kernel) {
   const WeightFormat &format = kernel.spec.weight;
-  const int64_t most = kernel.spec.maxRows == 1 ? 1 : kernel.chip.major >= 9 ? 4 : 2;
+  const int64_t most = kernel.spec.maxRows == 1 || usesWeightRing(kernel) ? 1
+                       : kernel.chip.major >= 9                           ? 4
+                                                                          : 2;
   switch (format.element) {
   case Element::i3:
     return 2;
@@ -73,8 +80,10 @@ Value PanelFragments::loadLine(Value address) const {
 }
 
 Values PanelFragments::load(const Lane &lane, Value stage, int64_t step) const {
-  Value start =
-      kernel.rowAddress(lane.lines, stage, stageInputs * panelColumns * format.bits() / 8);
+  return loadTwo(kernel.rowAddress(lane.lines, stage, lineRunBytes()), step);
+}
+
+Values PanelFragments::loadTwo(Value start, int64_t step) const {
   Values loaded;
   for (int64_t i = 2 * step; i < 2 * step + 2; ++i) {
     const int64_t line = i / neighbours * 4 * neighbours + i % neighbours;
@@ -84,13 +93,19 @@ Values PanelFragments::load(const Lane &lane, Value stage, int64_t step) const {
 }
 
 Values PanelFragments::load(const Lane &lane, Value stage) const {
-  Values loaded;
-  if (!format.hasMultipliers()) {
-    for (int64_t step = 0; step < steps(); ++step)
-      loaded.append(load(lane, stage, step));
-    return loaded;
+  if (format.hasMultipliers()) {
+    const Place place = placeOf(stage);
+    return loadCodes(kernel.offset(lane.lines, place.lines),
+                     kernel.offset(lane.multipliers, place.multipliers));
   }
-  // A stage lies in one super-run, and its runs stand together there.
+  Values loaded;
+  for (int64_t step = 0; step < steps(); ++step)
+    loaded.append(load(lane, stage, step));
+  return loaded;
+}
+
+// A stage lies in one super-run, and its runs stand together there.
+PanelFragments::Place PanelFragments::placeOf(Value stage) const {
   const int64_t runs = contraction / format.group, whole = runs / superRuns * superRuns;
   Value run = kernel.mul(stage, stageInputs / format.group);
   Value inside = kernel.remainder(run, superRuns);
@@ -100,8 +115,13 @@ Values PanelFragments::load(const Lane &lane, Value stage) const {
   if (whole != runs) // the last super-run is shorter
     header = kernel.select(kernel.less(run, kernel.index(whole)), header,
                            kernel.index((runs - whole) * panelColumns));
-  Value start = kernel.add(kernel.add(super, header), kernel.mul(inside, runBytes()));
-  Value lines = kernel.offset(lane.lines, start);
+  return {kernel.add(super, kernel.mul(inside, panelColumns)),
+          kernel.add(kernel.add(super, header), kernel.mul(inside, runBytes()))};
+}
+
+// Of the lane's lines and its columns' multipliers, which start there.
+Values PanelFragments::loadCodes(Value lines, Value multipliers) const {
+  Values loaded;
   if (format.element == Element::i3) {
     Value block = kernel.minimum(quad, kernel.index(stageInputs / 32 - 1));
     lines = kernel.rowAddress(lines, block, 3 * lineBytes);
@@ -113,11 +133,37 @@ Values PanelFragments::load(const Lane &lane, Value stage) const {
       loaded.push_back(
           loadLine(kernel.offset(lines, (i / together * 4 * together + i % together) * lineBytes)));
   }
-  Value multipliers =
-      kernel.offset(lane.multipliers, kernel.add(super, kernel.mul(inside, panelColumns)));
   for (size_t i = 0; i < runCount(); ++i)
     loaded.push_back(kernel.load(
         kernel.i32, kernel.offset(multipliers, static_cast<int64_t>(i) * panelColumns)));
+  return loaded;
+}
+
+// ---- in shared memory
+
+int64_t PanelFragments::stagedBytes() const {
+  return lineRunBytes() + static_cast<int64_t>(runCount()) * panelColumns;
+}
+
+llvm::SmallVector<PanelFragments::Piece, 2> PanelFragments::pieces(Value panel, Value stage) const {
+  if (!format.hasMultipliers())
+    return {{kernel.rowAddress(panel, stage, lineRunBytes()), lineRunBytes()}};
+  const Place place = placeOf(stage);
+  Value multipliers = kernel.offset(panel, place.multipliers);
+  if (static_cast<int64_t>(runCount()) == superRuns) // a super-run, whole
+    return {{multipliers, stagedBytes()}};
+  return {{multipliers, static_cast<int64_t>(runCount()) * panelColumns},
+          {kernel.offset(panel, place.lines), lineRunBytes()}};
+}
+
+Values PanelFragments::loadStaged(Value staged) const {
+  const Lane lane = laneOf({staged, Value(), Value()});
+  if (format.hasMultipliers())
+    return loadCodes(kernel.offset(lane.lines, static_cast<int64_t>(runCount()) * panelColumns),
+                     lane.multipliers);
+  Values loaded;
+  for (int64_t step = 0; step < steps(); ++step)
+    loaded.append(loadTwo(lane.lines, step));
   return loaded;
 }
 

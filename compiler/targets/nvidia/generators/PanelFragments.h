@@ -12,6 +12,11 @@
 
 namespace grok::compiler {
 
+/// Whether the kernel's few rows meet weights that bulk copies have brought to shared
+/// memory (WeightRing.h), and not ones that each lane loads to registers. The one place
+/// of that choice: no GPU has measured it yet, and the ring stays where it is faster.
+bool usesWeightRing(const GpuBuilder &kernel);
+
 /// A stage is what a lane loads at once. Its words are four int8 inputs each, or
 /// two bf16; word (4 m + t) * together() + e of a stage is lane t's word number
 /// m * together() + e. Step s of the stage multiplies the lane's words 2 s and
@@ -46,6 +51,17 @@ public:
   /// Of formats without multipliers: those two of them that step `step` needs.
   Values load(const Lane &lane, Value stage, int64_t step) const;
 
+  /// What a stage takes out of a panel to lie in shared memory: runs of bytes, one
+  /// after the other, stagedBytes() together.
+  struct Piece {
+    Value from;
+    int64_t bytes; // a multiple of 16, as the address is
+  };
+  llvm::SmallVector<Piece, 2> pieces(Value panel, Value stage) const;
+  int64_t stagedBytes() const;
+  /// As load(), of a stage that lies at `staged`, the lane's panel's.
+  Values loadStaged(Value staged) const;
+
   /// The A operands of the two tiles, four words each, for every step.
   struct Step {
     Values tiles[2];
@@ -57,12 +73,20 @@ public:
 private:
   size_t lineCount() const;
   size_t runCount() const { return format.hasMultipliers() ? stageInputs / format.group : 0; }
+  int64_t lineRunBytes() const { return stageInputs * panelColumns * format.bits() / 8; }
   int64_t runBytes() const { return panelColumns * format.group * format.bits() / 8; }
   void openFours(mlir::ValueRange lines, llvm::SmallVectorImpl<Step> &steps) const;
   void openThrees(mlir::ValueRange lines, llvm::SmallVectorImpl<Step> &steps) const;
   void openCodes(const Values &low, const Values &high, llvm::SmallVectorImpl<Step> &steps) const;
   Values foldThrees(mlir::ValueRange lines) const;
   Values transposed(Values items) const;
+  /// Where a stage stands in a panel of a format with multipliers.
+  struct Place {
+    Value multipliers, lines; // bytes from its start
+  };
+  Place placeOf(Value stage) const;
+  Values loadCodes(Value lines, Value multipliers) const;
+  Values loadTwo(Value start, int64_t step) const;
   Value loadLine(Value address) const;
 
   GpuBuilder &kernel;
