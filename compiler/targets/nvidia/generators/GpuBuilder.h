@@ -122,6 +122,27 @@ public:
   /// and written with load() and store().
   Value variable(Value initial);
 
+  // ---- warpgroups: four warps, sm_90a
+  /// The thread's arrival at an mbarrier.
+  void arrive(Value barrier, Source where = Source::current());
+  /// What this thread has written to shared memory may be read by wgmma.
+  void fenceForAsync(Source where = Source::current());
+  /// setmaxnreg: takes registers from the block's pool, or gives some back.
+  void takeRegisters(int64_t count);
+  void giveRegisters(int64_t count);
+  /// Of a tile in shared memory whose rows are 128 bytes, swizzled, eight to 1024.
+  Value matrixDescriptor(Value tile);
+  /// wgmma.m64nNk32 of signed bytes: A and B by descriptors, both K-major. `sums`
+  /// is what an earlier one gave, or null for zeros.
+  Value multiplyBytesAsync(Value a, Value b, Value sums, int64_t n,
+                           Source where = Source::current());
+  void fenceProducts(Source where = Source::current());
+  void commitProducts();
+  void waitForProducts(Source where = Source::current());
+  /// The n / 2 sums of a lane, once they are waited for: 4 j + 2 h + i is of row
+  /// lane / 4 + 8 h of the warp's sixteen and column 8 j + lane % 4 * 2 + i.
+  Values sumsOf(Value products, int64_t n);
+
   // ---- several blocks
   /// Adds to a word of device memory and gives what was there, after all earlier
   /// writes of this thread, before all its later reads.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// linear and unembed: dense matrices, one tile = two panels of a chunk of rows.
+// linear and unembed: dense matrices, one tile = two panels, or eight, of a chunk of rows.
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 #include "compiler/targets/nvidia/generators/GpuProduct.h"
 
@@ -17,10 +17,9 @@ struct DenseProduct {
 
 } // namespace
 
-static constexpr int64_t tilePanels = 2;
-
 static void emitDense(GpuBuilder &kernel, const DenseProduct &dense) {
-  const int64_t panels = panelsOf(dense.columns), width = std::min(tilePanels, panels);
+  const int64_t panels = panelsOf(dense.columns);
+  const int64_t width = std::min(productPanels(kernel.spec, kernel.chip), panels);
   const int64_t tiles = (panels + width - 1) / width,
                 panelBytes = kernel.spec.weight.panelBytes(contractionOf(kernel.spec));
   auto product = makeGpuProduct(kernel, width);

@@ -3,17 +3,18 @@
 
 #include "compiler/targets/nvidia/generators/ChainProduct.h"
 #include "compiler/targets/nvidia/generators/MmaProduct.h"
+#include "compiler/targets/nvidia/generators/WgmmaProduct.h"
 #include "dialects/plan/QuantizedRow.h"
 
 namespace grok::compiler {
 
-GpuProduct::GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows)
+GpuProduct::GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows, int64_t resultColumns)
     : chunkRows(chunkRows), kernel(kernel), format(kernel.spec.weight), slots(slots),
       contraction(contractionOf(kernel.spec)), unit(format.unit), slices(format.slices),
       unitsPerSlice(contraction / slices / unit), panelBytes(format.panelBytes(contraction)),
       scalesUnits(contraction / format.groups % (contraction / slices) != 0),
-      resultColumns((slots + 1) / 2 * 2 * panelColumns),
-      results(kernel.sharedMemory(chunkRows * resultColumns * 4)) {}
+      resultColumns(resultColumns ? resultColumns : (slots + 1) / 2 * 2 * panelColumns),
+      results(kernel.sharedMemory(chunkRows * this->resultColumns * 4)) {}
 
 int64_t GpuProduct::inputRowBytes() const {
   return readsQuantizedRows(kernel.spec) ? plan::QuantizedRow::of(contraction, unit).bytes
@@ -86,13 +87,21 @@ Values GpuProduct::columnScales(const GpuPanel &panel, Value group, Value column
 }
 
 std::unique_ptr<GpuProduct> makeGpuProduct(GpuBuilder &kernel, int64_t slots) {
+  if (WgmmaProduct::fits(kernel.spec, kernel.chip))
+    return std::make_unique<WgmmaProduct>(kernel, slots);
   if (MmaProduct::fits(kernel.spec))
     return std::make_unique<MmaProduct>(kernel, slots);
   return std::make_unique<ChainProduct>(kernel, slots);
 }
 
-int64_t productThreads(const KernelSpec &spec) {
+int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip) {
+  if (WgmmaProduct::fits(spec, chip))
+    return WgmmaProduct::threads;
   return MmaProduct::fits(spec) ? MmaProduct::threadsOf(spec) : ChainProduct::threads;
+}
+
+int64_t productPanels(const KernelSpec &spec, const NvidiaChip &chip) {
+  return WgmmaProduct::fits(spec, chip) ? WgmmaWeights::panels : 2;
 }
 
 } // namespace grok::compiler

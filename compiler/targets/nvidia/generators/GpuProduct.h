@@ -67,13 +67,17 @@ public:
   Value result(Value row, Value position) const;
   Value resultRow(Value row) const { return kernel.rowAddress(results, row, resultColumns * 4); }
 
+  /// `bytes` of shared memory that hold what is written until the next compute().
+  virtual Value spareMemory(int64_t bytes) { return kernel.sharedMemory(bytes); }
+
   /// body(row, column) for all results of `rows` rows, each by one thread.
   void forResults(Value rows, llvm::function_ref<void(Value row, Value position)> body);
 
   const int64_t chunkRows;
 
 protected:
-  GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows);
+  /// Results stand in rows of `resultColumns`; by default no more than slots have.
+  GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows, int64_t resultColumns = 0);
 
   /// The sum of leaf(0), .., leaf(slices - 1) as a balanced tree; or of as many parts of
   /// the tree as there are.
@@ -94,6 +98,9 @@ protected:
 std::unique_ptr<GpuProduct> makeGpuProduct(GpuBuilder &kernel, int64_t slots);
 
 /// Threads of a block of a kernel that multiplies by the weights of `spec`.
-int64_t productThreads(const KernelSpec &spec);
+int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip);
+
+/// Panels that such a kernel multiplies at once: more slots take turns.
+int64_t productPanels(const KernelSpec &spec, const NvidiaChip &chip);
 
 } // namespace grok::compiler
