@@ -61,7 +61,7 @@ Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Pl
     kernel.clusterBlocks = static_cast<unsigned>(std::max(from.cluster_blocks(), 1));
     kernel.sharedBytes = static_cast<unsigned>(from.shared_bytes());
     kernel.scratch = from.scratch_bytes() ? next : 0;
-    kernel.isCooperative = kernel.op == "persistent";
+    kernel.isCooperative = kernel.op == "persistent" || kernel.op == "sample";
     next += alignedScratch(from);
     auto done = loaded.loadModule(kernel, from).and_then([&] { return loaded.size(kernel, from); });
     if (!done)
@@ -126,8 +126,8 @@ Result<void> CudaKernels::size(CudaKernel &kernel, const plan::GpuKernel &from) 
         !asked)
       return asked;
     if (!isAble)
-      return fail(gpu.name, " does not run all blocks of a kernel at a time; compile without "
-                            "--persistent");
+      return fail(gpu.name,
+                  " does not run all blocks of a kernel at a time (cooperative launches)");
   }
   const auto set = [&](int attribute, int value) {
     return driver.check(driver.cuFuncSetAttribute(kernel.function, attribute, value),
