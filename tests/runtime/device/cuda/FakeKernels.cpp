@@ -214,7 +214,9 @@ int cuLaunchKernelEx(const LaunchConfig *config, Function function, void **param
   if (config->attributeCount == 1 && !isCooperative)
     launch.clusterBlocks = config->attributes->cluster[0];
   // Blocks that wait for each other must all be there, and the driver must know.
-  if (isCooperative != function->name.starts_with("service_persistent") ||
+  const bool blocksMeet =
+      function->name.ends_with("_persistent") || function->name.ends_with("_sample");
+  if (isCooperative != blocksMeet ||
       (isCooperative && launch.blocks > unsigned(fakeMultiprocessors)))
     return invalidValue;
   if (!isValid(launch))
