@@ -5,10 +5,14 @@
 // Each member of a group has a window that all members write. A word of a message goes
 // as eight bytes, the word below the number of the exchange, written at once; so whoever
 // sees the number has the word, and no fence is needed. Numbers go up by one with each
-// piece of `grokExchangeWords` words that a message has, on all members alike, and are
-// never reset; odd and even ones have a half of the window each. A member writes a half
-// again only after it saw all others' words of the number between, and a thread sends
-// those only when it has read what was there before.
+// piece of a message, on all members alike, and are never reset; odd and even ones have a
+// half of the window each.
+//
+// Nobody's word is overwritten before it was read. Of a launch, every place that has a
+// word of one number has one of all its numbers, of which one thread takes care. It sends
+// number n + 1 when it has read all of n; so a member that has seen n + 1 of all others may
+// write n + 2 there. A place that the launch before had no use for was last read in a
+// launch that has ended on all members, since they sent words of a later one.
 #pragma once
 
 #include <stddef.h>
@@ -25,7 +29,7 @@ enum { grokExchangeMembers = 8, grokExchangeWords = 16384 };
 
 /// Of one group on one device, in its memory. Zero at first.
 typedef struct GrokExchangeState {
-  uint32_t number; ///< of the last piece
+  uint32_t number; ///< the last one
   uint32_t blocks; ///< that have ended, 0 between launches
 } GrokExchangeState;
 
