@@ -300,12 +300,16 @@ Value GpuBuilder::fetchAdd(Value address, Value word) {
                                    LLVM::AtomicOrdering::acq_rel, "device");
 }
 
+// Said, so that an access is one instruction.
+static unsigned bytesOf(Type scalar) { return scalar.getIntOrFloatBitWidth() / 8; }
+
 Value GpuBuilder::loadVolatile(Type type, Value address) {
-  return LLVM::LoadOp::create(ops, location, type, address, /*alignment=*/0, /*isVolatile=*/true);
+  return LLVM::LoadOp::create(ops, location, type, address, bytesOf(type), /*isVolatile=*/true);
 }
 
 void GpuBuilder::storeVolatile(Value value, Value address) {
-  LLVM::StoreOp::create(ops, location, value, address, /*alignment=*/0, /*isVolatile=*/true);
+  LLVM::StoreOp::create(ops, location, value, address, bytesOf(value.getType()),
+                        /*isVolatile=*/true);
 }
 
 // ---- control
