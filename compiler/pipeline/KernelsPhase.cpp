@@ -50,6 +50,8 @@ static std::unique_ptr<plan::GpuKernelT> planKernel(NvidiaKernel &kernel) {
   result.cluster_blocks = static_cast<int32_t>(kernel.shape.clusterBlocks);
   result.shared_bytes = static_cast<int32_t>(kernel.shape.sharedBytes);
   result.scratch_bytes = kernel.shape.scratchBytes;
+  result.resident_blocks = static_cast<int32_t>(kernel.shape.residentBlocks);
+  result.starts_early = kernel.shape.startsEarly;
   result.registers = static_cast<int32_t>(kernel.report.registers);
   result.ptx = std::move(kernel.ptx);
   result.cubin = std::move(kernel.cubin);

@@ -104,6 +104,8 @@ static ordered_json gpuKernelJson(const runtime::GpuKernelEntry &entry) {
           {"threads", kernel.threads()},
           {"max_blocks", kernel.max_blocks()},
           {"cluster_blocks", kernel.cluster_blocks()},
+          {"resident_blocks", kernel.resident_blocks()},
+          {"starts_early", kernel.starts_early()},
           {"shared_bytes", kernel.shared_bytes()},
           {"scratch_bytes", kernel.scratch_bytes()},
           {"registers", kernel.registers()},

@@ -7,9 +7,9 @@ namespace grok::compiler {
 
 llvm::ArrayRef<NvidiaChip> nvidiaChips() {
   static const std::vector<NvidiaChip> chips = {
-      {"sm_80", "+ptx80", 8, 0, true, 163 * 1024, 108, false},
-      {"sm_90a", "+ptx80", 9, 0, false, 227 * 1024, 132, true},
-      {"sm_100a", "+ptx86", 10, 0, false, 227 * 1024, 148, true},
+      {"sm_80", "+ptx80", 8, 0, true, 163 * 1024, 108, false, false},
+      {"sm_90a", "+ptx80", 9, 0, false, 227 * 1024, 132, true, true},
+      {"sm_100a", "+ptx86", 10, 0, false, 227 * 1024, 148, true, true},
   };
   return chips;
 }

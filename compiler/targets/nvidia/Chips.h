@@ -20,6 +20,7 @@ struct NvidiaChip {
   int64_t sharedBytes;     // a block may ask for
   int64_t multiprocessors; // of the largest product, for grids
   bool hasBulkCopies;      // cp.async.bulk, mbarrier transactions, clusters
+  bool hasEarlyLaunches;   // griddepcontrol: programmatic dependent launch
 };
 
 /// All chips, the oldest first.

@@ -15,6 +15,10 @@ struct GpuShape {
   int64_t sharedBytes = 0;   // dynamic shared memory of a block
   int64_t scratchBytes = 0;  // device memory of the kernel, zero before its first launch
   int64_t clusterBlocks = 1; // the grid is a multiple of it
+  /// Of one launch on a multiprocessor, at most, so that the next launch's fit beside
+  /// them; 0 = as many as fit.
+  int64_t residentBlocks = 0;
+  bool startsEarly = false; // waits itself for the launches before (griddepcontrol.wait)
 
   bool operator==(const GpuShape &) const = default;
 };

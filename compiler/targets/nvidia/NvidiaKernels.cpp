@@ -25,8 +25,8 @@ static llvm::SmallVector<char, 0> encode(const NvidiaKernel &kernel) {
   const PtxasReport &report = kernel.report;
   json entry = {
       {"shape",
-       {shape.threads, shape.maxBlocks, shape.sharedBytes, shape.scratchBytes,
-        shape.clusterBlocks}},
+       {shape.threads, shape.maxBlocks, shape.sharedBytes, shape.scratchBytes, shape.clusterBlocks,
+        shape.residentBlocks, shape.startsEarly}},
       {"ptx", kernel.ptx},
       {"cubin", json::binary(kernel.cubin)},
       {"emulation", json::binary(kernel.emulation)},
@@ -41,7 +41,7 @@ static NvidiaKernel decode(const CompiledKernel &cached) {
   json entry = json::from_msgpack(cached.object.begin(), cached.object.end());
   const json &shape = entry["shape"], &report = entry["report"];
   NvidiaKernel kernel;
-  kernel.shape = {shape[0], shape[1], shape[2], shape[3], shape[4]};
+  kernel.shape = {shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};
   kernel.ptx = entry["ptx"];
   kernel.cubin = entry["cubin"].get_binary();
   kernel.emulation = entry["emulation"].get_binary();

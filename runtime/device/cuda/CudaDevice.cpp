@@ -228,8 +228,9 @@ struct OpenGraph {
     if (graph)
       driver.cuGraphDestroy(graph);
   }
-  /// Adds a node that runs after the one before.
+  /// Adds a node that runs after the one before, or starts while that one ends.
   Result<void> append(const CudaKernel &kernel, void **parameters);
+  int linkEarly(GraphNode added) const;
 
   const Driver &driver;
   Graph graph = nullptr;
@@ -238,6 +239,14 @@ struct OpenGraph {
 
 } // namespace
 
+// The kernel waits itself for those before. A driver that refuses gets an edge as others.
+int OpenGraph::linkEarly(GraphNode added) const {
+  constexpr GraphEdge ordinary;
+  if (driver.cuGraphAddDependencies(graph, &last, &added, &programmaticEdge, 1) == success)
+    return success;
+  return driver.cuGraphAddDependencies(graph, &last, &added, &ordinary, 1);
+}
+
 Result<void> OpenGraph::append(const CudaKernel &kernel, void **parameters) {
   const KernelNode node{.function = kernel.function,
                         .grid = {kernel.blocks, 1, 1},
@@ -245,9 +254,11 @@ Result<void> OpenGraph::append(const CudaKernel &kernel, void **parameters) {
                         .sharedBytes = kernel.sharedBytes,
                         .parameters = parameters};
   GraphNode added = nullptr;
-  if (auto done = driver.check(
-          driver.cuGraphAddKernelNode(&added, graph, &last, last ? 1 : 0, &node), kernel.name);
-      !done)
+  const bool isEarly = last && kernel.startsEarly && driver.cuGraphAddDependencies;
+  int status = driver.cuGraphAddKernelNode(&added, graph, &last, last && !isEarly ? 1 : 0, &node);
+  if (status == success && isEarly)
+    status = linkEarly(added);
+  if (auto done = driver.check(status, kernel.name); !done)
     return done;
   last = added;
   if (kernel.clusterBlocks == 1)

@@ -60,6 +60,7 @@ Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Pl
     kernel.threads = static_cast<unsigned>(from.threads());
     kernel.clusterBlocks = static_cast<unsigned>(std::max(from.cluster_blocks(), 1));
     kernel.sharedBytes = static_cast<unsigned>(from.shared_bytes());
+    kernel.startsEarly = from.starts_early();
     kernel.scratch = from.scratch_bytes() ? next : 0;
     kernel.isCooperative = kernel.op == "persistent" || kernel.op == "sample";
     next += alignedScratch(from);
@@ -144,6 +145,8 @@ Result<void> CudaKernels::size(CudaKernel &kernel, const plan::GpuKernel &from) 
   if (kernel.clusterBlocks == 1) {
     status = driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel.function,
                                                                 from.threads(), kernel.sharedBytes);
+    if (from.resident_blocks() > 0)
+      resident = std::min(resident, from.resident_blocks());
     resident *= gpu.multiprocessors;
   } else {
     LaunchAttribute cluster = kernel.cluster();

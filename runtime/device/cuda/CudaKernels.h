@@ -16,6 +16,7 @@ struct CudaKernel {
   uint32_t operands = 0;
   Address scratch = 0;        // zero-filled before the first launch
   bool isCooperative = false; // its blocks wait for each other
+  bool startsEarly = false;   // waits itself for the launches before
 
   /// What the launch needs said beside its size; only if attributeCount().
   LaunchAttribute attribute() const {

@@ -93,6 +93,12 @@ static Result<void> findKernels(const SharedLibrary &library, Driver &driver) {
       .found;
 }
 
+// What older drivers lack and we do without.
+static void findOptional(const SharedLibrary &library, Driver &driver) {
+  if (!library.find("cuGraphAddDependencies_v2", driver.cuGraphAddDependencies))
+    driver.cuGraphAddDependencies = nullptr;
+}
+
 static Result<void> checkVersion(const Driver &driver) {
   int version = 0;
   if (auto asked = driver.check(driver.cuDriverGetVersion(&version), "cuDriverGetVersion"); !asked)
@@ -123,6 +129,7 @@ Result<Driver> Driver::open() {
           });
   if (!opened)
     return fail(opened.error());
+  findOptional(*library, driver);
   return driver;
 }
 

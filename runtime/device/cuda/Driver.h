@@ -83,6 +83,16 @@ struct KernelNode {
 };
 static_assert(sizeof(KernelNode) == 72);
 
+/// CUgraphEdgeData
+struct GraphEdge {
+  uint8_t fromPort = 0, toPort = 0, type = 0;
+  uint8_t reserved[5] = {};
+};
+static_assert(sizeof(GraphEdge) == 8);
+// CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC, CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC: the node
+// may start once all blocks of the one before have let it.
+constexpr GraphEdge programmaticEdge = {.fromPort = 1, .toPort = 0, .type = 1, .reserved = {}};
+
 struct Driver {
   // NOLINTBEGIN(readability-identifier-naming): entry points keep the manual's names
   int (*cuInit)(unsigned flags);
@@ -130,6 +140,9 @@ struct Driver {
   int (*cuGraphCreate)(Graph *, unsigned flags);
   int (*cuGraphAddKernelNode)(GraphNode *, Graph, const GraphNode *dependencies, size_t count,
                               const KernelNode *);
+  /// CUDA 12.3; null in older drivers.
+  int (*cuGraphAddDependencies)(Graph, const GraphNode *from, const GraphNode *to,
+                                const GraphEdge *, size_t count);
   int (*cuGraphKernelNodeSetAttribute)(GraphNode, uint32_t id, const void *value);
   int (*cuGraphInstantiateWithFlags)(GraphExec *, Graph, unsigned long long flags);
   int (*cuGraphLaunch)(GraphExec, Stream);

@@ -16,6 +16,7 @@ static bool isAligned(const void *address, uint32_t alignment) {
 
 void enter(GrokEmulatorThread *thread, uint64_t staticSharedBytes) {
   Lane &lane = laneOf(thread);
+  lane.isEarly = false;
   Block &block = *lane.block;
   if (block.isEntered)
     return;
@@ -187,6 +188,9 @@ void checkGlobal(Lane &lane, const void *address, uint32_t bytes, uint32_t align
   if (!isAligned(address, alignment))
     failAt(lane, site, verb(how), " at byte ", at - region->begin, " of ", region->name,
            " is not aligned to ", alignment);
+  if (lane.isEarly && region->isWritable)
+    failAt(lane, site, verb(how), " at byte ", at - region->begin, " of ", region->name,
+           " before griddepcontrol.wait: an earlier launch may still work on it");
   if (!reads(how) && !region->isWritable)
     failAt(lane, site, verb(how), " at byte ", at - region->begin, " of ", region->name,
            ", which is read-only");
@@ -234,6 +238,12 @@ void fence(GrokEmulatorThread *thread, uint32_t kind, GrokEmulatorSite) {
   if (kind == grokFenceProxyAsync)
     lane.lastFence = advanceClock(*lane.block);
 }
+
+void startsEarly(GrokEmulatorThread *thread) {
+  Lane &lane = laneOf(thread);
+  lane.isEarly = lane.worker->launch->what->knowsWrites != 0;
+}
+void waitForLaunches(GrokEmulatorThread *thread) { laneOf(thread).isEarly = false; }
 
 void *mapShared(GrokEmulatorThread *thread, const void *address, uint32_t rank,
                 GrokEmulatorSite site) {

@@ -14,6 +14,8 @@ void allowAccess(GrokEmulatorThread *, const void *address, uint32_t bytes, uint
                  GrokEmulatorSite);
 void pause(GrokEmulatorThread *, GrokEmulatorSite);
 void trap(GrokEmulatorThread *, GrokEmulatorSite);
+void startsEarly(GrokEmulatorThread *thread);
+void waitForLaunches(GrokEmulatorThread *thread);
 void fence(GrokEmulatorThread *, uint32_t kind, GrokEmulatorSite);
 void *mapShared(GrokEmulatorThread *, const void *address, uint32_t rank, GrokEmulatorSite);
 

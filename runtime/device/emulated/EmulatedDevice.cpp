@@ -225,7 +225,7 @@ Result<void> EmulatedDevice::begin(const GrokStepInfo &newStep) {
 }
 
 void EmulatedDevice::addStepRegions(std::vector<GrokEmulatorRegion> &to) const {
-  const auto add = [&](const int32_t *array, int64_t count, const char *name) {
+  const auto add = [&](const auto *array, int64_t count, const char *name) {
     if (array && count > 0)
       to.push_back({array, static_cast<uint64_t>(count) * sizeof *array, name, 0});
   };
@@ -238,6 +238,7 @@ void EmulatedDevice::addStepRegions(std::vector<GrokEmulatorRegion> &to) const {
     sequences = std::max(sequences, step->sequences[row] + 1);
   add(step->pageTable, sequences * step->pageTableStride, "the page table");
   add(step->logitRow, step->logitRows, "logit rows");
+  add(step->draws, step->logitRows, "draws");
 }
 
 /// One that waits for other ranks runs beside us, who watch.
@@ -273,6 +274,7 @@ Result<void> EmulatedDevice::launch(const DeviceLaunch &launch, int64_t) {
   what.name = kernel.name.c_str();
   what.values = values.data();
   what.regions = memory.data();
+  what.knowsWrites = 1; // weights and the step are read-only
   what.regionCount = static_cast<uint32_t>(memory.size());
   what.hasPeers = kernel.op == "exchange";
   return run(what);

@@ -107,6 +107,8 @@ static GrokEmulatorTable makeTable(bool checkAccesses) {
   table.wgmmaWait = wgmmaWait;
   table.wgmmaResult = wgmmaResult;
   table.function = function;
+  table.startsEarly = startsEarly;
+  table.waitForLaunches = waitForLaunches;
   table.permute = permute;
   return table;
 }

@@ -272,6 +272,7 @@ typedef struct GrokEmulatorLaunch {
   uint32_t seed;
   uint32_t osThreads;     /* blocks are spread over them; 1 = deterministic */
   uint32_t checkAccesses; /* 0: bounds and pending copies are not checked */
+  uint32_t knowsWrites;   /* what earlier launches may still write is writable, all else not */
   uint32_t hasPeers;      /* other launches write what this one waits for, at their own time */
 } GrokEmulatorLaunch;
 

@@ -88,6 +88,7 @@ struct Lane : GrokEmulatorThread {
   uint64_t result = 0;
 
   const Region *region = nullptr; // of its last global access
+  bool isEarly = false;           // launches before may still write what is writable
   int64_t fuel = 0;               // memory accesses until others may run
   uint32_t lastFence = 0;         // of its block's clock, after the fence
   uint32_t copyGroup = 0;

@@ -42,7 +42,7 @@ private:
   void prependThread(LLVM::LLVMFuncOp function);
   void replaceSharedAddresses();
   void resolveAccumulators(LLVM::LLVMFuncOp function);
-  void addEntry(LLVM::LLVMFuncOp kernel);
+  void addEntry(LLVM::LLVMFuncOp kernel, bool startsEarly);
 
   ModuleOp host;
   std::string symbol;
@@ -199,7 +199,17 @@ std::string Translation::translate(LLVM::LLVMFuncOp function) {
 }
 
 // What the host calls: symbol(thread, values).
-void Translation::addEntry(LLVM::LLVMFuncOp kernel) {
+// Such kernels start before those that they wait for have ended.
+static bool waitsForLaunches(LLVM::LLVMFuncOp kernel) {
+  return kernel
+      .walk([](NVVM::GriddepcontrolOp op) {
+        return op.getKind() == NVVM::GridDepActionKind::wait ? WalkResult::interrupt()
+                                                             : WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
+void Translation::addEntry(LLVM::LLVMFuncOp kernel, bool startsEarly) {
   SmallVector<Type> parameters(kernel.getFunctionType().getParams().drop_front());
   kernel.setSymName(symbol + ".body");
   calls.ops.setInsertionPointToEnd(host.getBody());
@@ -211,6 +221,8 @@ void Translation::addEntry(LLVM::LLVMFuncOp kernel) {
   calls.ops.setInsertionPointToStart(body);
   calls.thread = body->getArgument(0);
   calls.call(GROK_EMULATOR(enter), {}, {calls.wide(staticBytes)}, nullptr);
+  if (startsEarly)
+    calls.call(GROK_EMULATOR(startsEarly), {}, {}, nullptr);
   SmallVector<Value> arguments = {calls.thread};
   for (auto [i, type] : llvm::enumerate(parameters)) {
     Value slot = calls.pointerTo(body->getArgument(1), static_cast<int64_t>(8 * i));
@@ -227,12 +239,13 @@ std::string Translation::run() {
     return "it is not in the module";
   if (std::string wrong = placeShared(); !wrong.empty())
     return wrong;
+  const bool startsEarly = waitsForLaunches(kernel);
   SmallVector<LLVM::LLVMFuncOp> functions(host.getOps<LLVM::LLVMFuncOp>());
   for (LLVM::LLVMFuncOp function : functions)
     if (std::string wrong = translate(function); !wrong.empty())
       return wrong;
   replaceSharedAddresses();
-  addEntry(kernel);
+  addEntry(kernel, startsEarly);
   return {};
 }
 

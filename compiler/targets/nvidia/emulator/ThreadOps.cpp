@@ -204,7 +204,14 @@ static std::string sleep(CallBuilder &calls, Operation *op) {
   return {};
 }
 
-// One launch runs after the other, and registers cost nothing.
+// One launch runs after the other, but kernels are watched as if they did not.
+static std::string gridDependency(CallBuilder &calls, Operation *op) {
+  if (cast<NVVM::GriddepcontrolOp>(op).getKind() == NVVM::GridDepActionKind::wait)
+    calls.call(GROK_EMULATOR(waitForLaunches), {}, {}, nullptr);
+  return {};
+}
+
+// Registers and places in caches cost nothing.
 static std::string doNothing(CallBuilder &, Operation *) { return {}; }
 
 void addThreadOps(OpTranslations &table) {
@@ -222,7 +229,7 @@ void addThreadOps(OpTranslations &table) {
   table["nvvm.redux.sync"] = redux;
   table["nvvm.elect.sync"] = elect;
   table["nvvm.nanosleep"] = sleep;
-  table["nvvm.griddepcontrol"] = doNothing;
+  table["nvvm.griddepcontrol"] = gridDependency;
   table["nvvm.setmaxregister"] = doNothing;
   table["nvvm.pmevent"] = doNothing;
   table["nvvm.prefetch"] = doNothing;

@@ -52,9 +52,9 @@ GpuBuilder::GpuBuilder(ModuleOp module, StringRef symbol, const KernelSpec &spec
 
 // In the order and at the offsets of GrokStepInfo. Unused fields vanish.
 void GpuBuilder::readStep(Value step) {
-  Value *const fields[] = {&rows,      &tokens,          &positions, &sequences,
-                           &pageTable, &pageTableStride, &logitRows, &logitRow,
-                           &draws};
+  Value *const fields[] = {&rows,      &tokens,    &positions,
+                           &sequences, &pageTable, &pageTableStride,
+                           &logitRows, &logitRow,  &draws};
   const bool isCount[] = {true, false, false, false, false, true, true, false, false};
   for (int64_t i = 0; i < 9; ++i)
     *fields[i] = load(isCount[i] ? i64 : pointer, offset(step, 8 * i));
@@ -100,6 +100,20 @@ Operation *GpuBuilder::function() {
 void GpuBuilder::holdBlocks(int64_t blocks) {
   function()->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
                       ops.getI32IntegerAttr(static_cast<int32_t>(blocks)));
+}
+
+void GpuBuilder::limitBlocks(int64_t blocks) { residentBlocks = blocks; }
+
+void GpuBuilder::waitForEarlierLaunches() {
+  if (!chip.hasEarlyLaunches || startsEarly)
+    return;
+  NVVM::GriddepcontrolOp::create(ops, location, NVVM::GridDepActionKind::wait);
+  startsEarly = true;
+}
+
+void GpuBuilder::admitLaterLaunches() {
+  if (chip.hasEarlyLaunches)
+    NVVM::GriddepcontrolOp::create(ops, location, NVVM::GridDepActionKind::launch_dependents);
 }
 
 void GpuBuilder::keepLoops() {
@@ -300,6 +314,11 @@ Value GpuBuilder::fetchAdd(Value address, Value word) {
                                    LLVM::AtomicOrdering::acq_rel, "device");
 }
 
+void GpuBuilder::addAtomically(Value address, Value number) {
+  LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, address, number,
+                            LLVM::AtomicOrdering::monotonic, "device");
+}
+
 // Said, so that an access is one instruction.
 static unsigned bytesOf(Type scalar) { return scalar.getIntOrFloatBitWidth() / 8; }
 
@@ -350,20 +369,17 @@ std::pair<Value, Value> GpuBuilder::divide(Value a, Value b) {
   return {quotient, sub(a, mul(quotient, b))};
 }
 
-void GpuBuilder::addAtomically(Value address, Value number) {
-  LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, address, number,
-                            LLVM::AtomicOrdering::monotonic, "device");
-}
-
-Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }
-Value GpuBuilder::toWord(Value index) { return narrow(index, i32); }
-
-GpuShape GpuBuilder::shape() const { return {threads, mostTiles, usedShared, usedScratch, 1}; }
-
-} // namespace grok::compiler
 Value GpuBuilder::highProduct(Value a, Value b) {
   return arith::MulUIExtendedOp::create(ops, location, a, b).getHigh();
 }
 
 Value GpuBuilder::toCount(Value a) { return arith::FPToSIOp::create(ops, location, i64, a); }
 
+Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }
+Value GpuBuilder::toWord(Value index) { return narrow(index, i32); }
+
+GpuShape GpuBuilder::shape() const {
+  return {threads, mostTiles, usedShared, usedScratch, 1, residentBlocks, startsEarly};
+}
+
+} // namespace grok::compiler

@@ -53,10 +53,21 @@ public:
   /// Blocks that a multiprocessor must be able to hold: bounds registers, which the
   /// assembler else may save by spilling.
   void holdBlocks(int64_t blocks);
+  /// Blocks of one launch that a multiprocessor gets at most: leaves room for the next
+  /// launch's, which then start early.
+  void limitBlocks(int64_t blocks);
   /// Loops stay as they are written: their bodies keep enough loads in flight.
   void keepLoops();
   /// From here on multiplyAdd rounds the product, as processors without FMA do.
   void roundProducts() { hasFma = false; }
+
+  /// Until all earlier launches have ended. On chips with hasEarlyLaunches a launch may
+  /// start before: until here it reads only weights and the step, and writes nothing but
+  /// shared memory. Every kernel has it once, outside of branches; of those that do not
+  /// place it, it is the beginning (generateGpuKernel).
+  void waitForEarlierLaunches();
+  /// The next launch may start once all blocks are here.
+  void admitLaterLaunches();
 
   /// body(i) for i = thread, thread + threads, .. below `count`.
   void forThreads(Value count, llvm::function_ref<void(Value i)> body);
@@ -147,6 +158,8 @@ public:
   /// Adds to a word of device memory and gives what was there, after all earlier
   /// writes of this thread, before all its later reads.
   Value fetchAdd(Value address, Value word);
+  /// Adds to an integer of device or shared memory, in no order with other accesses.
+  void addAtomically(Value address, Value number);
   /// A scalar that other devices or the host write or read meanwhile, at once and in no
   /// order with other accesses (PTX ISA, "ld.volatile": relaxed, of the system).
   Value loadVolatile(Type type, Value address);
@@ -181,9 +194,8 @@ private:
 
   Values operands;
   Value scratchBase, sharedBase;
-  int64_t usedScratch = 0, usedShared = 0, mostTiles = 1;
+  int64_t usedScratch = 0, usedShared = 0, mostTiles = 1, residentBlocks = 0;
+  bool startsEarly = false;
 };
 
 } // namespace grok::compiler
-  /// Adds to an integer of device or shared memory, in no order with other accesses.
-  void addAtomically(Value address, Value number);

@@ -69,6 +69,7 @@ void emitGateUp(GpuBuilder &kernel) {
                    kernel.select(isGate, kernel.operand(2), kernel.operand(4)), expert, panel,
                    spec.emb, spec.ffn);
   };
+  kernel.waitForEarlierLaunches(); // who the experts are, they say
   Value tiles = kernel.mul(groups.activeCount(), panels);
   // Cursor: tile, chunk of its expert's pairs.
   product->announce({.first = {kernel.block, kernel.index(0)},
@@ -156,6 +157,7 @@ void DownEmitter::whenInside(Value position, llvm::function_ref<void()> body) {
 
 void DownEmitter::emit() {
   const int64_t tiles = (panels + width - 1) / width;
+  kernel.waitForEarlierLaunches(); // who the experts are, they say
   product->announce(sequence(tiles));
   kernel.forTiles(kernel.index(tiles), tiles, [&](Value tile) {
     firstPanel = kernel.mul(tile, width);

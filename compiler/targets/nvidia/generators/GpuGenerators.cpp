@@ -10,7 +10,7 @@ namespace {
 
 struct Generator {
   KernelOp op;
-  int64_t threads; // of a block; 0 = productThreads
+  int64_t threads; // of a block; 0 = productThreads: a product, which places its wait itself
   void (*emit)(GpuBuilder &);
 };
 
@@ -56,6 +56,9 @@ GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const 
   const Generator &generator = *generatorOf(spec.op);
   const int64_t threads = generator.threads ? generator.threads : productThreads(spec, chip);
   GpuBuilder kernel(module, symbol, spec, chip, threads);
+  kernel.admitLaterLaunches();
+  if (generator.threads)
+    kernel.waitForEarlierLaunches();
   generator.emit(kernel);
   return kernel.shape();
 }

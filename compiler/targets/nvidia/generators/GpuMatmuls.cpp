@@ -36,6 +36,7 @@ static void emitDense(GpuBuilder &kernel, const DenseProduct &dense) {
   product->announce(product->sequenceOfTiles(allTiles, [=, &kernel](Value tile, Value slot) {
     return panelOf(kernel.divide(tile, chunks).first, slot);
   }));
+  kernel.waitForEarlierLaunches();
   // Neighbouring tiles share weights, which then come from the second-level cache.
   kernel.forTiles(allTiles, tiles * mostChunks, [&](Value tile) {
     auto [pair, chunk] = kernel.divide(tile, chunks);

@@ -63,6 +63,7 @@ void QkvEmitter::emit() {
     Value part = kernel.divide(tile, chunks).first;
     return panelOf(headOf(kernel.quotient(part, pieces)), kernel.remainder(part, pieces), slot);
   }));
+  kernel.waitForEarlierLaunches();
   kernel.forTiles(tiles, heads * pieces * mostChunks, [&](Value tile) {
     auto [part, chunk] = kernel.divide(tile, chunks);
     piece = kernel.remainder(part, pieces);

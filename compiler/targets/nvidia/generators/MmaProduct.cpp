@@ -37,7 +37,8 @@ static int64_t depthOf(const GpuBuilder &kernel) {
   return isNarrow && rowTilesOf(kernel.spec) == 1 && kernel.chip.major >= 9 ? 2 : 1;
 }
 
-// The sums of one row tile leave registers for more warps, and so for more loads.
+// The sums of one row tile leave registers for more warps, and so for more loads; or for
+// blocks of the next launch, whose rings fill meanwhile.
 static int64_t residentBlocksOf(const KernelSpec &spec) {
   const int64_t blocks = rowTilesOf(spec) == 1 ? 2 : 1;
   return blocks * mostWarps * warpLanes / MmaProduct::threadsOf(spec);
@@ -62,6 +63,8 @@ MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
       group(kernel.quotient(kernel.lane, 4)), quad(kernel.remainder(kernel.lane, 4)),
       quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {
   kernel.holdBlocks(residentBlocksOf(kernel.spec));
+  if (ring)
+    kernel.limitBlocks(mostWarps / kernel.warps);
   kernel.keepLoops();
 }
 

@@ -105,7 +105,7 @@ void GpuKernel::run(const std::vector<GpuOperand> &operands, const Step &step,
   std::vector<void *> addresses;
   for (const GpuOperand &operand : operands) {
     addresses.push_back(operand.address);
-    memory.add(operand.address, operand.bytes, "an operand", true);
+    memory.add(operand.address, operand.bytes, "an operand", !operand.isWeight);
   }
   memory.add(&info, sizeof info, "the step", false);
   memory.addArray(step.tokens, "tokens");
@@ -135,6 +135,8 @@ void GpuKernel::run(const std::vector<GpuOperand> &operands, const Step &step,
   memory.add(step.draws.data(), step.draws.size() * sizeof(GrokDraw), "draws", false);
   launch.osThreads = 1;
   launch.checkAccesses = 1;
+  launch.knowsWrites = std::any_of(operands.begin(), operands.end(),
+                                   [](const GpuOperand &operand) { return operand.isWeight; });
   char text[1024] = "";
   const int failed = grokEmulatorLaunch(emulator(), &launch, text, sizeof text);
   EXPECT_EQ(failed, 0) << text << " (" << nameOf(how) << ")";

@@ -24,6 +24,7 @@ std::string nameOf(const GpuLaunch &launch);
 struct GpuOperand {
   void *address;
   size_t bytes;
+  bool isWeight = false; // read-only, and to be read before griddepcontrol.wait
 
   GpuOperand(const Buffer &buffer) : address(buffer.data()), bytes(buffer.size()) {}
   GpuOperand(void *address, size_t bytes) : address(address), bytes(bytes) {}

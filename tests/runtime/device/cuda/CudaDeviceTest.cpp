@@ -287,6 +287,26 @@ TEST_F(Cuda, AStepIsOneCopyAndAGraphIsOneLaunch) {
   EXPECT_EQ(FakeDriver::calls("cuGraphInstantiate"), 1);
 }
 
+// Only of kernels that wait themselves; a driver that refuses such edges gets ordinary ones.
+TEST_F(Cuda, KernelsThatWaitStartEarly) {
+  for (const char *refused : {"", "early"})
+    for (bool startsEarly : {false, true}) {
+      driver.set("FAKE_CUDA_FAIL", refused);
+      plan.gpu_code[0]->kernels[0]->starts_early = startsEarly;
+      auto device = make().value();
+      OneRow row(*device);
+      row.operands = {row.table->data(), row.h->data()};
+      const std::vector<DeviceLaunch> launches(5, {0, row.operands});
+      const int64_t early = FakeDriver::calls("programmatic edge");
+      const int64_t ordinary = FakeDriver::calls("ordinary edge");
+      auto graph = device->record(launches).value();
+      EXPECT_EQ(FakeDriver::calls("programmatic edge") - early, startsEarly ? 4 : 0);
+      EXPECT_EQ(FakeDriver::calls("ordinary edge") - ordinary, startsEarly && *refused ? 4 : 0);
+      require(row.begin().and_then([&] { return device->launch(*graph); }));
+      require(device->wait());
+    }
+}
+
 TEST_F(Cuda, AStepThatNobodyWaitedForIsNotOverwritten) {
   auto device = make().value();
   OneRow row(*device);

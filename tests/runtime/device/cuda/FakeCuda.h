@@ -57,6 +57,7 @@ struct FakeLaunch {
 };
 struct GraphNodeObject {
   FakeLaunch launch;
+  bool isLinked = false; // to the one before
 };
 struct GraphObject {
   std::vector<std::unique_ptr<GraphNodeObject>> nodes; // each after the one before

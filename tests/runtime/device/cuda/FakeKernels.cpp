@@ -235,11 +235,27 @@ int cuGraphAddKernelNode_v2(GraphNode *node, Graph graph, const GraphNode *depen
                             size_t count, const KernelNode *what) {
   ENTER("cuGraphAddKernelNode");
   const bool isFirst = graph->nodes.empty();
-  if (count != (isFirst ? 0 : 1) || (!isFirst && dependencies[0] != graph->nodes.back().get()))
+  if (count > (isFirst ? 0 : 1) || (count == 1 && dependencies[0] != graph->nodes.back().get()))
     return invalidValue; // only chains
   graph->nodes.push_back(std::make_unique<GraphNodeObject>(
-      makeLaunch(what->function, what->grid, what->block, what->sharedBytes, what->parameters)));
+      makeLaunch(what->function, what->grid, what->block, what->sharedBytes, what->parameters),
+      isFirst || count == 1));
   *node = graph->nodes.back().get();
+  return success;
+}
+
+// Kernels run one after the other all the same; that none depends on it, the emulator sees.
+int cuGraphAddDependencies_v2(Graph graph, const GraphNode *from, const GraphNode *to,
+                              const GraphEdge *edge, size_t count) {
+  const bool isEarly = count == 1 && edge->type == 1;
+  ENTER(isEarly ? "programmatic edge" : "ordinary edge");
+  if (isEarly && fake().failure == "early")
+    return invalidValue;
+  const size_t nodes = graph->nodes.size();
+  if (count != 1 || nodes < 2 || *from != graph->nodes[nodes - 2].get() ||
+      *to != graph->nodes.back().get() || (*to)->isLinked || edge->fromPort != edge->type)
+    return invalidValue;
+  (*to)->isLinked = true;
   return success;
 }
 
@@ -255,7 +271,7 @@ int cuGraphInstantiateWithFlags(GraphExec *exec, Graph graph, unsigned long long
   ENTER("cuGraphInstantiate");
   auto made = std::make_unique<GraphExecObject>();
   for (const auto &node : graph->nodes) {
-    if (!isValid(node->launch))
+    if (!isValid(node->launch) || !node->isLinked)
       return invalidValue;
     made->launches.push_back(node->launch);
   }

@@ -108,6 +108,7 @@ std::string EmulatedKernel::launch(const Grid &grid, const std::vector<Buffer> &
   launch.seed = seed;
   launch.osThreads = grid.osThreads;
   launch.checkAccesses = 1;
+  launch.knowsWrites = 1;
   char text[1024];
   const int code = grokEmulatorLaunch(emulator(), &launch, text, sizeof text);
   EXPECT_EQ(code != 0, text[0] != 0);

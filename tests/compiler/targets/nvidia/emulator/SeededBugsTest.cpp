@@ -72,6 +72,13 @@ const Bug bugs[] = {
 
     {"counter_never_satisfied", &meeting, "%goal = llvm.mlir.constant(3 : i32)",
      "%goal = llvm.mlir.constant(4 : i32)", "spinning for memory to change at (llvm.load"},
+    {"rows_before_griddepcontrol_wait", &early,
+     "nvvm.griddepcontrol wait\n    %row = llvm.load %counter : !llvm.ptr<1> -> i32",
+     "%row = llvm.load %counter : !llvm.ptr<1> -> i32\n    nvvm.griddepcontrol wait",
+     "of counter before griddepcontrol.wait: an earlier launch may still work on it"},
+    {"result_before_griddepcontrol_wait", &early, "nvvm.griddepcontrol wait\n",
+     "llvm.store %weight, %out : i32, !llvm.ptr<1>\n    nvvm.griddepcontrol wait\n",
+     "of out before griddepcontrol.wait"},
     {"wrong_swizzle", &swizzle, "%shift = llvm.mlir.constant(1 : i32)",
      "%shift = llvm.mlir.constant(2 : i32)", wrongResult},
 };

@@ -211,6 +211,24 @@ const SeededKernel meeting = {R"(
                                 return std::vector<uint32_t>(96, 3);
                               }};
 
+// What is read-only may be read before the wait; of the rest an earlier launch may still
+// write anything.
+const SeededKernel early = {R"(
+  gpu.func @kernel(%in: !llvm.ptr<1>, %out: !llvm.ptr<1>, %counter: !llvm.ptr<1>) kernel {
+    nvvm.griddepcontrol launch_dependents
+    %tid = nvvm.read.ptx.sreg.tid.x : i32
+    %from = llvm.getelementptr %in[%tid] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+    %weight = llvm.load %from : !llvm.ptr<1> -> i32
+    nvvm.griddepcontrol wait
+    %row = llvm.load %counter : !llvm.ptr<1> -> i32
+    %sum = llvm.add %weight, %row : i32
+    %to = llvm.getelementptr %out[%tid] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+    llvm.store %sum, %to : i32, !llvm.ptr<1>
+    gpu.return
+  })",
+                            threads(32), 32, 32,
+                            [](const std::vector<uint32_t> &in) { return in; }};
+
 // Rows of 64 bytes whose 16-byte columns are permuted by row / 2, written by rows
 // and read by columns.
 const SeededKernel swizzle = {R"(

@@ -76,6 +76,18 @@ std::vector<Buffer> runOnCpu(const KernelSpec &spec, const Step &step, int64_t t
   return buffers;
 }
 
+// Weights are operands from the second on.
+static size_t countWeights(const KernelSpec &spec) {
+  switch (spec.op) {
+  case KernelOp::qkv:
+    return 7; // three matrices with their scales; rope
+  case KernelOp::gateUp:
+    return 4;
+  default:
+    return 2;
+  }
+}
+
 void expectOnGpu(const KernelSpec &spec, const Step &step, const std::vector<Buffer> &expected,
                  const std::vector<const Buffer *> &before, const std::string &chip) {
   GpuKernel kernel(spec, chip);
@@ -83,7 +95,10 @@ void expectOnGpu(const KernelSpec &spec, const Step &step, const std::vector<Buf
     std::vector<Buffer> buffers;
     for (const Buffer *buffer : before)
       buffers.push_back(copyOf(*buffer));
-    kernel.run({buffers.begin(), buffers.end()}, step, launch);
+    std::vector<GpuOperand> operands(buffers.begin(), buffers.end());
+    for (size_t i = 1; i <= countWeights(spec); ++i)
+      operands[i].isWeight = true;
+    kernel.run(operands, step, launch);
     for (size_t i = 0; i < buffers.size(); ++i) {
       ASSERT_TRUE(buffers[i] == expected[i])
           << canonicalText(spec) << ": operand " << i << ", " << nameOf(launch);
