@@ -421,6 +421,7 @@ void Sampling::emit() {
 }
 
 void emitSample(GpuBuilder &kernel) {
+  kernel.holdBlocks(2); // all of them, and no spilled registers
   kernel.roundProducts();
   Sampling(kernel).emit();
 }
