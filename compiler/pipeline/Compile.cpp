@@ -38,6 +38,8 @@ using Clock = std::chrono::steady_clock;
 /// Rows up to which GPUs stream weights for a few sequences at once; beyond, they
 /// share weight tiles among many rows.
 static constexpr int64_t gpuDecodeRows = 16;
+// Beyond, GPUs have kernels of large tiles, which few rows would leave idle.
+static constexpr int64_t gpuBatchRows = 64;
 
 namespace {
 /// One run: what the phases hand to one another.
@@ -101,7 +103,7 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.maxStepRows = options.maxStepRows;
   phase.pageTokens = options.pageTokens;
   if (!options.chips.empty())
-    phase.smallSteps = {gpuDecodeRows};
+    phase.smallSteps = {gpuDecodeRows, gpuBatchRows};
   phase.kv = nameOf(options.kv);
   bool isStored = options.weights == "f32" || options.weights == "bf16";
   phase.weights = isStored ? "stored" : options.weights;

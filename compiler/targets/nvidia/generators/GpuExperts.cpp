@@ -27,6 +27,23 @@ public:
   Value pair(Value position) { return at(layout.pairs, position); }
   Value rowOfPair(Value pair) { return kernel.quotient(pair, kernel.spec.selected); }
 
+  /// The first of the positions [start, end), all of one expert and so ascending by
+  /// row, whose row is not below `row`; or `end`.
+  Value firstFrom(Value row, Value start, Value end) {
+    Value steps = kernel.toWord(kernel.sub(end, start)); // as many as it has bits
+    for (int32_t by = 1; by < 32; by *= 2)
+      steps = kernel.bitOr(steps, kernel.shiftRight(steps, by));
+    return kernel.loop(kernel.index(0), kernel.toIndex(kernel.countBits(steps)), 1, {start, end},
+                       [&](Value, mlir::ValueRange range) -> Values {
+                         Value middle = kernel.quotient(kernel.add(range[0], range[1]), 2);
+                         Value number = pair(kernel.minimum(middle, kernel.add(end, -1)));
+                         Value isBelow = kernel.both(kernel.less(range[0], range[1]),
+                                                     kernel.less(rowOfPair(number), row));
+                         return {kernel.select(isBelow, kernel.add(middle, 1), range[0]),
+                                 kernel.select(isBelow, range[1], middle)};
+                       })[0];
+  }
+
 private:
   Value at(int64_t part, Value index) {
     return kernel.loadIndex(kernel.offset(kernel.rowAddress(groups, index, 4), part * 4));
@@ -56,18 +73,98 @@ static Value chunksOf(GpuProduct &product, PairGroups &groups, GpuBuilder &kerne
   return product.chunksOf(kernel.sub(groups.firstPosition(kernel.add(active, 1)), start));
 }
 
+// One of `width` neighbouring panels of an expert's gate, then of its up.
+static GpuPanel panelOfGateOrUp(GpuBuilder &kernel, Value expert, Value firstPanel, int64_t width,
+                                Value slot) {
+  const KernelSpec &spec = kernel.spec;
+  Value isGate = kernel.less(slot, kernel.index(width));
+  Value panel =
+      kernel.add(firstPanel, width == 1 ? kernel.index(0) : kernel.remainder(slot, width));
+  panel = kernel.minimum(panel, kernel.index(panelsOf(spec.ffn) - 1));
+  return panelOf(kernel, kernel.select(isGate, kernel.operand(1), kernel.operand(3)),
+                 kernel.select(isGate, kernel.operand(2), kernel.operand(4)), expert, panel,
+                 spec.emb, spec.ffn);
+}
+
+// gelu(gate) * up of the pairs from `position` on.
+static void finishGateUp(GpuBuilder &kernel, GpuProduct &product, Value position, Value rows,
+                         Value firstPanel, int64_t width) {
+  const int64_t columns = width * panelColumns, all = paddedColumns(kernel.spec.ffn);
+  kernel.loop(kernel.thread, kernel.mul(rows, columns), kernel.threads, [&](Value at) {
+    Value row = kernel.quotient(at, columns), column = kernel.remainder(at, columns);
+    Value gate = product.result(row, column);
+    Value up = product.result(row, kernel.add(column, columns));
+    Value to =
+        kernel.rowAddress(kernel.operand(6), kernel.add(position, row), rowBytes(kernel.spec.ffn));
+    column = kernel.add(kernel.mul(firstPanel, panelColumns), column);
+    auto store = [&] {
+      kernel.store(kernel.mul(geluTanh(kernel, gate), up), kernel.rowAddress(to, column, 4));
+    };
+    if (all % columns == 0)
+      return store();
+    kernel.when(kernel.less(column, kernel.index(all)), store);
+  });
+}
+
+// Of many rows: tile = a chunk of an expert's pairs by several panels of gate and up.
+// Neighbouring tiles are of the same panels, which then come from the second-level
+// cache.
+static void emitManyGateUp(GpuBuilder &kernel) {
+  const KernelSpec &spec = kernel.spec;
+  const int64_t panels = panelsOf(spec.ffn);
+  const int64_t width = std::min(productPanels(spec, kernel.chip) / 2, panels);
+  const int64_t parts = (panels + width - 1) / width, pairs = spec.maxRows * spec.selected;
+  auto product = makeGpuProduct(kernel, 2 * width);
+  PairGroups groups(kernel, kernel.operand(5));
+  const int64_t mostChunks = std::min(spec.experts, pairs) + pairs / product->chunkRows;
+  kernel.waitForEarlierLaunches(); // who the experts are, they say
+  // Where the tiles of each active expert end; `found` of the one that holds `tile`.
+  auto search = [&](Value tile) {
+    Value zero = kernel.index(0);
+    return kernel.loop(
+        zero, groups.activeCount(), 1, {zero, zero, zero},
+        [&](Value active, mlir::ValueRange found) -> Values {
+          Value end =
+              kernel.add(found[0], kernel.mul(chunksOf(*product, groups, kernel, active), parts));
+          Value isBehind = kernel.less(tile, found[0]);
+          Value isHere =
+              kernel.both(kernel.equal(isBehind, kernel.bit(false)), kernel.less(tile, end));
+          return {end, kernel.select(isHere, active, found[1]),
+                  kernel.select(isHere, found[0], found[2])};
+        });
+  };
+  Value tiles = search(kernel.index(0))[0];
+  kernel.forTiles(tiles, mostChunks * parts, [&](Value tile) {
+    Values found = search(tile);
+    Value active = found[1], start = groups.firstPosition(active);
+    Value chunks = chunksOf(*product, groups, kernel, active);
+    auto [part, chunk] = kernel.divide(kernel.sub(tile, found[2]), chunks);
+    Value firstPanel = kernel.mul(part, width), expert = groups.expert(active);
+    Value count = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+    Value rows = product->rowsOfChunk(count, chunk);
+    Value position = kernel.add(start, kernel.mul(chunk, product->chunkRows));
+    product->compute(
+        [&](Value slot) { return panelOfGateOrUp(kernel, expert, firstPanel, width, slot); }, rows,
+        [&](Value row) {
+          Value pair = groups.pair(kernel.add(position, row));
+          return kernel.rowAddress(kernel.operand(0), groups.rowOfPair(pair),
+                                   product->inputRowBytes());
+        });
+    finishGateUp(kernel, *product, position, rows, firstPanel, width);
+  });
+}
+
 // Tile = one panel of an expert's gate and the same one of its up.
 void emitGateUp(GpuBuilder &kernel) {
+  if (productPanels(kernel.spec, kernel.chip) > 2)
+    return emitManyGateUp(kernel);
   const KernelSpec &spec = kernel.spec;
   const int64_t panels = panelsOf(spec.ffn);
   const int64_t mostActive = std::min(spec.experts, spec.maxRows * spec.selected);
   auto product = makeGpuProduct(kernel, 2);
   PairGroups groups(kernel, kernel.operand(5));
   auto panelOfExpert = [&](Value expert, Value panel, Value slot) {
-    Value isGate = kernel.equal(slot, kernel.index(0));
-    return panelOf(kernel, kernel.select(isGate, kernel.operand(1), kernel.operand(3)),
-                   kernel.select(isGate, kernel.operand(2), kernel.operand(4)), expert, panel,
-                   spec.emb, spec.ffn);
+    return panelOfGateOrUp(kernel, expert, panel, 1, slot);
   };
   kernel.waitForEarlierLaunches(); // who the experts are, they say
   Value tiles = kernel.mul(groups.activeCount(), panels);
@@ -98,15 +195,7 @@ void emitGateUp(GpuBuilder &kernel) {
         return kernel.rowAddress(kernel.operand(0), groups.rowOfPair(pair),
                                  product->inputRowBytes());
       });
-      kernel.loop(kernel.thread, kernel.mul(rows, panelColumns), kernel.threads, [&](Value at) {
-        Value row = kernel.quotient(at, panelColumns), column = kernel.remainder(at, panelColumns);
-        Value gate = product->result(row, column);
-        Value up = product->result(row, kernel.add(column, panelColumns));
-        Value to =
-            kernel.rowAddress(kernel.operand(6), kernel.add(position, row), rowBytes(spec.ffn));
-        to = kernel.rowAddress(to, kernel.add(kernel.mul(panel, panelColumns), column), 4);
-        kernel.store(kernel.mul(geluTanh(kernel, gate), up), to);
-      });
+      finishGateUp(kernel, *product, position, rows, panel, 1);
     });
   });
   product->finish();
@@ -115,18 +204,27 @@ void emitGateUp(GpuBuilder &kernel) {
 namespace {
 
 /// Tile = two panels of the output's columns, of the rows of the step or,
-/// `separate`, of pairs of the groups. Active experts ascend, so every row adds its
+/// `separate`, of pairs of the groups; of many rows eight panels, of as many rows as
+/// give most experts a chunk of pairs. Active experts ascend, so every row adds its
 /// experts in ascending order.
 class DownEmitter {
 public:
   explicit DownEmitter(GpuBuilder &kernel)
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.emb)),
-        width(std::min<int64_t>(2, panels)), product(makeGpuProduct(kernel, width)),
+        width(std::min(productPanels(spec, kernel.chip), panels)),
+        product(makeGpuProduct(kernel, width)),
+        rowsAtOnce(productPanels(spec, kernel.chip) > 2 ? rowsOfChunk() : 0),
         groups(kernel, kernel.operand(3)) {}
 
   void emit();
 
 private:
+  // Rows whose pairs with one expert are a chunk, if experts are chosen alike; a
+  // quarter less, since they are not.
+  int64_t rowsOfChunk() const {
+    return std::max<int64_t>(1, product->chunkRows * 3 / 4 * spec.experts / spec.selected);
+  }
+  void takeRows(Value number);
   Value outputAt(Value row, Value position);
   void whenInside(Value position, llvm::function_ref<void()> body);
   void clear();
@@ -138,8 +236,9 @@ private:
   const KernelSpec &spec;
   const int64_t panels, width;
   std::unique_ptr<GpuProduct> product;
+  const int64_t rowsAtOnce; // of a tile; 0 = all
   PairGroups groups;
-  Value firstPanel; // of the current tile
+  Value firstPanel, firstRow, endRow; // of the current tile
 };
 
 } // namespace
@@ -159,14 +258,28 @@ void DownEmitter::emit() {
   const int64_t tiles = (panels + width - 1) / width;
   kernel.waitForEarlierLaunches(); // who the experts are, they say
   product->announce(sequence(tiles));
-  kernel.forTiles(kernel.index(tiles), tiles, [&](Value tile) {
+  Value parts = kernel.index(1);
+  if (rowsAtOnce)
+    parts = kernel.quotient(kernel.add(kernel.rows, rowsAtOnce - 1), rowsAtOnce);
+  const int64_t mostParts = rowsAtOnce ? (spec.maxRows + rowsAtOnce - 1) / rowsAtOnce : 1;
+  // Neighbouring tiles share weights, which then come from the second-level cache.
+  kernel.forTiles(kernel.mul(parts, tiles), tiles * mostParts, [&](Value number) {
+    auto [tile, part] = rowsAtOnce ? kernel.divide(number, parts) : std::pair(number, Value());
+    takeRows(part);
     firstPanel = kernel.mul(tile, width);
     if (!spec.accumulate)
       clear();
     kernel.loop(kernel.index(0), groups.activeCount(), 1,
-                [&](Value active) { addExpert(tile, active); });
+                [&, tile = tile](Value active) { addExpert(tile, active); });
   });
   product->finish();
+}
+
+void DownEmitter::takeRows(Value number) {
+  firstRow = number ? kernel.mul(number, rowsAtOnce) : kernel.index(0);
+  endRow = kernel.rows;
+  if (number)
+    endRow = kernel.minimum(kernel.add(firstRow, rowsAtOnce), endRow);
 }
 
 // Cursor: tile, active expert, chunk of its pairs.
@@ -197,16 +310,23 @@ GpuPanel DownEmitter::panelOfExpert(Value tile, Value expert, Value slot) {
 }
 
 void DownEmitter::clear() {
-  Value rows = spec.separate ? kernel.mul(kernel.rows, spec.selected) : kernel.rows;
+  const int64_t each = spec.separate ? spec.selected : 1;
+  Value rows = kernel.mul(kernel.sub(endRow, firstRow), each), first = kernel.mul(firstRow, each);
   product->forResults(rows, [&](Value row, Value position) {
-    whenInside(position, [&] { kernel.store(kernel.number(0.0f), outputAt(row, position)); });
+    Value to = outputAt(kernel.add(first, row), position);
+    whenInside(position, [&] { kernel.store(kernel.number(0.0f), to); });
   });
   kernel.barrier(); // others add to it
 }
 
 void DownEmitter::addExpert(Value tile, Value active) {
   Value start = groups.firstPosition(active), expert = groups.expert(active);
-  Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+  Value end = groups.firstPosition(kernel.add(active, 1));
+  if (rowsAtOnce) {
+    start = groups.firstFrom(firstRow, start, end);
+    end = groups.firstFrom(endRow, start, end);
+  }
+  Value pairs = kernel.sub(end, start);
   auto source = [&](Value slot) { return panelOfExpert(tile, expert, slot); };
   product->forChunks(pairs, [&](Value first, Value rows) {
     Value position = kernel.add(start, first);

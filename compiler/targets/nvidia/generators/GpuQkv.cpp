@@ -12,16 +12,18 @@ namespace {
 
 /// A tile is a chunk of rows by two panels of a head whose dimensions are d and
 /// d + headDim / 2, so that RoPE finds both; or by the whole head, where halves are
-/// no whole panels or a cache of codes needs the head's largest value.
+/// no whole panels, a cache of codes needs the head's largest value or the product
+/// takes so many panels at once.
 class QkvEmitter {
 public:
   explicit QkvEmitter(GpuBuilder &kernel)
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.headDim)),
-        isWhole(spec.headDim % (2 * panelColumns) != 0 || hasCodes(spec.kv)),
+        isWhole(spec.headDim % (2 * panelColumns) != 0 || hasCodes(spec.kv) ||
+                productPanels(spec, kernel.chip) > 2),
         slots(isWhole ? panels : 2), pieces(panels / slots), product(makeGpuProduct(kernel, slots)),
         pages(kernel, kernel.operand(9)) {
     if (pages.hasScales())
-      turned = kernel.sharedMemory(product->chunkRows * slots * panelColumns * 4);
+      turned = product->spareMemory(product->chunkRows * slots * panelColumns * 4);
   }
 
   void emit();

@@ -7,40 +7,45 @@
 namespace grok::compiler {
 
 static constexpr int64_t fewRows = 32;    // for which there is code of its own
-static constexpr int64_t mostRows = 80;   // of a chunk
+static constexpr int64_t batchRows = 64;  // kernels for up to so many have smaller tiles
 static constexpr int64_t stepInputs = 32; // of one wgmma
 static constexpr int64_t stages = 4, stagesLog = 2;
 static constexpr int64_t groupThreads = 128, groupWarps = 4, multiplyingWarps = 8;
 static constexpr int64_t groupTileBytes = WgmmaWeights::tileBytes / 2; // of 64 columns
-static constexpr int64_t codesBytes = mostRows * WgmmaWeights::rowBytes;
-static constexpr int64_t stageBytes = WgmmaWeights::tileBytes + codesBytes;
 static constexpr int64_t mostRegisterLevels = 2;
 // Threads start with a third of the multiprocessor's registers each; those that fill
-// the ring leave most of theirs to the others.
-static constexpr int64_t startRegisters = 168, fillRegisters = 88, multiplyRegisters = 208;
-static_assert(fillRegisters + 2 * multiplyRegisters == 3 * startRegisters);
+// the ring leave some of theirs to the others.
+static constexpr int64_t startRegisters = 168;
 // Four floats more than needed: rows of neighbouring lanes start in other banks.
 static constexpr int64_t resultFloats = WgmmaWeights::panels * panelColumns + 4;
-static constexpr int64_t resultBytes = mostRows * resultFloats * 4;
+
+// 80 rows are what registers hold beside the addresses of a simple tile, 64 beside
+// those of one that goes on from expert to expert or ends with codes for the cache.
+static int64_t chunkRowsOf(const KernelSpec &spec) {
+  const bool isSimple =
+      spec.op != KernelOp::downCombine && !(spec.op == KernelOp::qkv && hasCodes(spec.kv));
+  return isSimple ? 80 : 64;
+}
 
 bool WgmmaProduct::fits(const KernelSpec &spec, const NvidiaChip &chip) {
-  const bool isDense = spec.op == KernelOp::linear || spec.op == KernelOp::unembed;
-  return chip.name == "sm_90a" && isDense && spec.numerics == Numerics::fast &&
+  const bool isSmall = spec.op != KernelOp::qkv || panelsOf(spec.headDim) <= WgmmaWeights::panels;
+  return chip.name == "sm_90a" && isSmall && spec.numerics == Numerics::fast &&
          spec.weight.isInteger() && readsQuantizedRows(spec) &&
-         spec.weight.unit % stepInputs == 0 && spec.maxRows > fewRows;
+         spec.weight.unit % stepInputs == 0 && spec.maxRows > batchRows;
 }
 
 WgmmaProduct::WgmmaProduct(GpuBuilder &kernel, int64_t slots)
-    : GpuProduct(kernel, slots, mostRows, resultFloats),
+    : GpuProduct(kernel, slots, chunkRowsOf(kernel.spec), resultFloats),
       record(plan::QuantizedRow::of(contraction, unit)), weights(kernel),
+      stageBytes(WgmmaWeights::tileBytes + chunkRows * WgmmaWeights::rowBytes),
       units(slices * unitsPerSlice),
       registerLevels(std::min<int64_t>(mostRegisterLevels, llvm::Log2_64(slices))),
       memoryLevels(llvm::Log2_64(slices) - registerLevels),
       ring(kernel.sharedMemory(stages * stageBytes, /*alignment=*/1024)),
-      scaleRing(kernel.sharedMemory(stages * mostRows * 4)),
-      inputs(kernel.sharedMemory(mostRows * 8)), barriers(kernel.sharedMemory(stages * 16)),
+      scaleRing(kernel.sharedMemory(stages * chunkRows * 4)),
+      inputs(kernel.sharedMemory(chunkRows * 8)), barriers(kernel.sharedMemory(stages * 16)),
       served(kernel.sharedMemory(4)), groupWarp(kernel.add(kernel.warp, -groupWarps)) {
-  pending = memoryLevels > 1 ? kernel.sharedMemory(resultBytes) : results;
+  pending = memoryLevels > 1 ? kernel.sharedMemory(chunkRows * resultFloats * 4) : results;
   kernel.holdBlocks(1);
   kernel.keepLoops();
   kernel.when(kernel.equal(kernel.thread, kernel.index(0)), [&] {
@@ -67,24 +72,25 @@ WgmmaProduct::Stage WgmmaProduct::stageOf(Value unitNumber) const {
           kernel.bitAnd(kernel.shiftRight(number, stagesLog), kernel.word(1)),
           memory,
           kernel.offset(memory, WgmmaWeights::tileBytes),
-          kernel.rowAddress(scaleRing, place, mostRows * 4)};
+          kernel.rowAddress(scaleRing, place, chunkRows * 4)};
 }
 
 void WgmmaProduct::compute(PanelSource source, Value rows, RowInput input) {
-  kernel.forThreads(mostRows, [&](Value row) {
+  kernel.forThreads(chunkRows, [&](Value row) {
     Value address = input(kernel.minimum(row, kernel.add(rows, -1)));
     kernel.store(address, kernel.rowAddress(inputs, row, 8), 8);
   });
   kernel.barrier();
   before = kernel.load(kernel.i32, served);
+  const int64_t multiplyRegisters = chunkRows > 64 ? 208 : 192;
   auto forWidth = [&](llvm::function_ref<void(int64_t)> body) {
     kernel.when(
-        kernel.less(kernel.index(fewRows), rows), [&] { body(mostRows); }, [&] { body(fewRows); });
+        kernel.less(kernel.index(fewRows), rows), [&] { body(chunkRows); }, [&] { body(fewRows); });
   };
   kernel.when(
       kernel.less(kernel.warp, kernel.index(groupWarps)),
       [&] {
-        kernel.giveRegisters(fillRegisters);
+        kernel.giveRegisters(3 * startRegisters - 2 * multiplyRegisters);
         forWidth([&](int64_t width) { fill(source, width); });
         kernel.takeRegisters(startRegisters);
       },

@@ -7,7 +7,7 @@
 
 namespace grok::compiler {
 
-/// Eight panels (128 columns, the m side) by up to 80 rows (the n side). One
+/// Eight panels (128 columns, the m side) by up to 80 or 64 rows (the n side). One
 /// warpgroup fills a ring of stages, a unit each: it copies the rows' codes by
 /// cp.async and opens the weights in registers. Two others multiply, 64 columns
 /// each, and add every unit's exact sums to float32 ones as docs/numerics.md says.
@@ -15,9 +15,8 @@ namespace grok::compiler {
 /// The tree over slices is summed depth first, so that of each of its levels one
 /// pending value is enough. With a unit's and a slice's sums that makes six values
 /// for each result at sixteen slices: the lower two levels wait in registers (160 of
-/// a thread's; 80 rows are what leaves room beside them and for those that fill the
-/// ring), the upper two, which are touched three times in sixteen slices, in shared
-/// memory, the last of them where the results will stand.
+/// a thread's at 80 rows), the upper two, which are touched three times in sixteen slices, in
+/// shared memory, the last of them where the results will stand.
 class WgmmaProduct final : public GpuProduct {
 public:
   WgmmaProduct(GpuBuilder &kernel, int64_t slots);
@@ -53,7 +52,7 @@ private:
 
   const plan::QuantizedRow record;
   const WgmmaWeights weights;
-  const int64_t units, registerLevels, memoryLevels;
+  const int64_t stageBytes, units, registerLevels, memoryLevels;
   Value pending;         // of the level below the last, as the results
   Value ring, scaleRing; // [stage], shared
   Value inputs;          // the rows' addresses

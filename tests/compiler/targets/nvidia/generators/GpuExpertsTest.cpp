@@ -122,6 +122,18 @@ TEST(GpuExperts, downCombine) {
   checkDown(withRows(everyFormat[0], 70, 512));
 }
 
+// Tiles of several panels, chunks of one expert's pairs beside each other, and rows in
+// parts whose pairs are searched for.
+TEST(GpuExperts, chunksOfWarpgroups) {
+  ExpertCase c = {96, 160, 4, 2, 180, Element::i4, Numerics::fast, 1, 32};
+  checkGateUp(c);
+  checkDown(c);
+  c.emb = 144;
+  c.separate = true;
+  c.someElsewhere = true;
+  checkDown(withRows(c, 130, 512));
+}
+
 TEST(GpuExperts, partsOfSeveralRanksAndFormats) {
   for (bool accumulate : {false, true})
     for (bool separate : {false, true}) {

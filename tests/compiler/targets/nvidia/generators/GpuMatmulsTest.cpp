@@ -72,6 +72,15 @@ TEST(GpuLinear, manyRows) {
       checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 512), rows);
 }
 
+// By wgmma: whole and narrow chunks, sixteen slices, slices that cross row groups, a
+// second tile with few panels.
+TEST(GpuLinear, chunksOfWarpgroups) {
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}})
+    checkLinear(linearSpec(format, {2048, 144, 1}, Numerics::fast, 512), 100);
+  checkLinear(linearSpec({Element::i4, 64}, {2048, 32, 4}, Numerics::fast, 512), 33);
+  checkLinear(linearSpec({Element::i3, 32}, {384, 40, 3}, Numerics::fast, 512), 81);
+}
+
 // Lanes load other lines at once there, and fewer of them.
 TEST(GpuLinear, olderChip) {
   for (Format format : {Format{Element::i8}, Format{Element::i4, 64}, Format{Element::i3, 32}}) {

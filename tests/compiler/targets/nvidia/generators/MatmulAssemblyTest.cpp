@@ -131,4 +131,27 @@ TEST(MatmulAssembly, usesTensorCoresAndWideLoads) {
   }
 }
 
+// A unit of 128 inputs is four wgmma of a full chunk's width, and of few rows' width;
+// nobody reads their sums before they are there, and ptxas puts none of them in a row.
+TEST(MatmulAssembly, warpgroupsMultiplyManyRows) {
+  KernelSpec many = grok1(KernelOp::linear, {Element::i8}, Numerics::fast, 512);
+  KernelSpec batch = grok1(KernelOp::linear, {Element::i8}, Numerics::fast, 64);
+  NvidiaCode code = compile({many, batch}, Ptxas::find().has_value());
+  const std::string product = "wgmma.mma_async.sync.aligned.m64n";
+  for (const NvidiaChipCode &chip : code.chips) {
+    EXPECT_EQ(count(chip.kernels[1].ptx, "wgmma"), 0u) << chip.chip;
+    const std::string &ptx = chip.kernels[0].ptx;
+    const size_t expected = chip.chip == "sm_90a" ? 4 : 0;
+    EXPECT_EQ(count(ptx, product + "80k32.s32.s8.s8"), expected) << chip.chip;
+    EXPECT_EQ(count(ptx, product + "32k32.s32.s8.s8"), expected) << chip.chip;
+    for (size_t at = ptx.find(product); at != std::string::npos; at = ptx.find(product, at)) {
+      const size_t wait = ptx.find("wgmma.wait_group", at);
+      ASSERT_NE(wait, std::string::npos);
+      EXPECT_GT(ptx.find("cvt.rn.f32.s32", at), wait);
+      at = wait;
+    }
+    EXPECT_EQ(count(chip.kernels[0].report.text, "C75"), 0u) << chip.kernels[0].report.text;
+  }
+}
+
 } // namespace grok::compiler
