@@ -78,4 +78,8 @@ void addMatrixOps(OpTranslations &table); // mma, ldmatrix, wgmma
 void addCopyOps(OpTranslations &table);   // cp.async, mbarrier, fences
 void addMathOps(OpTranslations &table);   // approximations, conversions
 
+/// An operation that calls LLVM's function "llvm.nvvm.`form`", a mma.sync of 8-bit floats:
+/// nvvm.mma.sync does not have them.
+std::string translateMmaOfFloat8(CallBuilder &calls, mlir::Operation *op, llvm::StringRef form);
+
 } // namespace grok::compiler

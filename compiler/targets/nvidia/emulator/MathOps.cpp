@@ -31,6 +31,8 @@ static std::string intrinsic(CallBuilder &calls, Operation *op) {
       {"tanh", grokTanh}, {"rcp", grokRcp},  {"rsqrt", grokRsqrt}, {"sqrt", grokSqrt}};
   if (!name.consume_front("llvm.nvvm."))
     return name.starts_with("llvm.") ? "" : "is not emulated";
+  if (name.starts_with("mma."))
+    return translateMmaOfFloat8(calls, op, name);
   const bool flushes = name.contains(".ftz");
   auto found = functions.find(name.split('.').first);
   if (found == functions.end() || !(name.contains(".approx") || name.contains(".rn")) ||

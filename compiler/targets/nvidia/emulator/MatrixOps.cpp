@@ -34,6 +34,15 @@ template <typename Struct> static StringRef bytesOf(const Struct &value) {
   return StringRef(reinterpret_cast<const char *>(&value), sizeof value);
 }
 
+static std::string multiply(CallBuilder &calls, Operation *op, const GrokEmulatorMma &what) {
+  Value in = calls.inputs(op->getOperands());
+  Value out = calls.outputs(4);
+  calls.call(GROK_EMULATOR(mma), {}, {calls.constantBytes(bytesOf(what)), in, out}, op);
+  op->getResult(0).replaceAllUsesWith(
+      LLVM::LoadOp::create(calls.ops, calls.location, op->getResult(0).getType(), out, 4));
+  return {};
+}
+
 static std::string mma(CallBuilder &calls, Operation *op) {
   auto mma = cast<NVVM::MmaOp>(op);
   auto typeOf = [&](std::optional<NVVM::MMATypes> given, Value operand) {
@@ -51,13 +60,20 @@ static std::string mma(CallBuilder &calls, Operation *op) {
   const bool saturates =
       *a <= grokU8 && mma.getIntOverflowBehavior().value_or(NVVM::MMAIntOverflow::satfinite) ==
                           NVVM::MMAIntOverflow::satfinite;
-  GrokEmulatorMma what = {*a, *b, static_cast<uint8_t>(shape.getK()), saturates};
-  Value in = calls.inputs(op->getOperands());
-  Value out = calls.outputs(4);
-  calls.call(GROK_EMULATOR(mma), {}, {calls.constantBytes(bytesOf(what)), in, out}, op);
-  op->getResult(0).replaceAllUsesWith(
-      LLVM::LoadOp::create(calls.ops, calls.location, op->getResult(0).getType(), out, 4));
-  return {};
+  return multiply(calls, op, {*a, *b, static_cast<uint8_t>(shape.getK()), saturates});
+}
+
+std::string translateMmaOfFloat8(CallBuilder &calls, Operation *op, StringRef form) {
+  auto consumeElement = [&]() -> std::optional<uint8_t> {
+    if (form.consume_front("e4m3."))
+      return grokE4m3;
+    return form.consume_front("e5m2.") ? std::optional<uint8_t>(grokE5m2) : std::nullopt;
+  };
+  const bool isShape = form.consume_front("mma.m16n8k32.row.col.f32.");
+  auto a = consumeElement(), b = consumeElement();
+  if (!isShape || !a || !b || form != "f32" || op->getNumOperands() != 10)
+    return "of this shape or these types is not emulated";
+  return multiply(calls, op, {*a, *b, 32, false});
 }
 
 static bool isPlainMatrix(NVVM::LdStMatrixShapeAttr shape, NVVM::LdStMatrixEltType element) {

@@ -43,7 +43,10 @@ const Element f16 = {"f16", 2, [](int v) { return encodeSmallFloat(v, 5, 10); }}
 // The lowest 13 bits of tf32 are not read.
 const Element tf32 = {
     "tf32", 1, [](int v) { return std::bit_cast<uint32_t>(static_cast<float>(v)) | 0x1fff; }};
+const Element e4m3 = {"e4m3", 4, [](int v) { return encodeSmallFloat(v, 4, 3); }};
+const Element e5m2 = {"e5m2", 4, [](int v) { return encodeSmallFloat(v, 5, 2); }};
 
+bool isFloat8(const Element &element) { return element.name[0] == 'e'; }
 bool isInteger(const Element &element) { return element.name[0] == 's' || element.name[0] == 'u'; }
 
 struct Mma {
@@ -52,6 +55,29 @@ struct Mma {
   bool saturates = false;
   int registersA() const { return k / a.perRegister / 2; }
 };
+
+std::string productOf(const Mma &mma, const std::string &a, const std::string &b,
+                      const std::string &c, const std::string &sum) {
+  const std::string sums = "!llvm.struct<(" + sum + ", " + sum + ", " + sum + ", " + sum + ")>\n";
+  std::ostringstream text;
+  if (isFloat8(mma.a)) {
+    text << "llvm.call_intrinsic \"llvm.nvvm.mma.m16n8k" << mma.k << ".row.col.f32." << mma.a.name
+         << "." << mma.b.name << ".f32\"(" << a << ", " << b << ", " << c
+         << ") : (i32, i32, i32, i32, i32, i32, f32, f32, f32, f32) -> " << sums;
+    return text.str();
+  }
+  const char *multiplicand = mma.a.name == f16.name ? "vector<2xf16>" : "i32";
+  text << "nvvm.mma.sync A[" << a << "] B[" << b << "] C[" << c << "] {";
+  if (isInteger(mma.a))
+    text << "intOverflowBehavior = #nvvm.mma_int_overflow<"
+         << (mma.saturates ? "satfinite" : "wrapped") << ">, ";
+  text << "layoutA = #nvvm.mma_layout<row>, layoutB = #nvvm.mma_layout<col>, "
+       << "multiplicandAPtxType = #nvvm.mma_type<" << mma.a.name << ">, "
+       << "multiplicandBPtxType = #nvvm.mma_type<" << mma.b.name << ">, "
+       << "shape = #nvvm.shape<m = 16, n = 8, k = " << mma.k << ">} : (" << multiplicand << ", "
+       << multiplicand << ", " << sum << ") -> " << sums;
+  return text.str();
+}
 
 std::string mmaKernel(const Mma &mma) {
   const int countA = mma.registersA(), countB = countA / 2, count = countA + countB + 4;
@@ -77,18 +103,9 @@ std::string mmaKernel(const Mma &mma) {
     std::ostringstream &list = r < countA ? a : isSum ? c : b;
     list << (list.str().empty() ? "" : ", ") << name;
   }
-  const char *sum = integer ? "i32" : "f32", *multiplicand = half ? "vector<2xf16>" : "i32";
-  text << "%d = nvvm.mma.sync A[" << a.str() << "] B[" << b.str() << "] C[" << c.str() << "] {";
-  if (integer)
-    text << "intOverflowBehavior = #nvvm.mma_int_overflow<"
-         << (mma.saturates ? "satfinite" : "wrapped") << ">, ";
-  text << "layoutA = #nvvm.mma_layout<row>, layoutB = #nvvm.mma_layout<col>, "
-       << "multiplicandAPtxType = #nvvm.mma_type<" << mma.a.name << ">, "
-       << "multiplicandBPtxType = #nvvm.mma_type<" << mma.b.name << ">, "
-       << "shape = #nvvm.shape<m = 16, n = 8, k = " << mma.k << ">} : (" << multiplicand << ", "
-       << multiplicand << ", " << sum << ") -> !llvm.struct<(" << sum << ", " << sum << ", " << sum
-       << ", " << sum << ")>\n"
-       << "%four = llvm.mlir.constant(4 : i32) : i32\n"
+  const char *sum = integer ? "i32" : "f32";
+  text << "%d = " << productOf(mma, a.str(), b.str(), c.str(), sum);
+  text << "%four = llvm.mlir.constant(4 : i32) : i32\n"
        << "%last = llvm.mul %lane, %four : i32\n"
        << "%to = llvm.getelementptr %out[%last] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32\n";
   for (int i = 0; i < 4; ++i)
@@ -162,7 +179,9 @@ INSTANTIATE_TEST_SUITE_P(EveryType, MmaTest,
                          testing::Values(Mma{s8, s8, 32}, Mma{u8, s8, 32}, Mma{s8, u8, 32},
                                          Mma{u8, u8, 32}, Mma{s8, s8, 16}, Mma{s8, s8, 32, true},
                                          Mma{bf16, bf16, 16}, Mma{bf16, bf16, 8}, Mma{f16, f16, 16},
-                                         Mma{tf32, tf32, 8}, Mma{tf32, tf32, 4}),
+                                         Mma{tf32, tf32, 8}, Mma{tf32, tf32, 4},
+                                         Mma{e4m3, e4m3, 32}, Mma{e4m3, e5m2, 32},
+                                         Mma{e5m2, e4m3, 32}, Mma{e5m2, e5m2, 32}),
                          [](const testing::TestParamInfo<Mma> &info) {
                            return std::string(info.param.a.name) + "_" + info.param.b.name + "_k" +
                                   std::to_string(info.param.k) +
