@@ -15,6 +15,7 @@ import numpy
 import decode
 import goldens
 import models
+import ranks
 import tools
 
 CHIPS = {"sm_80": "8.0", "sm_90a": "9.0"}
@@ -74,6 +75,59 @@ class WholePlans(unittest.TestCase):
         with environment(GROK_CUDA_LIBRARY=""):
             said = tools.refusal("grok-run", artifact, "--tokens=3", "--device=cuda")
         self.assertIn("no NVIDIA driver", said)
+
+
+def golden(model, *options):
+    return models.golden(model, "int8", "fast", "--target=sm_80", "--emulate", "--reproducible",
+                         *options)
+
+
+@tools.needs_compiler
+class SeveralGpus(unittest.TestCase):
+    """Ranks with a GPU each: the logits of one, bit for bit."""
+
+    def gpus(self, artifact, count, **values):
+        return environment(**FAKE, FAKE_CUDA_PLAN=os.path.join(artifact, "model.plan"),
+                           FAKE_CUDA_DEVICES=str(count), GROK_RANK_DEADLINE="60", **values)
+
+    def feed_processes(self, artifact, tokens, **values):
+        """Logits, exit codes and what was said."""
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "logits.npy")
+            command = [tools.tool("grok-run"), artifact, "--device=cuda", "--max-new-tokens=0",
+                       f"--tokens={','.join(map(str, tokens))}", f"--logits-out={out}"]
+            with self.gpus(artifact, 2, **values):
+                processes = [ranks.start(one) for one in ranks.commands(command, 2)]
+            said = [one.communicate(timeout=ranks.HANG_SECONDS)[1] for one in processes]
+            logits = numpy.load(out) if os.path.exists(out) else None
+            return logits, [one.returncode for one in processes], said
+
+    def test_processes(self):
+        """By a kernel on windows that they share, and through the host."""
+        tokens = goldens.tokens("b4x2", "seq7")
+        expected = decode.feed(golden("b4x2"), tokens, "--device=emulated")
+        artifact = golden("b4x2", "--sharding=tp2", "--devices=2")
+        for memory in ("shared", "private"):
+            logits, codes, said = self.feed_processes(artifact, tokens, GROK_RANK_MEMORY=memory)
+            self.assertEqual(codes, [0, 0], said)
+            numpy.testing.assert_array_equal(logits, expected)
+        # It was that kernel: when it fails, so does the step.
+        _, codes, said = self.feed_processes(artifact, tokens,
+                                             FAKE_CUDA_FAIL="launch=service_exchange")
+        self.assertIn(1, codes)
+        self.assertIn("CUDA_ERROR_LAUNCH_FAILED (as asked)", "".join(said))
+
+    def test_threads(self):
+        """Experts and stages, through the host."""
+        tokens = goldens.tokens("a6x1", "seq7")
+        expected = decode.feed(golden("a6x1"), tokens, "--device=emulated")
+        artifact = golden("a6x1", "--sharding=ep2.pp2", "--devices=4")
+        with self.gpus(artifact, 4):
+            actual = decode.feed(artifact, tokens, "--device=cuda", "--ranks=4")
+        numpy.testing.assert_array_equal(actual, expected)
+        with self.gpus(artifact, 3):
+            said = tools.refusal("grok-run", artifact, "--tokens=3", "--device=cuda")
+        self.assertIn("ranks 0 and 3 would share the GPU 0000:01:00.0", said)
 
 
 @tools.needs_compiler

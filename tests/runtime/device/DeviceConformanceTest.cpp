@@ -246,6 +246,48 @@ TEST_P(DeviceConformance, DrawsTokens) {
               ElementsAreArray(toy::expectedLogits({{3, 1, 4, 1, 5, 9}})));
 }
 
+// Two ranks that compute the same and add it up: the logits are twice those of one.
+TEST_P(DeviceConformance, RanksAddUpTheirRows) {
+  plan::PlanT plan = toy::makePlan();
+  plan.sharding->tp = 2;
+  plan.ranks.push_back(std::make_unique<plan::RankT>());
+  for (auto &bucket : plan.programs[0]->buckets) {
+    enum { hBuffer = 3, oBuffer = 4 };
+    auto sum = std::make_unique<plan::LaunchT>();
+    sum->kernel = -1;
+    sum->name = "sum";
+    sum->collective = plan::Collective::all_reduce;
+    sum->over = plan::Axis::tp;
+    for (int buffer : {hBuffer, oBuffer}) {
+      sum->operands.push_back(std::make_unique<plan::OperandT>());
+      sum->operands.back()->buffer = buffer;
+      sum->operands.back()->access =
+          buffer == hBuffer ? plan::OperandAccess::read : plan::OperandAccess::write;
+    }
+    bucket->launches.back()->operands[0]->buffer = oBuffer;
+    bucket->launches.insert(bucket->launches.end() - 1, std::move(sum));
+  }
+  const toy::Artifact ranks(plan);
+  fakeDriver.set("FAKE_CUDA_PLAN", ranks.path + "/model.plan").set("FAKE_CUDA_DEVICES", "2");
+  LoadOptions options;
+  options.threads = 2;
+  options.device = GetParam();
+  auto session = Session::create(Model::load(ranks.path, options).value()).value();
+  const int32_t sequence = session->createSequence().value();
+  const std::vector<int32_t> history = {3, 1, 4, 1, 5};
+  std::vector<float> logits;
+  for (size_t fed = 0; fed < history.size(); fed += fed ? 1 : 3) {
+    const size_t count = fed ? 1 : 3;
+    const auto last =
+        session->prefill(sequence, std::span(history).subspan(fed, count)).value().row(0);
+    logits.assign(last.begin(), last.end());
+  }
+  std::vector<float> expected = toy::expectedLogits(history);
+  for (float &each : expected)
+    each *= 2;
+  EXPECT_THAT(logits, ElementsAreArray(expected));
+}
+
 TEST_P(DeviceConformance, MeasuresItsOwnMemory) {
   const std::optional<double> rate = device->measureReadRate().value();
   EXPECT_EQ(rate.has_value(), GetParam() == DeviceKind::cuda);

@@ -31,6 +31,16 @@ std::string nameOf(const GpuLaunch &launch) {
 
 // ---- from a specification to loaded code
 
+static std::vector<uint8_t> imageOf(mlir::ModuleOp lowered) {
+  auto object = translateForEmulator(lowered, "kernel");
+  if (!object)
+    throw std::runtime_error(object.error());
+  auto image = linkSharedObject({llvm::StringRef(object->data(), object->size())});
+  if (!image)
+    throw std::runtime_error(image.error());
+  return *image;
+}
+
 static std::vector<uint8_t> imageOf(const KernelSpec &spec, const std::string &chipName,
                                     GpuShape &shape) {
   if (std::optional<std::string> problem = problemIn(spec))
@@ -45,17 +55,18 @@ static std::vector<uint8_t> imageOf(const KernelSpec &spec, const std::string &c
       shape);
   if (!lowered)
     throw std::runtime_error(lowered.error());
-  auto object = translateForEmulator(**lowered, "kernel");
-  if (!object)
-    throw std::runtime_error(object.error());
-  auto image = linkSharedObject({llvm::StringRef(object->data(), object->size())});
-  if (!image)
-    throw std::runtime_error(image.error());
-  return *image;
+  return imageOf(**lowered);
 }
 
 GpuKernel::GpuKernel(const KernelSpec &spec, const std::string &chip) : scratch(0) {
-  std::vector<uint8_t> image = imageOf(spec, chip, gpuShape);
+  load(imageOf(spec, chip, gpuShape));
+}
+
+GpuKernel::GpuKernel(mlir::ModuleOp lowered, const GpuShape &shape) : gpuShape(shape), scratch(0) {
+  load(imageOf(lowered));
+}
+
+void GpuKernel::load(const std::vector<uint8_t> &image) {
   scratch = Buffer(gpuShape.scratchBytes);
   // Open as long as it is loaded: dlopen takes one path to be one library.
   file = memfd_create("kernel", MFD_CLOEXEC);
@@ -75,7 +86,7 @@ GpuKernel::~GpuKernel() {
 // ---- a run
 
 static GrokEmulator *emulator() {
-  static const std::unique_ptr<GrokEmulator, void (*)(GrokEmulator *)> made(
+  static thread_local const std::unique_ptr<GrokEmulator, void (*)(GrokEmulator *)> made(
       grokEmulatorCreate(nullptr, 0), grokEmulatorDestroy);
   return made.get();
 }
@@ -100,6 +111,12 @@ public:
 
 void GpuKernel::run(const std::vector<GpuOperand> &operands, const Step &step,
                     const GpuLaunch &how) const {
+  EXPECT_EQ(tryRun(operands, {}, step, how), "") << nameOf(how);
+}
+
+std::string GpuKernel::tryRun(const std::vector<GpuOperand> &operands,
+                              const std::vector<GpuOperand> &others, const Step &step,
+                              const GpuLaunch &how) const {
   GrokStepInfo info = step.info();
   Regions memory;
   std::vector<void *> addresses;
@@ -107,12 +124,15 @@ void GpuKernel::run(const std::vector<GpuOperand> &operands, const Step &step,
     addresses.push_back(operand.address);
     memory.add(operand.address, operand.bytes, "an operand", !operand.isWeight);
   }
+  for (const GpuOperand &other : others)
+    memory.add(other.address, other.bytes, "another operand", true);
   memory.add(&info, sizeof info, "the step", false);
   memory.addArray(step.tokens, "tokens");
   memory.addArray(step.positions, "positions");
   memory.addArray(step.sequences, "sequences");
   memory.addArray(step.pageTable, "page table");
   memory.addArray(step.logitRow, "logit rows");
+  memory.add(step.draws.data(), step.draws.size() * sizeof(GrokDraw), "draws", false);
   memory.add(scratch.data(), scratch.size(), "scratch", true);
   addresses.push_back(&info);
   addresses.push_back(scratch.data());
@@ -132,15 +152,15 @@ void GpuKernel::run(const std::vector<GpuOperand> &operands, const Step &step,
   launch.regionCount = static_cast<uint32_t>(memory.regions.size());
   launch.schedule = how.schedule;
   launch.seed = how.seed;
-  memory.add(step.draws.data(), step.draws.size() * sizeof(GrokDraw), "draws", false);
   launch.osThreads = 1;
   launch.checkAccesses = 1;
+  launch.hasPeers = how.hasPeers;
   launch.knowsWrites = std::any_of(operands.begin(), operands.end(),
                                    [](const GpuOperand &operand) { return operand.isWeight; });
   char text[1024] = "";
   const int failed = grokEmulatorLaunch(emulator(), &launch, text, sizeof text);
-  EXPECT_EQ(failed, 0) << text << " (" << nameOf(how) << ")";
   EXPECT_TRUE(scratch.isGuardIntact());
+  return failed ? text : "";
 }
 
 } // namespace grok::compiler::testing

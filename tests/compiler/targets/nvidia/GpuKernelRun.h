@@ -4,6 +4,7 @@
 #pragma once
 
 #include "compiler/targets/nvidia/GpuShape.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "runtime/device/emulated/EmulatorABI.h"
 #include "tests/compiler/kernels/KernelHarness.h"
 
@@ -14,6 +15,7 @@ struct GpuLaunch {
   uint32_t blocks = 1;
   uint32_t schedule = grokScheduleInOrder;
   uint32_t seed = 1;
+  bool hasPeers = false; // launches of other threads write what this one waits for
 };
 
 /// Several numbers of blocks under each of the schedules.
@@ -35,18 +37,28 @@ struct GpuOperand {
 class GpuKernel {
 public:
   explicit GpuKernel(const KernelSpec &spec, const std::string &chip = "sm_90a");
+  /// Of what NvidiaKernelCompiler::lower made of a kernel named "kernel".
+  GpuKernel(mlir::ModuleOp lowered, const GpuShape &shape);
   ~GpuKernel();
   GpuKernel(const GpuKernel &) = delete;
   GpuKernel &operator=(const GpuKernel &) = delete;
 
   /// Operands in the order of the kernel's ABI. Those at the same address are one
-  /// region.
+  /// region. Each thread may run one.
   void run(const std::vector<GpuOperand> &operands, const Step &step,
            const GpuLaunch &launch = {}) const;
 
+  /// As run(), but gives the emulator's error. `others` may be touched, too, by
+  /// addresses that stand in memory.
+  std::string tryRun(const std::vector<GpuOperand> &operands, const std::vector<GpuOperand> &others,
+                     const Step &step, const GpuLaunch &launch) const;
+
   const GpuShape &shape() const { return gpuShape; }
+  std::byte *scratchMemory() { return static_cast<std::byte *>(scratch.data()); }
 
 private:
+  void load(const std::vector<uint8_t> &image);
+
   GpuShape gpuShape;
   Buffer scratch;
   int file = -1;

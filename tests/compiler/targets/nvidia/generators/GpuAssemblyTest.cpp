@@ -68,6 +68,39 @@ TEST(GpuAssembly, quantize) {
   assemble({grok1(KernelOp::quantize, 512), pairs});
 }
 
+static KernelSpec sampling() {
+  KernelSpec spec = grok1(KernelOp::sample, 512);
+  spec.out = spec.vocab;
+  return spec;
+}
+
+TEST(GpuAssembly, sample) { assemble({sampling()}); }
+
+// Tokens are the host's only if no product is fused with a sum.
+TEST(GpuAssembly, sampleRoundsProducts) {
+  NvidiaOptions options;
+  options.assemble = false;
+  auto code = compileNvidiaKernels({NamedKernelSpec{"s", sampling()}}, {"sm_90a"}, options);
+  ASSERT_TRUE(code) << code.error();
+  EXPECT_EQ(code->chips[0].kernels[0].ptx.find("fma."), std::string::npos);
+}
+
+TEST(GpuAssembly, exchange) { assemble({grok1(KernelOp::exchange, 512)}); }
+
+// A word and its number must go together.
+TEST(GpuAssembly, exchangeMovesEightBytesAtOnce) {
+  NvidiaOptions options;
+  options.assemble = false;
+  const NamedKernelSpec spec{"s", grok1(KernelOp::exchange, 512)};
+  auto code = compileNvidiaKernels({spec}, {"sm_80", "sm_90a"}, options);
+  ASSERT_TRUE(code) << code.error();
+  for (const NvidiaChipCode &chip : code->chips) {
+    const std::string &ptx = chip.kernels[0].ptx;
+    EXPECT_NE(ptx.find("st.volatile.global.b64"), std::string::npos);
+    EXPECT_NE(ptx.find("ld.volatile.global.b64"), std::string::npos);
+  }
+}
+
 static KernelSpec attention(int64_t maxRows, CacheElement kv) {
   KernelSpec spec = grok1(KernelOp::attention, maxRows);
   spec.kv = kv;
