@@ -166,13 +166,12 @@ NvidiaKernelCompiler::lower(const NamedKernelSpec &kernel, llvm::ArrayRef<Number
     auto module = lower(
         own.symbol, chip,
         [&](mlir::ModuleOp module, llvm::StringRef symbol) {
-          return generateGpuKernel(module, symbol, own.spec, chip);
+          return generateGpuKernel(module, symbol, own.spec, chip, /*mayCluster=*/false);
         },
         ownShape);
     if (!module)
       return tl::unexpected(module.error());
-    lowered.push_back(
-        {part.number, own.symbol, operandCount(own.spec), ownShape, std::move(*module)});
+    lowered.push_back({part.number, own.symbol, own.spec, ownShape, std::move(*module)});
   }
   return lower(
       kernel.symbol, chip,

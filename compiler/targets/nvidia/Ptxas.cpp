@@ -10,6 +10,7 @@
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
+#include <algorithm>
 #include "llvm/Support/raw_ostream.h"
 
 namespace grok::compiler {
@@ -70,12 +71,18 @@ std::optional<Ptxas> Ptxas::find() {
   return result;
 }
 
+// The largest: functions that the kernel calls have lines of their own.
 static int64_t numberBefore(StringRef text, StringRef unit) {
   SmallVector<StringRef> groups;
-  int64_t value = 0;
-  if (Regex(("([0-9]+) " + unit).str()).match(text, &groups))
+  const Regex pattern(("([0-9]+) " + unit).str());
+  int64_t most = 0;
+  while (pattern.match(text, &groups)) {
+    int64_t value = 0;
     groups[1].getAsInteger(10, value);
-  return value;
+    most = std::max(most, value);
+    text = text.substr(static_cast<size_t>(groups[0].end() - text.begin()));
+  }
+  return most;
 }
 
 PtxasReport parsePtxasReport(const std::string &text) {

@@ -46,7 +46,8 @@ private:
 /// Machine code as text (SASS) by `nvdisasm`, where one is installed; else nothing.
 std::optional<std::string> disassemble(const std::vector<uint8_t> &cubin);
 
-/// Reads the numbers of `ptxas -v` for the one kernel that `text` is about.
+/// Reads the numbers of `ptxas -v` for the one kernel that `text` is about, with the
+/// functions that it calls: the most of any.
 PtxasReport parsePtxasReport(const std::string &text);
 
 } // namespace grok::compiler

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/generators/PersistentKernel.h"
 
+#include "compiler/kernels/KernelBuilder.h"
 #include "runtime/plan/KernelABI.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -19,6 +20,9 @@ static constexpr int32_t partBarrier = 15;
 // Where blocks meet: how many are there, and how often all of them were. On lines of
 // their own, since all blocks wait for the second while they count up the first.
 static constexpr int64_t generationOffset = 128, meetingBytes = 256;
+// What the second-level cache is asked for while blocks wait: as much as memory gives in
+// the few microseconds that a task of one row takes.
+static constexpr int64_t lineBytes = 128, mostBytesAhead = int64_t(16) << 20;
 
 static int64_t mostThreads(ArrayRef<PersistentPart> parts) {
   int64_t threads = taskWords;
@@ -28,6 +32,10 @@ static int64_t mostThreads(ArrayRef<PersistentPart> parts) {
 }
 
 namespace {
+
+struct Stream {
+  int64_t operand, bytes;
+};
 
 class PersistentKernel : public GpuBuilder {
 public:
@@ -46,6 +54,13 @@ private:
   void emitArrival(Block *arrive, Block *last, Block *spin, Block *meet, Value state);
   void copyTask(Value number, Value slot);
   void call(const PersistentPart &part, LLVM::LLVMFuncOp function, Value slot, Value scratch);
+  void askFor(const Stream &stream, Value slot);
+  Value isNamed(const PersistentPart &part, Value slot) {
+    return equal(load(i64, slot), index(part.number));
+  }
+  Value operandOf(Value slot, int64_t number) {
+    return load(pointer, offset(slot, offsetof(GrokTask, operands) + wordBytes * number));
+  }
 
   MutableArrayRef<PersistentPart> parts;
   gpu::GPUModuleOp kernels;
@@ -88,6 +103,8 @@ LLVM::LLVMFuncOp PersistentKernel::adopt(PersistentPart &part) {
     function->removeAttr(name);
   function.setSymName("part_" + part.symbol);
   function.setLinkage(LLVM::Linkage::Internal);
+  // There are no earlier launches.
+  function.walk([](NVVM::GriddepcontrolOp op) { op.erase(); });
   // Registers are given out for each part alone.
   function.setNoInline(true);
   countThreads(function, part.shape.threads);
@@ -98,17 +115,49 @@ void PersistentKernel::call(const PersistentPart &part, LLVM::LLVMFuncOp functio
                             Value scratch) {
   auto run = [&] {
     Values arguments;
-    for (int64_t i = 0; i < part.operands; ++i)
-      arguments.push_back(
-          load(pointer, offset(slot, offsetof(GrokTask, operands) + wordBytes * i)));
+    for (int64_t i = 0; i < operandCount(part.spec); ++i)
+      arguments.push_back(operandOf(slot, i));
     arguments.push_back(step);
     arguments.push_back(scratch);
     LLVM::CallOp::create(ops, location, function, arguments);
   };
-  Value isNamed = equal(load(i64, slot), index(part.number));
-  when(part.shape.threads == threads ? isNamed
-                                     : both(isNamed, less(thread, index(part.shape.threads))),
+  Value isMine = isNamed(part, slot);
+  when(part.shape.threads == threads ? isMine
+                                     : both(isMine, less(thread, index(part.shape.threads))),
        run);
+}
+
+// ---- weights ahead of their task
+
+// Operands whose bytes are all read, whatever earlier tasks write.
+static SmallVector<Stream> streamsOf(const KernelSpec &spec) {
+  auto matrix = [&](int64_t operand, int64_t panels) -> Stream {
+    return {operand, panels * spec.weight.panelBytes(contractionOf(spec))};
+  };
+  const int64_t headPanels = panelsOf(spec.headDim);
+  if (spec.op == KernelOp::linear)
+    return {matrix(1, panelsOf(spec.out))};
+  if (spec.op == KernelOp::unembed)
+    return {matrix(1, panelsOf(spec.vocab))};
+  if (spec.op == KernelOp::qkv)
+    return {matrix(1, spec.qHeads * headPanels), matrix(3, spec.kvHeads * headPanels),
+            matrix(5, spec.kvHeads * headPanels)};
+  return {};
+}
+
+// The lines are shared out to all threads of all blocks.
+void PersistentKernel::askFor(const Stream &stream, Value slot) {
+  Value from = operandOf(slot, stream.operand);
+  const int64_t lines = std::min(stream.bytes, mostBytesAhead) / lineBytes;
+  Value first = add(mul(block, threads), thread);
+  loop(first, index(lines), mul(blocks, threads), {}, [&](Value line, ValueRange) {
+    NVVM::PrefetchOp::create(
+        ops, location,
+        NVVM::PrefetchCacheLevelAttr::get(ops.getContext(), NVVM::PrefetchCacheLevel::L2),
+        NVVM::CacheEvictionPriorityAttr(), rowAddress(from, line, lineBytes), Value(), UnitAttr(),
+        UnitAttr());
+    return Values();
+  });
 }
 
 // ---- the meeting of all blocks
@@ -155,6 +204,9 @@ LLVM::LLVMFuncOp PersistentKernel::makeMeeting() {
   Block *entry = function.addEntryBlock(ops), *arrive = function.addBlock(),
         *last = function.addBlock(), *spin = function.addBlock(), *meet = function.addBlock();
   ops.setInsertionPointToStart(entry);
+  // Parts without a tile may have begun copies that nobody waits for.
+  commitCopies();
+  waitForCopies(0);
   // What the part has left in shared memory, or written by ordinary stores, may be
   // overwritten or read by bulk copies.
   if (chip.hasBulkCopies)
@@ -207,7 +259,16 @@ GpuShape PersistentKernel::emit() {
     when(hasNext, [&] { copyTask(next, other); });
     for (size_t i = 0; i < parts.size(); ++i)
       call(parts[i], functions[i], slot, scratch[i]);
-    when(hasNext, [&] { LLVM::CallOp::create(ops, location, meet, meeting); });
+    when(hasNext, [&] {
+      barrier(); // the next task has been copied
+      for (const PersistentPart &part : parts)
+        if (auto streams = streamsOf(part.spec); !streams.empty())
+          when(isNamed(part, other), [&] {
+            for (const Stream &stream : streams)
+              askFor(stream, other);
+          });
+      LLVM::CallOp::create(ops, location, meet, meeting);
+    });
   });
   GpuShape used = shape();
   used.maxBlocks = whole.maxBlocks;

@@ -14,7 +14,7 @@ namespace grok::compiler {
 struct PersistentPart {
   int64_t number; // as tasks name it
   std::string symbol;
-  int64_t operands;
+  KernelSpec spec;
   GpuShape shape;
   mlir::OwningOpRef<mlir::ModuleOp> lowered;
 };
