@@ -12,10 +12,10 @@ using namespace cuda;
 // one row fit.
 static constexpr uint64_t transferBytes = uint64_t(1) << 20;
 
-// Bytes that a rank's weights take, as in its file.
 // Of the service "read" (compiler/targets/nvidia/generators/GpuRead.cpp).
 static constexpr uint64_t tileBytes = uint64_t(1) << 16, tileResultBytes = 32;
 
+// Bytes that a rank's weights take, as in its file.
 static uint64_t weightBytesOf(const plan::Plan &plan, uint32_t rank) {
   const auto layout = static_cast<uint32_t>(plan.ranks()->Get(rank)->layout());
   uint64_t bytes = plan.layouts()->Get(layout)->file_bytes();
