@@ -157,6 +157,9 @@ Result<void> CudaKernels::size(CudaKernel &kernel, const plan::GpuKernel &from) 
                               .attributes = &cluster,
                               .attributeCount = 1};
     status = driver.cuOccupancyMaxActiveClusters(&resident, kernel.function, &config);
+    if (from.resident_blocks() > 0)
+      resident = std::min(resident, from.resident_blocks() * gpu.multiprocessors /
+                                        static_cast<int>(kernel.clusterBlocks));
   }
   if (auto asked = driver.check(status, "occupancy"); !asked)
     return asked;

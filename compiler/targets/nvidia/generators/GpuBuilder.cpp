@@ -21,9 +21,9 @@ static gpu::GPUModuleOp addGpuModule(OpBuilder &ops, ModuleOp module) {
 }
 
 GpuBuilder::GpuBuilder(ModuleOp module, StringRef symbol, const KernelSpec &spec,
-                       const NvidiaChip &chip, int64_t threads)
+                       const NvidiaChip &chip, int64_t threads, int64_t clusterBlocks)
     : VectorBuilder(module.getContext(), /*hasFma=*/true), spec(spec), chip(chip), threads(threads),
-      warps(threads / warpLanes) {
+      warps(threads / warpLanes), clusterBlocks(clusterBlocks) {
   MLIRContext *context = module.getContext();
   pointer = LLVM::LLVMPointerType::get(context, globalSpace);
   shared = LLVM::LLVMPointerType::get(context, sharedSpace);
@@ -66,8 +66,11 @@ void GpuBuilder::readIds() {
   thread = widenUnsigned(thread32, i64);
   lane = widenUnsigned(lane32, i64);
   warp = quotient(thread, warpLanes);
-  block = widenUnsigned(NVVM::BlockIdXOp::create(ops, location, i32), i64);
+  Value ofGrid = widenUnsigned(NVVM::BlockIdXOp::create(ops, location, i32), i64);
   blocks = widenUnsigned(NVVM::GridDimXOp::create(ops, location, i32), i64);
+  rank = remainder(ofGrid, clusterBlocks);
+  block = quotient(ofGrid, clusterBlocks);
+  blocks = quotient(blocks, clusterBlocks);
 }
 
 Value GpuBuilder::sharedMemory(int64_t bytes, int64_t alignment) {
@@ -309,6 +312,17 @@ Value GpuBuilder::variable(Value initial) {
 
 // ---- several blocks
 
+void GpuBuilder::meetCluster(Source where) {
+  NVVM::ClusterArriveOp::create(ops, at(where), UnitAttr());
+  NVVM::ClusterWaitOp::create(ops, at(where), UnitAttr());
+}
+
+Value GpuBuilder::sharedOf(Value rank, Value address) {
+  return NVVM::MapaOp::create(ops, location,
+                              LLVM::LLVMPointerType::get(ops.getContext(), clusterSharedSpace),
+                              address, toWord(rank));
+}
+
 Value GpuBuilder::fetchAdd(Value address, Value word) {
   return LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, address, word,
                                    LLVM::AtomicOrdering::acq_rel, "device");
@@ -379,7 +393,9 @@ Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }
 Value GpuBuilder::toWord(Value index) { return narrow(index, i32); }
 
 GpuShape GpuBuilder::shape() const {
-  return {threads, mostTiles, usedShared, usedScratch, 1, residentBlocks, startsEarly};
+  return {
+      threads,    mostTiles * clusterBlocks, usedShared, usedScratch, clusterBlocks, residentBlocks,
+      startsEarly};
 }
 
 } // namespace grok::compiler

@@ -22,21 +22,22 @@ inline constexpr int64_t warpLanes = 32;
 /// scratch memory.
 class GpuBuilder : public VectorBuilder {
 public:
-  /// `threads` of a block, a multiple of 32.
+  /// `threads` of a block, a multiple of 32. Blocks of a cluster take the same tiles.
   GpuBuilder(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
-             const NvidiaChip &chip, int64_t threads);
+             const NvidiaChip &chip, int64_t threads, int64_t clusterBlocks = 1);
 
   const KernelSpec &spec;
   const NvidiaChip &chip;
-  const int64_t threads, warps;
+  const int64_t threads, warps, clusterBlocks;
 
   Type shared; // a pointer to shared memory; `pointer` is one to device memory
 
   // GrokStepInfo
   Value rows, tokens, positions, sequences, pageTable, pageTableStride, logitRows, logitRow, draws;
 
-  // Who this thread is, as counts; those in 32 bits for instructions.
-  Value thread, lane, warp, block, blocks;
+  // Who this thread is, as counts; those in 32 bits for instructions. `block` of `blocks`
+  // is the cluster's number where clusters have several, `rank` the block's in it.
+  Value thread, lane, warp, block, blocks, rank;
   Value thread32, lane32;
 
   Value operand(int64_t position) const { return operands[position]; }
@@ -155,6 +156,13 @@ public:
   Values sumsOf(Value products, int64_t n);
 
   // ---- several blocks
+  /// All threads of the cluster; what was written before, to device memory or to shared
+  /// memory of any block, is seen after.
+  void meetCluster(Source where = Source::current());
+  /// The place of a shared address in the shared memory of the cluster's block `rank`,
+  /// between the first and the last meeting.
+  Value sharedOf(Value rank, Value address);
+
   /// Adds to a word of device memory and gives what was there, after all earlier
   /// writes of this thread, before all its later reads.
   Value fetchAdd(Value address, Value word);

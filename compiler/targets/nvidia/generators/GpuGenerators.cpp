@@ -52,12 +52,14 @@ std::optional<std::string> problemOnGpu(const KernelSpec &spec) {
 }
 
 GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
-                           const NvidiaChip &chip) {
+                           const NvidiaChip &chip, bool mayCluster) {
   const Generator &generator = *generatorOf(spec.op);
-  const int64_t threads = generator.threads ? generator.threads : productThreads(spec, chip);
-  GpuBuilder kernel(module, symbol, spec, chip, threads);
+  const bool isProduct = generator.threads == 0;
+  const int64_t clusterBlocks = isProduct && mayCluster ? productClusterBlocks(spec, chip) : 1;
+  const int64_t threads = isProduct ? productThreads(spec, chip, clusterBlocks) : generator.threads;
+  GpuBuilder kernel(module, symbol, spec, chip, threads, clusterBlocks);
   kernel.admitLaterLaunches();
-  if (generator.threads)
+  if (!isProduct)
     kernel.waitForEarlierLaunches();
   generator.emit(kernel);
   return kernel.shape();

@@ -11,9 +11,9 @@
 namespace grok::compiler {
 
 /// Appends `gpu.module @kernels` with the kernel `symbol` to `module`. `spec` must
-/// be free of problems (problemIn, problemOnGpu).
+/// be free of problems (problemIn, problemOnGpu). `mayCluster`: may ask for clusters.
 GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
-                           const NvidiaChip &chip);
+                           const NvidiaChip &chip, bool mayCluster = true);
 
 /// What GPUs cannot do of `spec`, or nothing.
 std::optional<std::string> problemOnGpu(const KernelSpec &spec);

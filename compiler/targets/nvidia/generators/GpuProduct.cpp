@@ -94,10 +94,15 @@ std::unique_ptr<GpuProduct> makeGpuProduct(GpuBuilder &kernel, int64_t slots) {
   return std::make_unique<ChainProduct>(kernel, slots);
 }
 
-int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip) {
+int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip, int64_t clusterBlocks) {
   if (WgmmaProduct::fits(spec, chip))
     return WgmmaProduct::threads;
-  return MmaProduct::fits(spec) ? MmaProduct::threadsOf(spec) : ChainProduct::threads;
+  return MmaProduct::fits(spec) ? MmaProduct::threadsOf(spec, clusterBlocks)
+                                : ChainProduct::threads;
+}
+
+int64_t productClusterBlocks(const KernelSpec &spec, const NvidiaChip &chip) {
+  return MmaProduct::fits(spec) ? MmaProduct::bestClusterBlocks(spec, chip) : 1;
 }
 
 int64_t productPanels(const KernelSpec &spec, const NvidiaChip &chip) {

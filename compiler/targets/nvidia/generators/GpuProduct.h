@@ -71,7 +71,8 @@ public:
   virtual Value spareMemory(int64_t bytes) { return kernel.sharedMemory(bytes); }
 
   /// body(row, column) for all results of `rows` rows, each by one thread.
-  void forResults(Value rows, llvm::function_ref<void(Value row, Value position)> body);
+  /// Of blocks in a cluster each has its own, the same ones of every product.
+  virtual void forResults(Value rows, llvm::function_ref<void(Value row, Value position)> body);
 
   const int64_t chunkRows;
 
@@ -98,7 +99,10 @@ protected:
 std::unique_ptr<GpuProduct> makeGpuProduct(GpuBuilder &kernel, int64_t slots);
 
 /// Threads of a block of a kernel that multiplies by the weights of `spec`.
-int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip);
+int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip, int64_t clusterBlocks = 1);
+
+/// Blocks that had best share a tile of such a kernel, as a cluster.
+int64_t productClusterBlocks(const KernelSpec &spec, const NvidiaChip &chip);
 
 /// Panels that such a kernel multiplies at once: more slots take turns.
 int64_t productPanels(const KernelSpec &spec, const NvidiaChip &chip);

@@ -22,8 +22,27 @@ bool MmaProduct::fits(const KernelSpec &spec) {
   return spec.weight.element == Element::bf16 && spec.weight.unit % 16 == 0;
 }
 
-int64_t MmaProduct::threadsOf(const KernelSpec &spec) {
-  return std::min(spec.weight.slices, mostWarps) * warpLanes;
+int64_t MmaProduct::threadsOf(const KernelSpec &spec, int64_t clusterBlocks) {
+  return std::min(spec.weight.slices / clusterBlocks, mostWarps) * warpLanes;
+}
+
+// Of the time that all multiprocessors take for `tiles` equal tiles, how much they work.
+static double shareOfWork(int64_t tiles, const NvidiaChip &chip) {
+  const int64_t turns = (tiles + chip.multiprocessors - 1) / chip.multiprocessors;
+  return static_cast<double>(tiles) / static_cast<double>(turns * chip.multiprocessors);
+}
+
+// docs/gpu.md, "Balance".
+int64_t MmaProduct::bestClusterBlocks(const KernelSpec &spec, const NvidiaChip &chip) {
+  const bool isNarrow = spec.op == KernelOp::linear || spec.op == KernelOp::downCombine;
+  if (!isNarrow || !usesWeightRing(spec, chip) || spec.weight.slices < ClusterSums::blocks)
+    return 1;
+  const int64_t panels = panelsOf(spec.op == KernelOp::linear ? spec.out : spec.emb);
+  const int64_t tiles = (panels + 1) / 2;
+  constexpr double enough = 0.95;
+  const double whole = shareOfWork(tiles, chip),
+               halves = shareOfWork(tiles * ClusterSums::blocks, chip);
+  return whole < enough && halves > whole ? ClusterSums::blocks : 1;
 }
 
 static int64_t rowTilesOf(const KernelSpec &spec) {
@@ -39,14 +58,14 @@ static int64_t depthOf(const GpuBuilder &kernel) {
 
 // The sums of one row tile leave registers for more warps, and so for more loads; or for
 // blocks of the next launch, whose rings fill meanwhile.
-static int64_t residentBlocksOf(const KernelSpec &spec) {
+static int64_t residentBlocksOf(const KernelSpec &spec, int64_t warps) {
   const int64_t blocks = rowTilesOf(spec) == 1 ? 2 : 1;
-  return blocks * mostWarps * warpLanes / MmaProduct::threadsOf(spec);
+  return blocks * mostWarps / warps;
 }
 
 static std::unique_ptr<WeightRing> makeRing(GpuBuilder &kernel, const PanelFragments &fragments,
                                             int64_t slots, int64_t stages) {
-  if (!usesWeightRing(kernel))
+  if (!usesWeightRing(kernel.spec, kernel.chip))
     return nullptr;
   return std::make_unique<WeightRing>(kernel, fragments, slots, stages);
 }
@@ -55,14 +74,16 @@ MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
     : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRows), isInteger(format.isInteger()),
       record(isInteger ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
       fragments(kernel), stagesPerUnit(unit / fragments.inputs()),
-      rowTiles(rowTilesOf(kernel.spec)), ownSlices(slices / kernel.warps),
-      parts(usesWeightRing(kernel) ? kernel.warps : slices),
+      rowTiles(rowTilesOf(kernel.spec)), ownSlices(slices / kernel.clusterBlocks / kernel.warps),
+      parts(usesWeightRing(kernel.spec, kernel.chip) ? kernel.warps : slices),
       ring(makeRing(kernel, fragments, slots, ownSlices * unitsPerSlice * stagesPerUnit)),
       depth(ring ? 0 : depthOf(kernel)),
       partials(kernel.sharedMemory(parts * rowTiles * tileSums * warpLanes * 4)),
       group(kernel.quotient(kernel.lane, 4)), quad(kernel.remainder(kernel.lane, 4)),
       quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {
-  kernel.holdBlocks(residentBlocksOf(kernel.spec));
+  if (kernel.clusterBlocks > 1)
+    clusterSums.emplace(kernel, chunkRows);
+  kernel.holdBlocks(residentBlocksOf(kernel.spec, kernel.warps));
   if (ring)
     kernel.limitBlocks(mostWarps / kernel.warps);
   kernel.keepLoops();
@@ -109,7 +130,9 @@ void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, in
 
 void MmaProduct::announce(const PanelSequence &sequence) {
   if (ring)
-    ring->start(sequence, kernel.mul(kernel.warp, ownSlices * unitsPerSlice * stagesPerUnit));
+    ring->start(sequence, kernel.mul(firstSlice(), unitsPerSlice * stagesPerUnit));
+  if (clusterSums)
+    clusterSums->start();
 }
 
 void MmaProduct::finish() {
@@ -117,10 +140,18 @@ void MmaProduct::finish() {
     ring->finish();
 }
 
+// Of the warp's, which are neighbours.
+Value MmaProduct::firstSlice() const {
+  Value warp = kernel.warp;
+  if (clusterSums)
+    warp = kernel.add(kernel.mul(kernel.rank, kernel.warps), warp);
+  return kernel.mul(warp, ownSlices);
+}
+
 void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
   const int64_t stages = unitsPerSlice * stagesPerUnit;
-  Value firstSlice = kernel.mul(kernel.warp, ownSlices);
-  Value firstStage = kernel.mul(firstSlice, stages);
+  Value first = firstSlice();
+  Value firstStage = kernel.mul(first, stages);
   Value lastStage = kernel.add(firstStage, ownSlices * stages - 1);
   Values carried;
   for (int64_t i = 0; i < depth; ++i) {
@@ -142,14 +173,14 @@ void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
       storePart(slice, sums.size(), scaled);
       return next;
     }
-    Value isFirst = kernel.equal(slice, firstSlice);
+    Value isFirst = kernel.equal(slice, first);
     for (size_t i = 0; i < sums.size(); ++i) {
       Value sum = scaled(i);
       next.push_back(kernel.select(isFirst, sum, kernel.add(values[loaded + i], sum)));
     }
     return next;
   };
-  Values end = kernel.loop(firstSlice, kernel.add(firstSlice, ownSlices), 1, carried, ofSlice);
+  Values end = kernel.loop(first, kernel.add(first, ownSlices), 1, carried, ofSlice);
   if (addsSlices)
     storePart(kernel.warp, end.size() - loaded, [&](size_t i) { return end[loaded + i]; });
 }
@@ -368,7 +399,27 @@ void MmaProduct::addSlices(Value pair, int64_t rowTiles) {
     Value column =
         kernel.add(kernel.mul(group, 4), kernel.remainder(kernel.quotient(number, 2), 4));
     Value position = kernel.add(kernel.mul(pair, 2 * panelColumns), column);
-    kernel.store(sum, kernel.rowAddress(resultRow(row), position, 4));
+    Value own = kernel.rowAddress(resultRow(row), position, 4);
+    if (clusterSums)
+      clusterSums->give(sum, row, column, own);
+    else
+      kernel.store(sum, own);
+  });
+  if (clusterSums)
+    clusterSums->add(
+        [&](Value row, Value column) { return kernel.rowAddress(resultRow(row), column, 4); });
+}
+
+// Of two blocks each has one panel's columns.
+void MmaProduct::forResults(Value rows, llvm::function_ref<void(Value, Value)> body) {
+  if (!clusterSums)
+    return GpuProduct::forResults(rows, body);
+  Value first = kernel.mul(kernel.rank, panelColumns);
+  kernel.when(kernel.less(first, kernel.index(slots * panelColumns)), [&] {
+    kernel.forThreads(kernel.mul(rows, panelColumns), [&](Value at) {
+      body(kernel.quotient(at, panelColumns),
+           kernel.add(first, kernel.remainder(at, panelColumns)));
+    });
   });
 }
 

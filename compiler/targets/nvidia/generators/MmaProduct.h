@@ -3,8 +3,10 @@
 // unit are exact, or rows rounded to bf16 with bf16 weights.
 #pragma once
 
+#include "compiler/targets/nvidia/generators/ClusterSums.h"
 #include "compiler/targets/nvidia/generators/WeightRing.h"
 #include "dialects/plan/QuantizedRow.h"
+#include <optional>
 
 namespace grok::compiler {
 
@@ -19,11 +21,14 @@ public:
 
   /// Whether products of `spec` are made like this.
   static bool fits(const KernelSpec &spec);
-  static int64_t threadsOf(const KernelSpec &spec);
+  static int64_t threadsOf(const KernelSpec &spec, int64_t clusterBlocks);
+  /// Blocks that share the tiles, where whole ones would leave multiprocessors idle.
+  static int64_t bestClusterBlocks(const KernelSpec &spec, const NvidiaChip &chip);
 
   void announce(const PanelSequence &sequence) override;
   void finish() override;
   void compute(PanelSource source, Value rows, RowInput input) override;
+  void forResults(Value rows, llvm::function_ref<void(Value row, Value position)> body) override;
 
 private:
   // What a lane works with for one pair of panels; sums are [row tile][m16 tile][4].
@@ -54,6 +59,7 @@ private:
   Values readHalves(Value row, Value stage, int64_t number) const;
   Values multiplySlice(const Work &work, Value slice, Value lastStage, Values &ahead);
   Values sliceScales(const Work &work, Value slice);
+  Value firstSlice() const;
   void storePart(Value part, size_t count, llvm::function_ref<Value(size_t number)> sumOf);
   void addSlices(Value pair, int64_t rowTiles);
   Values zeros(int64_t rowTiles, Value zero) const;
@@ -64,9 +70,10 @@ private:
   const int64_t stagesPerUnit, rowTiles, ownSlices;
   const int64_t parts; // that meet in shared memory: slices, or beside a ring the sums of warps
   std::unique_ptr<WeightRing> ring; // or null
-  const int64_t depth;              // stages in flight of each warp, else
-  Value partials;                   // float32 [parts][row tile][8][lanes], shared
-  Value group, quad, quad32;        // of the lane: 4 group + quad
+  std::optional<ClusterSums> clusterSums;
+  const int64_t depth;       // stages in flight of each warp, else
+  Value partials;            // float32 [parts][row tile][8][lanes], shared
+  Value group, quad, quad32; // of the lane: 4 group + quad
 };
 
 } // namespace grok::compiler

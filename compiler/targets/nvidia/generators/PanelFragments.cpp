@@ -11,8 +11,8 @@ static constexpr int64_t lineBytes = 64;
 static constexpr int64_t chunkBytes = 16; // of a line, for one lane
 static constexpr int64_t superRuns = 4;   // runs that share a header of multipliers
 
-bool usesWeightRing(const GpuBuilder &kernel) {
-  return kernel.chip.hasBulkCopies && kernel.spec.maxRows <= 8;
+bool usesWeightRing(const KernelSpec &spec, const NvidiaChip &chip) {
+  return chip.hasBulkCopies && spec.maxRows <= 8;
 }
 
 // Eight loads of 16 bytes are what registers hold beside the sums of few rows; four
@@ -29,9 +29,9 @@ static int64_t stageInputsOf(const KernelSpec &spec) {
 // A step may not cross multipliers.
 static int64_t neighboursOf(const GpuBuilder &kernel) {
   const WeightFormat &format = kernel.spec.weight;
-  const int64_t most = kernel.spec.maxRows == 1 || usesWeightRing(kernel) ? 1
-                       : kernel.chip.major >= 9                           ? 4
-                                                                          : 2;
+  const int64_t most = kernel.spec.maxRows == 1 || usesWeightRing(kernel.spec, kernel.chip) ? 1
+                       : kernel.chip.major >= 9                                             ? 4
+                                                                                            : 2;
   switch (format.element) {
   case Element::i3:
     return 2;

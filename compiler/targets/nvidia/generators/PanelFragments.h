@@ -15,7 +15,7 @@ namespace grok::compiler {
 /// Whether the kernel's few rows meet weights that bulk copies have brought to shared
 /// memory (WeightRing.h), and not ones that each lane loads to registers. The one place
 /// of that choice: no GPU has measured it yet, and the ring stays where it is faster.
-bool usesWeightRing(const GpuBuilder &kernel);
+bool usesWeightRing(const KernelSpec &spec, const NvidiaChip &chip);
 
 /// A stage is what a lane loads at once. Its words are four int8 inputs each, or
 /// two bf16; word (4 m + t) * together() + e of a stage is lane t's word number

@@ -42,6 +42,7 @@ const Bug bugs[] = {
      "%parity = llvm.sub %c1, %c1 : i32", pending},
     {"inverted_mbarrier_phase", &ring, "%parity = llvm.and %i, %c1 : i32",
      "%flipped = llvm.add %i, %c1 : i32\n%parity = llvm.and %flipped, %c1 : i32", pending},
+    {"refill_before_all_have_read", &ring, "nvvm.barrier0\n    %j", "%j", pending},
     {"too_few_bytes_expected", &ring, "%bytes = llvm.mlir.constant(1024",
      "%bytes = llvm.mlir.constant(512", "fewer were expected than are copied"},
     {"part_of_a_copy_expected", &ring, "%bytes = llvm.mlir.constant(1024",

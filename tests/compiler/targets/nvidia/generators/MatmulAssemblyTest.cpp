@@ -154,4 +154,27 @@ TEST(MatmulAssembly, warpgroupsMultiplyManyRows) {
   }
 }
 
+// Few rows on Hopper: two blocks to a tile where whole tiles would keep a quarter of the
+// multiprocessors waiting (docs/gpu.md, "Balance"); of 228 KiB, with one for the system
+// beside each block, there is room for the blocks of two launches.
+TEST(MatmulAssembly, sharesTilesAndLeavesRoomForTheNextLaunch) {
+  std::vector<KernelSpec> specs;
+  for (KernelOp op : {KernelOp::linear, KernelOp::downCombine, KernelOp::qkv, KernelOp::gateUp,
+                      KernelOp::unembed})
+    for (const Format &format : {Format{Element::i8}, Format{Element::i3, 64}})
+      specs.push_back(grok1(op, format, Numerics::fast, 1));
+  NvidiaCode code = compile(specs, /*assemble=*/false);
+  for (const NvidiaKernel &kernel : code.chips[1].kernels) {
+    const bool isNarrow = &kernel - code.chips[1].kernels.data() < 4;
+    EXPECT_EQ(kernel.shape.clusterBlocks, isNarrow ? 2 : 1);
+    EXPECT_EQ(kernel.shape.threads, 256);
+    EXPECT_EQ(kernel.shape.residentBlocks, 1);
+    EXPECT_TRUE(kernel.shape.startsEarly);
+    EXPECT_LE(2 * (kernel.shape.sharedBytes + 1024), 228 * 1024);
+    EXPECT_GE(kernel.shape.sharedBytes, 72 * 1024); // 48 KiB under way while a third is in use
+    EXPECT_EQ(count(kernel.ptx, "griddepcontrol.wait;"), 1u);
+    EXPECT_EQ(count(kernel.ptx, "griddepcontrol.launch_dependents;"), 1u);
+  }
+}
+
 } // namespace grok::compiler
