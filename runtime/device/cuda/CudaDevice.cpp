@@ -221,7 +221,8 @@ namespace {
 
 /// A graph while it is built.
 struct OpenGraph {
-  explicit OpenGraph(const Driver &driver) : driver(driver) {}
+  OpenGraph(const Driver &driver, bool mayStartEarly)
+      : driver(driver), mayStartEarly(mayStartEarly && driver.cuGraphAddDependencies) {}
   OpenGraph(const OpenGraph &) = delete;
   OpenGraph &operator=(const OpenGraph &) = delete;
   ~OpenGraph() {
@@ -233,6 +234,7 @@ struct OpenGraph {
   int linkEarly(GraphNode added) const;
 
   const Driver &driver;
+  const bool mayStartEarly;
   Graph graph = nullptr;
   GraphNode last = nullptr;
 };
@@ -254,7 +256,7 @@ Result<void> OpenGraph::append(const CudaKernel &kernel, void **parameters) {
                         .sharedBytes = kernel.sharedBytes,
                         .parameters = parameters};
   GraphNode added = nullptr;
-  const bool isEarly = last && kernel.startsEarly && driver.cuGraphAddDependencies;
+  const bool isEarly = last && kernel.startsEarly && mayStartEarly;
   int status = driver.cuGraphAddKernelNode(&added, graph, &last, last && !isEarly ? 1 : 0, &node);
   if (status == success && isEarly)
     status = linkEarly(added);
@@ -272,20 +274,31 @@ Result<void> OpenGraph::append(const CudaKernel &kernel, void **parameters) {
 Result<std::unique_ptr<DeviceGraph>> CudaDevice::record(std::span<const DeviceLaunch> launches) {
   if (isBlocking || launches.empty())
     return nullptr;
-  OpenGraph open(driver());
   auto recorded = std::make_unique<RecordedGraph>(*context, launches.size(),
                                                   kernels[launches.back().kernel].name);
+  auto exec = instantiate(launches, /*mayStartEarly=*/true);
+  if (!exec) // an old driver may take such edges and then no such graph
+    exec = instantiate(launches, /*mayStartEarly=*/false);
+  if (!exec)
+    return fail(exec.error());
+  recorded->exec = *exec;
+  return recorded;
+}
+
+Result<GraphExec> CudaDevice::instantiate(std::span<const DeviceLaunch> launches,
+                                          bool mayStartEarly) {
+  OpenGraph open(driver(), mayStartEarly);
+  GraphExec exec = nullptr;
   auto done = context->enter().and_then(
       [&] { return check(driver().cuGraphCreate(&open.graph, 0), "a CUDA graph"); });
   for (const DeviceLaunch &launch : launches)
     if (done)
       done = open.append(kernels[launch.kernel], parametersOf(launch));
   if (done)
-    done =
-        check(driver().cuGraphInstantiateWithFlags(&recorded->exec, open.graph, 0), "a CUDA graph");
+    done = check(driver().cuGraphInstantiateWithFlags(&exec, open.graph, 0), "a CUDA graph");
   if (!done)
     return fail(done.error());
-  return recorded;
+  return exec;
 }
 
 Result<void> CudaDevice::launch(DeviceGraph &graph) {

@@ -60,6 +60,7 @@ private:
   }
   Result<std::optional<double>> measureReadRate(uint64_t bytes, uint32_t kernel);
   Result<std::optional<double>> timeReads(const DeviceLaunch &launch);
+  Result<cuda::GraphExec> instantiate(std::span<const DeviceLaunch> launches, bool mayStartEarly);
   void **parametersOf(const DeviceLaunch &launch);
 
   std::unique_ptr<cuda::CudaContext> context;

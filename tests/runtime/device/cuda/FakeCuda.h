@@ -58,6 +58,7 @@ struct FakeLaunch {
 struct GraphNodeObject {
   FakeLaunch launch;
   bool isLinked = false; // to the one before
+  bool isEarly = false;  // by a programmatic edge
 };
 struct GraphObject {
   std::vector<std::unique_ptr<GraphNodeObject>> nodes; // each after the one before

@@ -256,6 +256,7 @@ int cuGraphAddDependencies_v2(Graph graph, const GraphNode *from, const GraphNod
       *to != graph->nodes.back().get() || (*to)->isLinked || edge->fromPort != edge->type)
     return invalidValue;
   (*to)->isLinked = true;
+  (*to)->isEarly = isEarly;
   return success;
 }
 
@@ -271,7 +272,8 @@ int cuGraphInstantiateWithFlags(GraphExec *exec, Graph graph, unsigned long long
   ENTER("cuGraphInstantiate");
   auto made = std::make_unique<GraphExecObject>();
   for (const auto &node : graph->nodes) {
-    if (!isValid(node->launch) || !node->isLinked)
+    if (!isValid(node->launch) || !node->isLinked ||
+        (node->isEarly && fake().failure == "graph of early launches"))
       return invalidValue;
     made->launches.push_back(node->launch);
   }
