@@ -10,8 +10,8 @@
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/Regex.h"
-#include <algorithm>
 #include "llvm/Support/raw_ostream.h"
+#include <algorithm>
 
 namespace grok::compiler {
 

@@ -130,7 +130,9 @@ void PersistentKernel::call(const PersistentPart &part, LLVM::LLVMFuncOp functio
 // ---- weights ahead of their task
 
 // Operands whose bytes are all read, whatever earlier tasks write.
-static SmallVector<Stream> streamsOf(const KernelSpec &spec) {
+static SmallVector<Stream> streamsOf(const KernelSpec &spec, const NvidiaChip &chip) {
+  if (chip.major < 9) // LLVM has no prefetch instruction for it
+    return {};
   auto matrix = [&](int64_t operand, int64_t panels) -> Stream {
     return {operand, panels * spec.weight.panelBytes(contractionOf(spec))};
   };
@@ -262,7 +264,7 @@ GpuShape PersistentKernel::emit() {
     when(hasNext, [&] {
       barrier(); // the next task has been copied
       for (const PersistentPart &part : parts)
-        if (auto streams = streamsOf(part.spec); !streams.empty())
+        if (auto streams = streamsOf(part.spec, chip); !streams.empty())
           when(isNamed(part, other), [&] {
             for (const Stream &stream : streams)
               askFor(stream, other);

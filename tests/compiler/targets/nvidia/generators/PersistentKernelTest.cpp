@@ -157,4 +157,70 @@ TEST(PersistentKernel, aMeetingThatIsNeverFullIsADeadlock) {
   EXPECT_NE(error.find("spinning for memory to change"), std::string::npos) << error;
 }
 
+// ---- Grok-1
+
+static NamedKernelSpec grok1(KernelOp op, Element element, const char *suffix = "") {
+  NamedKernelSpec kernel{nameOf(op) + std::string(suffix), {}};
+  KernelSpec &spec = kernel.spec;
+  spec.op = op;
+  spec.numerics = Numerics::fast;
+  spec.kv = CacheElement::bf16;
+  spec.emb = spec.in = spec.out = 6144;
+  spec.ffn = 32768;
+  spec.vocab = 131072;
+  spec.qHeads = 48;
+  spec.kvHeads = 8;
+  spec.headDim = 128;
+  spec.layers = 64;
+  spec.pageTokens = 32;
+  spec.maxContext = 8192;
+  spec.experts = 8;
+  spec.selected = op == KernelOp::quantize ? 0 : 2;
+  spec.multiplier = 0.08838834764831845;
+  spec.softcap = op == KernelOp::attention ? 30 : 0;
+  spec.eps = 1e-5;
+  const int64_t inputs = op == KernelOp::quantize ? spec.in : contractionOf(spec);
+  spec.weight = WeightFormat::forContraction(element, inputs, 1, Numerics::fast,
+                                             element == Element::i8 ? 0 : 64);
+  return kernel;
+}
+
+// Decoding a token on one device.
+static std::vector<NamedKernelSpec> grok1Decode(Element experts) {
+  std::vector<NamedKernelSpec> kernels;
+  for (KernelOp op : {KernelOp::embed, KernelOp::rmsNorm, KernelOp::quantize, KernelOp::qkv,
+                      KernelOp::attention, KernelOp::linear, KernelOp::residualNorm,
+                      KernelOp::route, KernelOp::group, KernelOp::unembed})
+    kernels.push_back(grok1(op, Element::i8));
+  kernels.push_back(grok1(KernelOp::gateUp, experts));
+  kernels.push_back(grok1(KernelOp::downCombine, experts));
+  NamedKernelSpec pairs = grok1(KernelOp::quantize, experts, "_pairs");
+  pairs.spec.in = pairs.spec.ffn;
+  pairs.spec.selected = 2;
+  pairs.spec.weight = kernels.back().spec.weight;
+  kernels.push_back(pairs);
+  return kernels;
+}
+
+static void expectNoSpills(const char *chip, Element experts) {
+  std::optional<Ptxas> ptxas = Ptxas::find();
+  if (!ptxas)
+    GTEST_SKIP() << "no ptxas";
+  const std::vector<NamedKernelSpec> kernels = grok1Decode(experts);
+  std::vector<NumberedKernel> parts;
+  for (size_t i = 0; i < kernels.size(); ++i)
+    parts.push_back({static_cast<int64_t>(i), &kernels[i]});
+  NvidiaKernelCompiler compiler({}, &*ptxas);
+  NamedKernelSpec spec = kernelOf(KernelOp::persistent);
+  auto kernel = compiler.compile(spec, parts, *nvidiaChipNamed(chip));
+  ASSERT_TRUE(kernel) << kernel.error();
+  EXPECT_EQ(kernel->report.spillBytes, 0) << kernel->report.text;
+  EXPECT_LE(kernel->report.registers * kernel->shape.threads, 64 * 1024);
+  ::testing::Test::RecordProperty("report", kernel->report.text);
+}
+
+TEST(PersistentKernel, spillsNothing_sm_80) { expectNoSpills("sm_80", Element::i8); }
+TEST(PersistentKernel, spillsNothing_sm_90a) { expectNoSpills("sm_90a", Element::i8); }
+TEST(PersistentKernel, spillsNothing_sm_90a_fourBits) { expectNoSpills("sm_90a", Element::i4); }
+
 } // namespace grok::compiler::testing
