@@ -246,46 +246,93 @@ TEST_P(DeviceConformance, DrawsTokens) {
               ElementsAreArray(toy::expectedLogits({{3, 1, 4, 1, 5, 9}})));
 }
 
-// Two ranks that compute the same and add it up: the logits are twice those of one.
+// ---- several ranks, threads of this process with a device each
+
+static std::unique_ptr<plan::LaunchT>
+collective(plan::Collective kind, plan::Axis over,
+           const std::vector<std::pair<int, plan::OperandAccess>> &operands) {
+  auto launch = std::make_unique<plan::LaunchT>();
+  launch->kernel = -1;
+  launch->name = "between ranks";
+  launch->collective = kind;
+  launch->over = over;
+  for (auto [buffer, access] : operands) {
+    launch->operands.push_back(std::make_unique<plan::OperandT>());
+    launch->operands.back()->buffer = buffer;
+    launch->operands.back()->access = access;
+  }
+  return launch;
+}
+
+enum ToyBuffer { cacheBuffer = 1, hBuffer = 3, oBuffer = 4 };
+
+/// The last logits of a prompt and two tokens, divided by `factor`.
+static std::vector<float> logitsOf(const plan::PlanT &plan, DeviceKind kind, FakeDriver &driver,
+                                   std::span<const int32_t> history, float factor) {
+  const toy::Artifact artifact(plan);
+  driver.set("FAKE_CUDA_PLAN", artifact.path + "/model.plan").set("FAKE_CUDA_DEVICES", "2");
+  LoadOptions options;
+  options.threads = 2;
+  options.device = kind;
+  auto session = Session::create(Model::load(artifact.path, options).value()).value();
+  const int32_t sequence = session->createSequence().value();
+  const size_t prompt = history.size() - 2;
+  std::vector<float> logits;
+  for (size_t fed = 0; fed < history.size(); fed += fed ? 1 : prompt) {
+    const auto part = history.subspan(fed, fed ? 1 : prompt);
+    const auto last = session->prefill(sequence, part).value().row(0);
+    logits.assign(last.begin(), last.end());
+  }
+  for (float &each : logits)
+    each /= factor;
+  return logits;
+}
+
+// Two that compute the same and add it up: the logits are twice those of one.
 TEST_P(DeviceConformance, RanksAddUpTheirRows) {
+  using enum plan::OperandAccess;
   plan::PlanT plan = toy::makePlan();
   plan.sharding->tp = 2;
   plan.ranks.push_back(std::make_unique<plan::RankT>());
   for (auto &bucket : plan.programs[0]->buckets) {
-    enum { hBuffer = 3, oBuffer = 4 };
-    auto sum = std::make_unique<plan::LaunchT>();
-    sum->kernel = -1;
-    sum->name = "sum";
-    sum->collective = plan::Collective::all_reduce;
-    sum->over = plan::Axis::tp;
-    for (int buffer : {hBuffer, oBuffer}) {
-      sum->operands.push_back(std::make_unique<plan::OperandT>());
-      sum->operands.back()->buffer = buffer;
-      sum->operands.back()->access =
-          buffer == hBuffer ? plan::OperandAccess::read : plan::OperandAccess::write;
-    }
     bucket->launches.back()->operands[0]->buffer = oBuffer;
-    bucket->launches.insert(bucket->launches.end() - 1, std::move(sum));
+    bucket->launches.insert(bucket->launches.end() - 1,
+                            collective(plan::Collective::all_reduce, plan::Axis::tp,
+                                       {{hBuffer, read}, {oBuffer, write}}));
   }
-  const toy::Artifact ranks(plan);
-  fakeDriver.set("FAKE_CUDA_PLAN", ranks.path + "/model.plan").set("FAKE_CUDA_DEVICES", "2");
-  LoadOptions options;
-  options.threads = 2;
-  options.device = GetParam();
-  auto session = Session::create(Model::load(ranks.path, options).value()).value();
-  const int32_t sequence = session->createSequence().value();
   const std::vector<int32_t> history = {3, 1, 4, 1, 5};
-  std::vector<float> logits;
-  for (size_t fed = 0; fed < history.size(); fed += fed ? 1 : 3) {
-    const size_t count = fed ? 1 : 3;
-    const auto last =
-        session->prefill(sequence, std::span(history).subspan(fed, count)).value().row(0);
-    logits.assign(last.begin(), last.end());
+  EXPECT_THAT(logitsOf(plan, GetParam(), fakeDriver, history, 2),
+              ElementsAreArray(toy::expectedLogits(history)));
+}
+
+TEST_P(DeviceConformance, StagesHandOnTheirRows) {
+  using enum plan::OperandAccess;
+  plan::PlanT plan = toy::makePlan();
+  plan.sharding->pp = 2;
+  plan.ranks.push_back(std::make_unique<plan::RankT>());
+  plan.ranks[1]->program = 1;
+  plan.programs.push_back(std::make_unique<plan::ProgramT>(*plan.programs[0]));
+  for (size_t stage = 0; stage < 2; ++stage) {
+    plan::ProgramT &program = *plan.programs[stage];
+    program.stage = static_cast<int32_t>(stage);
+    program.layers = 1;
+    for (auto &bucket : program.buckets) {
+      auto &launches = bucket->launches; // embed, four of each layer, unembed
+      bucket->buffers[cacheBuffer + 1]->offset = 0;
+      if (stage == 0) {
+        bucket->buffers.pop_back(); // of logits
+        launches.resize(5);
+        launches.push_back(collective(plan::Collective::send, plan::Axis::pp, {{hBuffer, read}}));
+      } else {
+        launches.erase(launches.begin(), launches.begin() + 5);
+        launches.insert(launches.begin(),
+                        collective(plan::Collective::receive, plan::Axis::pp, {{hBuffer, write}}));
+      }
+    }
   }
-  std::vector<float> expected = toy::expectedLogits(history);
-  for (float &each : expected)
-    each *= 2;
-  EXPECT_THAT(logits, ElementsAreArray(expected));
+  const std::vector<int32_t> history = {3, 1, 4, 1, 5};
+  EXPECT_THAT(logitsOf(plan, GetParam(), fakeDriver, history, 1),
+              ElementsAreArray(toy::expectedLogits(history)));
 }
 
 TEST_P(DeviceConformance, MeasuresItsOwnMemory) {
