@@ -176,6 +176,8 @@ def add_cases():
                 add_case(Nano, f"test_{weights}_{numerics}_{chip}", Nano.check_format, chip,
                          f"--weights={weights}", f"--numerics={numerics}")
         add_case(Nano, f"test_kv_int8_{chip}", Nano.check_format, chip, "--kv=int8")
+        add_case(Nano, f"test_kv_fp8_{chip}", Nano.check_format, chip, "--kv=fp8",
+                 "--numerics=f32")
 
 
 add_cases()
