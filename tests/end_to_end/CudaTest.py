@@ -105,7 +105,7 @@ class SeveralGpus(unittest.TestCase):
     def test_processes(self):
         """By a kernel on windows that they share, and through the host."""
         tokens = goldens.tokens("b4x2", "seq7")
-        expected = decode.feed(golden("b4x2"), tokens, "--device=emulated")
+        expected = decode.feed(golden("b4x2", "--sharding=tp1"), tokens, "--device=emulated")
         artifact = golden("b4x2", "--sharding=tp2", "--devices=2")
         for memory in ("shared", "private"):
             logits, codes, said = self.feed_processes(artifact, tokens, GROK_RANK_MEMORY=memory)
@@ -120,7 +120,7 @@ class SeveralGpus(unittest.TestCase):
     def test_threads(self):
         """Experts and stages, through the host."""
         tokens = goldens.tokens("a6x1", "seq7")
-        expected = decode.feed(golden("a6x1"), tokens, "--device=emulated")
+        expected = decode.feed(golden("a6x1", "--sharding=tp1"), tokens, "--device=emulated")
         artifact = golden("a6x1", "--sharding=ep2.pp2", "--devices=4")
         with self.gpus(artifact, 4):
             actual = decode.feed(artifact, tokens, "--device=cuda", "--ranks=4")
