@@ -213,16 +213,15 @@ public:
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.emb)),
         width(std::min(productPanels(spec, kernel.chip), panels)),
         product(makeGpuProduct(kernel, width)),
-        rowsAtOnce(productPanels(spec, kernel.chip) > 2 ? rowsOfChunk() : 0),
+        rowsAtOnce(productPanels(spec, kernel.chip) > 2 ? rowsOfPart() : 0),
         groups(kernel, kernel.operand(3)) {}
 
   void emit();
 
 private:
-  // Rows whose pairs with one expert are a chunk, if experts are chosen alike; a
-  // quarter less, since they are not.
-  int64_t rowsOfChunk() const {
-    return std::max<int64_t>(1, product->chunkRows * 3 / 4 * spec.experts / spec.selected);
+  // Rows whose pairs with one expert are a chunk, if experts are chosen alike.
+  int64_t rowsOfPart() const {
+    return std::max<int64_t>(1, product->chunkRows * spec.experts / spec.selected);
   }
   void takeRows(Value number);
   Value outputAt(Value row, Value position);

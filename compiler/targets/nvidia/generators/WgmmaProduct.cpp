@@ -252,6 +252,15 @@ Values WgmmaProduct::sumOfSlice(const GpuPanel &panel, Value slice, int64_t widt
   return sums;
 }
 
+// A unit's sum is within 127 * 127 * 128 < 2^22, and so a float of 12582912 + sum has it
+// in its low bits: an addition and a subtraction, both exact, where a conversion would
+// take one of sixteen lanes of a multiprocessor (Nsight Compute, "Pipelines": XU).
+static Value exactFloat(GpuBuilder &kernel, Value sum) {
+  constexpr int32_t bits = 0x4b400000; // of 12582912, which is 1.5 * 2^23
+  return kernel.sub(kernel.fromBits(kernel.add(sum, kernel.word(bits))),
+                    kernel.number(12582912.0f));
+}
+
 Values WgmmaProduct::multiplyUnit(const GpuPanel &panel, Value unitNumber, int64_t width,
                                   ValueRange sums) {
   Stage stage = stageOf(unitNumber);
@@ -281,7 +290,7 @@ Values WgmmaProduct::multiplyUnit(const GpuPanel &panel, Value unitNumber, int64
     Value factor = kernel.extract(ofRows, i % 2);
     if (scalesUnits)
       factor = kernel.mul(factor, columns[i / 2 % 2]);
-    result.push_back(kernel.multiplyAdd(kernel.toFloat(unitSums[i]), factor, sums[i]));
+    result.push_back(kernel.multiplyAdd(exactFloat(kernel, unitSums[i]), factor, sums[i]));
   }
   kernel.syncWarp();
   kernel.when(kernel.equal(kernel.lane, kernel.index(0)), [&] { kernel.arrive(stage.empty); });

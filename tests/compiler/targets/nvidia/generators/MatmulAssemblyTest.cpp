@@ -147,7 +147,7 @@ TEST(MatmulAssembly, warpgroupsMultiplyManyRows) {
     for (size_t at = ptx.find(product); at != std::string::npos; at = ptx.find(product, at)) {
       const size_t wait = ptx.find("wgmma.wait_group", at);
       ASSERT_NE(wait, std::string::npos);
-      EXPECT_GT(ptx.find("cvt.rn.f32.s32", at), wait);
+      EXPECT_GT(ptx.find("fma.rn.f32", at), wait);
       at = wait;
     }
     EXPECT_EQ(count(chip.kernels[0].report.text, "C75"), 0u) << chip.kernels[0].report.text;
