@@ -129,7 +129,7 @@ class Perplexity(unittest.TestCase):
         self.assert_worse_by_at_most(nano("kv8", "--numerics=f32", "--kv=int8"), 0.001)
 
     def test_fp8_cache(self):
-        """0.07 % by a model of it in numpy, with a standard error of 0.04 %."""
+        """0.07 %, with a standard error of 0.04 %."""
         self.assert_worse_by_at_most(nano("kvfp8", "--numerics=f32", "--kv=fp8"), 0.002)
 
     def test_int4(self):
