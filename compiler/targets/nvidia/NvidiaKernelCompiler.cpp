@@ -162,16 +162,17 @@ NvidiaKernelCompiler::lower(const NamedKernelSpec &kernel, llvm::ArrayRef<Number
   std::vector<PersistentPart> lowered;
   for (const NumberedKernel &part : parts) {
     const NamedKernelSpec &own = *part.kernel;
+    const std::string symbol = "part_" + own.symbol;
     GpuShape ownShape;
     auto module = lower(
-        own.symbol, chip,
+        symbol, chip,
         [&](mlir::ModuleOp module, llvm::StringRef symbol) {
           return generateGpuKernel(module, symbol, own.spec, chip, /*mayCluster=*/false);
         },
         ownShape);
     if (!module)
       return tl::unexpected(module.error());
-    lowered.push_back({part.number, own.symbol, own.spec, ownShape, std::move(*module)});
+    lowered.push_back({part.number, symbol, own.spec, ownShape, std::move(*module)});
   }
   return lower(
       kernel.symbol, chip,

@@ -101,7 +101,6 @@ LLVM::LLVMFuncOp PersistentKernel::adopt(PersistentPart &part) {
     ofLaunch.push_back(attribute.getName());
   for (StringAttr name : ofLaunch)
     function->removeAttr(name);
-  function.setSymName("part_" + part.symbol);
   function.setLinkage(LLVM::Linkage::Internal);
   // There are no earlier launches.
   function.walk([](NVVM::GriddepcontrolOp op) { op.erase(); });
