@@ -5,6 +5,7 @@ thread by thread, on the goldens and on the trained model.
 With `--param full=1` every sequence, way of feeding and schedule; otherwise one of
 each, since a token costs the emulator about as much as a second of a GPU.
 """
+import itertools
 import json
 import os
 import unittest
@@ -117,6 +118,15 @@ class Nano(unittest.TestCase):
         bound = F32_BOUND if "--numerics=f32" in options else self.scatter(artifact, tokens)
         self.assertLessEqual(numpy.abs(actual - expected).max(), bound)
 
+    def check_many_rows(self, chip, *options):
+        """A prompt in one step that is more than a chunk of the kernels for many rows."""
+        artifact = nano(chip, *options)
+        ids = goldens.nano_reference()["logits"]["prompt_ids"]
+        tokens = [*itertools.islice(itertools.cycle(ids), 90)]
+        expected = decode.feed(artifact, tokens, "--device=cpu")
+        difference = numpy.abs(feed(artifact, tokens) - expected)
+        self.assertLessEqual(difference.max(), self.scatter(artifact, tokens))
+
     def scatter(self, artifact, tokens):
         """How far the last bit of an activation's code moves a logit: what the CPU's
         own fast mode differs from its float32 mode by, at most."""
@@ -178,6 +188,8 @@ def add_cases():
         add_case(Nano, f"test_kv_int8_{chip}", Nano.check_format, chip, "--kv=int8")
         add_case(Nano, f"test_kv_fp8_{chip}", Nano.check_format, chip, "--kv=fp8",
                  "--numerics=f32")
+    add_case(Nano, "test_many_rows", Nano.check_many_rows, "sm_90a", "--weights=int4",
+             "--numerics=fast")
 
 
 add_cases()
