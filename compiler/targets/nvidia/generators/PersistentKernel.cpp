@@ -105,7 +105,7 @@ LLVM::LLVMFuncOp PersistentKernel::adopt(PersistentPart &part) {
   // There are no earlier launches.
   function.walk([](NVVM::GriddepcontrolOp op) { op.erase(); });
   // Registers are given out for each part alone.
-  function.setNoInline(true);
+  function.setAlwaysInline(true);
   countThreads(function, part.shape.threads);
   return function;
 }
@@ -248,6 +248,9 @@ GpuShape PersistentKernel::emit() {
     scratch.push_back(scratchMemory(part.shape.scratchBytes));
     functions.push_back(adopt(part));
   }
+  keepLoops();
+  // Told that one block is enough, the assembler gives parts the registers they have alone.
+  holdBlocks(1);
   LLVM::LLVMFuncOp meet = makeMeeting();
   Value count = load(i64, operand(0));
   copyTask(index(0), taskSlots);
