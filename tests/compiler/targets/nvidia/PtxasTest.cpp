@@ -18,13 +18,13 @@ TEST(PtxasReport, ReadsTheNumbersOfAKernel) {
 }
 
 TEST(Ptxas, ReadsTheMostOfAnyFunction) {
-  PtxasReport report = parsePtxasReport(
-      "ptxas info    : Compiling entry function 'k' for 'sm_80'\n"
-      "ptxas info    : Function properties for k\n"
-      "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
-      "ptxas info    : Used 39 registers, used 1 barriers, 400 bytes cmem[0]\n"
-      "ptxas info    : Function properties for part\n"
-      "    8 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads\n");
+  PtxasReport report =
+      parsePtxasReport("ptxas info    : Compiling entry function 'k' for 'sm_80'\n"
+                       "ptxas info    : Function properties for k\n"
+                       "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n"
+                       "ptxas info    : Used 39 registers, used 1 barriers, 400 bytes cmem[0]\n"
+                       "ptxas info    : Function properties for part\n"
+                       "    8 bytes stack frame, 4 bytes spill stores, 12 bytes spill loads\n");
   EXPECT_EQ(report.registers, 39);
   EXPECT_EQ(report.spillBytes, 16);
   EXPECT_EQ(report.stackBytes, 8);
