@@ -30,6 +30,9 @@ F32_BOUND = 2e-4  # absolute, on every logit
 FAST_RMS = {("a6x1", "float"): 0.0815, ("a6x1", "int8"): 0.0757, ("b4x2", "float"): 0.1388,
             ("b4x2", "int8"): 0.1372}
 FAST_P99 = {"a6x1": 0.28, "b4x2": 0.45}
+# Activations of 8 bits, which int8 weights meet, scatter more than bfloat16 where many
+# positions are seen: those sequences are held to the CPU's bits alone.
+WITHIN_BF16 = {"float": (*goldens.SEQUENCES, "pad7"), "int8": ("seq1", "seq7", "pad7")}
 
 
 def golden(model, weights, numerics, chip):
@@ -77,8 +80,14 @@ class Goldens(unittest.TestCase):
     def check_fast(self, model, weights, chip, chunks, schedule):
         for sequence in SEQUENCES:
             with self.subTest(sequence):
-                actual = feed(golden(model, weights, "fast", chip), goldens.tokens(model, sequence),
-                              *CHUNKS[chunks], schedule=schedule)
+                tokens = goldens.tokens(model, sequence)
+                actual = feed(golden(model, weights, "fast", chip), tokens, *CHUNKS[chunks],
+                              schedule=schedule)
+                if weights == "int8":
+                    numpy.testing.assert_array_equal(
+                        actual, decode.feed(models.golden(model, weights, "fast"), tokens))
+                if sequence not in WITHIN_BF16[weights]:
+                    continue
                 difference = numpy.abs(actual - self.expected(model, weights, sequence, chunks))
                 self.assertLessEqual(numpy.sqrt(numpy.mean(difference**2)),
                                      FAST_RMS[model, weights])
