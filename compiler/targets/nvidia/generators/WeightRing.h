@@ -14,8 +14,8 @@ namespace grok::compiler {
 /// place is free, the warp knows of itself.
 ///
 /// Reads of 16 bytes meet two to a bank: of four lines that the lanes of a column read,
-/// two start at the same one. That is 64 bytes a clock of a multiprocessor, which gets 19
-/// from device memory.
+/// two start at the same one; of bf16 all four do. That is 64 and 32 bytes a clock of a
+/// multiprocessor, which gets 19 from device memory.
 class WeightRing {
 public:
   /// Of products of `slots` panels; each warp uses `stages` stages of every pair of them.
