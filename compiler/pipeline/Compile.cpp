@@ -37,7 +37,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Rows up to which GPUs stream weights for a few sequences at once; beyond, they
 /// share weight tiles among many rows.
-static constexpr int64_t gpuDecodeRows = 16;
+static constexpr int64_t gpuDecodeRows = 8; // one n tile of mma, for which there are rings
 // Beyond, GPUs have kernels of large tiles, which few rows would leave idle.
 static constexpr int64_t gpuBatchRows = 64;
 

@@ -72,6 +72,13 @@ TEST(GpuLinear, manyRows) {
       checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 512), rows);
 }
 
+// Rings of weights, one n tile of rows.
+TEST(GpuLinear, fewRows) {
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}})
+    for (int64_t rows : {2, 8})
+      checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 8), rows);
+}
+
 // By wgmma: whole and narrow chunks, sixteen slices, slices that cross row groups, a
 // second tile with few panels.
 TEST(GpuLinear, chunksOfWarpgroups) {
