@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/plan/GpuKernels.h"
+#include <algorithm>
 
 namespace grok::runtime {
 
@@ -12,12 +13,17 @@ std::vector<GpuKernelEntry> gpuKernelsOf(const plan::Plan &plan, const plan::Gpu
   return entries;
 }
 
-std::optional<uint32_t> serviceOf(const plan::Plan &plan, const plan::GpuCode &code,
-                                  std::string_view op) {
+ServiceNumbers::ServiceNumbers(const plan::Plan &plan, const plan::GpuCode &code)
+    : first(plan.kernels()->size()) {
   for (uint32_t i = 0; code.services() && i < code.services()->size(); ++i)
-    if (code.services()->Get(i)->kernel()->op()->string_view() == op)
-      return plan.kernels()->size() + i;
-  return std::nullopt;
+    ops.push_back(code.services()->Get(i)->kernel()->op()->str());
+}
+
+std::optional<uint32_t> ServiceNumbers::find(std::string_view op) const {
+  const auto found = std::find(ops.begin(), ops.end(), op);
+  if (found == ops.end())
+    return std::nullopt;
+  return first + static_cast<uint32_t>(found - ops.begin());
 }
 
 } // namespace grok::runtime

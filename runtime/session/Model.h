@@ -95,8 +95,7 @@ public:
   /// Every other rank's part in the leader's sessions, until the leader's model
   /// is gone. An error ends the job.
   Result<void> follow() const;
-  /// Bytes per second of copies within the device's memory, read and written ones;
-  /// nothing if it has none of its own.
+  /// As Device::measureReadRate.
   Result<std::optional<double>> measureReadRate() const;
   /// For the session only.
   ModelState &state() const { return *contents; }

@@ -35,13 +35,6 @@ uint32_t CudaKernels::mostOperands() const {
   return most;
 }
 
-std::optional<uint32_t> CudaKernels::service(std::string_view op) const {
-  for (uint32_t i = services; i < kernels.size(); ++i)
-    if (kernels[i].op == op)
-      return i;
-  return std::nullopt;
-}
-
 Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Plan &plan) {
   const plan::GpuCode &code = *context.gpu().code;
   CudaKernels loaded(context);
@@ -49,20 +42,20 @@ Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Pl
   if (!scratch)
     return fail(scratch.error());
   loaded.scratch = std::move(*scratch);
-  loaded.services = plan.kernels()->size();
+  loaded.services = ServiceNumbers(plan, code);
   Address next = addressOf(loaded.scratch->data());
   for (const GpuKernelEntry &entry : gpuKernelsOf(plan, code)) {
     const plan::GpuKernel &from = *entry.code;
     CudaKernel kernel;
     kernel.name = entry.kernel->symbol()->str();
-    kernel.op = entry.kernel->op()->str();
     kernel.operands = static_cast<uint32_t>(entry.kernel->num_buffers());
     kernel.threads = static_cast<unsigned>(from.threads());
     kernel.clusterBlocks = static_cast<unsigned>(std::max(from.cluster_blocks(), 1));
     kernel.sharedBytes = static_cast<unsigned>(from.shared_bytes());
     kernel.startsEarly = from.starts_early();
     kernel.scratch = from.scratch_bytes() ? next : 0;
-    kernel.isCooperative = kernel.op == "persistent" || kernel.op == "sample";
+    const std::string_view op = entry.kernel->op()->string_view();
+    kernel.isCooperative = op == "persistent" || op == "sample";
     next += alignedScratch(from);
     auto done = loaded.loadModule(kernel, from).and_then([&] { return loaded.size(kernel, from); });
     if (!done)

@@ -9,7 +9,7 @@
 namespace grok::runtime::cuda {
 
 struct CudaKernel {
-  std::string name, op;
+  std::string name;
   Function function = nullptr;
   unsigned blocks = 1, threads = 32, clusterBlocks = 1;
   unsigned sharedBytes = 0;
@@ -40,7 +40,7 @@ public:
   /// By the number of gpuKernelsOf.
   const CudaKernel &operator[](uint32_t kernel) const { return kernels[kernel]; }
   /// Number of the service for `op`, or nothing.
-  std::optional<uint32_t> service(std::string_view op) const;
+  std::optional<uint32_t> service(std::string_view op) const { return services.find(op); }
   /// Most operands of any kernel.
   uint32_t mostOperands() const;
 
@@ -55,7 +55,7 @@ private:
 
   const CudaContext *context;
   std::vector<CudaKernel> kernels;
-  uint32_t services = 0; // number of the first
+  ServiceNumbers services;
   std::vector<Module> modules;
   std::unique_ptr<DeviceMemory> scratch;
 };

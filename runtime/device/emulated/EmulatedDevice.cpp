@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/emulated/EmulatedDevice.h"
 
-#include "runtime/plan/GpuKernels.h"
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -123,17 +122,12 @@ Result<void> EmulatedDevice::addKernels(const plan::Plan &plan, const plan::GpuC
     shape.seed = settings.seed;
     shape.osThreads = static_cast<uint32_t>(threadCount);
     shape.checkAccesses = settings.checkAccesses;
-    kernels.push_back({symbol, each.kernel->op()->str(), shape, std::move(*scratch)});
+    shape.knowsWrites = 1; // weights and the step are read-only
+    shape.hasPeers = each.kernel->op()->string_view() == "exchange";
+    kernels.push_back({symbol, shape, std::move(*scratch)});
   }
-  services = plan.kernels()->size();
+  services = ServiceNumbers(plan, gpu);
   return {};
-}
-
-std::optional<uint32_t> EmulatedDevice::service(std::string_view op) const {
-  for (uint32_t i = services; i < kernels.size(); ++i)
-    if (kernels[i].op == op)
-      return i;
-  return std::nullopt;
 }
 
 /// Memory whose region ends with it.
@@ -274,9 +268,7 @@ Result<void> EmulatedDevice::launch(const DeviceLaunch &launch, int64_t) {
   what.name = kernel.name.c_str();
   what.values = values.data();
   what.regions = memory.data();
-  what.knowsWrites = 1; // weights and the step are read-only
   what.regionCount = static_cast<uint32_t>(memory.size());
-  what.hasPeers = kernel.op == "exchange";
   return run(what);
 }
 

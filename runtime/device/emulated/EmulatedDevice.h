@@ -7,6 +7,7 @@
 #include "runtime/device/Device.h"
 #include "runtime/device/cpu/CodeLibrary.h"
 #include "runtime/device/emulated/EmulatorLibrary.h"
+#include "runtime/plan/GpuKernels.h"
 #include <list>
 #include <string>
 
@@ -41,7 +42,7 @@ public:
   Result<void> begin(const GrokStepInfo &newStep) override;
   Result<void> launch(const DeviceLaunch &launch, int64_t tiles) override;
   Result<void> wait() override { return {}; }
-  std::optional<uint32_t> service(std::string_view op) const override;
+  std::optional<uint32_t> service(std::string_view op) const override { return services.find(op); }
   PeerMemory *peers() override { return this; }
 
   std::string_view level() const override { return levelText; }
@@ -50,7 +51,6 @@ public:
 private:
   struct Kernel {
     std::string name;
-    std::string op;
     GrokEmulatorLaunch shape; // all but the memory
     Memory scratch;
   };
@@ -81,7 +81,7 @@ private:
   std::string levelText;
   int threadCount = 1;
   std::vector<Kernel> kernels; // by the number of gpuKernelsOf
-  uint32_t services = 0;       // number of the first
+  ServiceNumbers services;
   std::list<Region> regions;
   const GrokStepInfo *step = nullptr;
   Watch watch;

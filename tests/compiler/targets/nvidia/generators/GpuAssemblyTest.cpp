@@ -2,26 +2,16 @@
 // Kernels at the shapes of Grok-1 through NVIDIA's assembler, for every chip: one
 // that spills registers is an error of compileNvidiaKernels.
 #include "compiler/targets/nvidia/NvidiaKernels.h"
+#include "tests/compiler/targets/nvidia/generators/Grok1.h"
 #include <gtest/gtest.h>
 
 namespace grok::compiler {
 
 static KernelSpec grok1(KernelOp op, int64_t maxRows) {
-  KernelSpec spec;
-  spec.op = op;
-  spec.numerics = Numerics::fast;
-  spec.kv = CacheElement::bf16;
+  KernelSpec spec = testing::grok1Shapes(op);
   spec.maxRows = maxRows;
-  spec.emb = 6144;
-  spec.ffn = 32768;
-  spec.vocab = 131072;
-  spec.experts = 8;
-  spec.eps = 1e-5;
-  if (op != KernelOp::quantize)
-    spec.selected = 2;
   spec.weight =
       WeightFormat::forContraction(WeightFormat::Element::i8, spec.emb, 1, Numerics::fast);
-  spec.in = spec.emb;
   return spec;
 }
 
@@ -105,12 +95,6 @@ static KernelSpec attention(int64_t maxRows, CacheElement kv) {
   KernelSpec spec = grok1(KernelOp::attention, maxRows);
   spec.kv = kv;
   spec.numerics = kv == CacheElement::f32 ? Numerics::f32 : Numerics::fast;
-  spec.qHeads = 48;
-  spec.kvHeads = 8;
-  spec.headDim = 128;
-  spec.layers = 64;
-  spec.pageTokens = 32;
-  spec.maxContext = 8192;
   spec.multiplier = 0.08838834764831845;
   spec.softcap = 30;
   return spec;

@@ -3,6 +3,7 @@
 // where one that spills is an error of compileNvidiaKernels; and what their PTX must
 // hold.
 #include "compiler/targets/nvidia/NvidiaKernels.h"
+#include "tests/compiler/targets/nvidia/generators/Grok1.h"
 #include <gtest/gtest.h>
 
 namespace grok::compiler {
@@ -19,22 +20,9 @@ struct Format {
 } // namespace
 
 static KernelSpec grok1(KernelOp op, const Format &format, Numerics numerics, int64_t maxRows) {
-  KernelSpec spec;
-  spec.op = op;
+  KernelSpec spec = testing::grok1Shapes(op);
   spec.numerics = numerics;
-  spec.kv = CacheElement::bf16;
   spec.maxRows = maxRows;
-  spec.emb = spec.in = spec.out = 6144;
-  spec.ffn = 32768;
-  spec.vocab = 131072;
-  spec.qHeads = 48;
-  spec.kvHeads = 8;
-  spec.headDim = 128;
-  spec.layers = 64;
-  spec.pageTokens = 32;
-  spec.maxContext = 8192;
-  spec.experts = 8;
-  spec.selected = 2;
   spec.multiplier = 0.57735026918962576;
   const bool isFloat = format.element == Element::f32 || format.element == Element::bf16;
   const bool hasGroups = op == KernelOp::linear || op == KernelOp::downCombine;

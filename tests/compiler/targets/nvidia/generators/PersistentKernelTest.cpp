@@ -4,6 +4,7 @@
 #include "compiler/targets/nvidia/generators/PersistentKernel.h"
 #include "compiler/targets/nvidia/NvidiaKernelCompiler.h"
 #include "dialects/plan/QuantizedRow.h"
+#include "tests/compiler/targets/nvidia/generators/Grok1.h"
 #include "tests/compiler/targets/nvidia/generators/ProductRun.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -160,25 +161,10 @@ TEST(PersistentKernel, aMeetingThatIsNeverFullIsADeadlock) {
 // ---- Grok-1
 
 static NamedKernelSpec grok1(KernelOp op, Element element, const char *suffix = "") {
-  NamedKernelSpec kernel{nameOf(op) + std::string(suffix), {}};
+  NamedKernelSpec kernel{nameOf(op) + std::string(suffix), grok1Shapes(op)};
   KernelSpec &spec = kernel.spec;
-  spec.op = op;
-  spec.numerics = Numerics::fast;
-  spec.kv = CacheElement::bf16;
-  spec.emb = spec.in = spec.out = 6144;
-  spec.ffn = 32768;
-  spec.vocab = 131072;
-  spec.qHeads = 48;
-  spec.kvHeads = 8;
-  spec.headDim = 128;
-  spec.layers = 64;
-  spec.pageTokens = 32;
-  spec.maxContext = 8192;
-  spec.experts = 8;
-  spec.selected = op == KernelOp::quantize ? 0 : 2;
   spec.multiplier = 0.08838834764831845;
   spec.softcap = op == KernelOp::attention ? 30 : 0;
-  spec.eps = 1e-5;
   const int64_t inputs = op == KernelOp::quantize ? spec.in : contractionOf(spec);
   spec.weight = WeightFormat::forContraction(element, inputs, 1, Numerics::fast,
                                              element == Element::i8 ? 0 : 64);
