@@ -39,6 +39,7 @@ static void emitBody(KernelBuilder &kernel) {
   case KernelOp::persistent:
   case KernelOp::sample:
   case KernelOp::exchange:
+  case KernelOp::exchangeNorm:
     llvm_unreachable("services are for GPUs");
   }
 }

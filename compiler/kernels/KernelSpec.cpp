@@ -15,7 +15,7 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 18> opTable = {{{"embed", 3},
+static constexpr std::array<OpRow, 19> opTable = {{{"embed", 3},
                                                    {"rms_norm", 3},
                                                    {"qkv", 10},
                                                    {"attention", 3},
@@ -32,7 +32,8 @@ static constexpr std::array<OpRow, 18> opTable = {{{"embed", 3},
                                                    {"read", 3},
                                                    {"persistent", 1},
                                                    {"sample", 2},
-                                                   {"exchange", 3}}};
+                                                   {"exchange", 3},
+                                                   {"exchange_norm", 6}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
@@ -52,7 +53,7 @@ std::optional<KernelOp> kernelOpNamed(const std::string &name) {
 
 bool isService(KernelOp op) {
   return op == KernelOp::read || op == KernelOp::persistent || op == KernelOp::sample ||
-         op == KernelOp::exchange;
+         op == KernelOp::exchange || op == KernelOp::exchangeNorm;
 }
 
 const char *nameOf(Numerics numerics) {
@@ -169,6 +170,7 @@ std::string canonicalText(const KernelSpec &spec) {
     break;
   case KernelOp::rmsNorm:
   case KernelOp::residualNorm:
+  case KernelOp::exchangeNorm:
     writer.add("emb", spec.emb);
     writer.add("eps", spec.eps);
     if (spec.parts > 1)
@@ -384,6 +386,7 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
     break;
   case KernelOp::rmsNorm:
   case KernelOp::residualNorm:
+  case KernelOp::exchangeNorm:
     check.dimension("emb", spec.emb);
     check.dimension("parts", spec.parts, 4096);
     check.require(spec.parts == 1 || spec.numerics != Numerics::bf16,
