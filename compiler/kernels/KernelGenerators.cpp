@@ -40,6 +40,7 @@ static void emitBody(KernelBuilder &kernel) {
   case KernelOp::sample:
   case KernelOp::exchange:
   case KernelOp::exchangeNorm:
+  case KernelOp::merge:
     llvm_unreachable("services are for GPUs");
   }
 }

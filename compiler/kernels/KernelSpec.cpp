@@ -15,25 +15,12 @@ struct OpRow {
   const char *name;
   int64_t operands;
 };
-static constexpr std::array<OpRow, 19> opTable = {{{"embed", 3},
-                                                   {"rms_norm", 3},
-                                                   {"qkv", 10},
-                                                   {"attention", 3},
-                                                   {"linear", 4},
-                                                   {"residual_norm", 5},
-                                                   {"route", 4},
-                                                   {"group", 2},
-                                                   {"gate_up", 7},
-                                                   {"down_combine", 6},
-                                                   {"unembed", 4},
-                                                   {"quantize", 2},
-                                                   {"map_experts", 3},
-                                                   {"combine", 4},
-                                                   {"read", 3},
-                                                   {"persistent", 1},
-                                                   {"sample", 2},
-                                                   {"exchange", 3},
-                                                   {"exchange_norm", 6}}};
+static constexpr std::array<OpRow, 20> opTable = {
+    {{"embed", 3},       {"rms_norm", 3},      {"qkv", 10},          {"attention", 3},
+     {"linear", 4},      {"residual_norm", 5}, {"route", 4},         {"group", 2},
+     {"gate_up", 7},     {"down_combine", 6},  {"unembed", 4},       {"quantize", 2},
+     {"map_experts", 3}, {"combine", 4},       {"read", 3},          {"persistent", 1},
+     {"sample", 2},      {"exchange", 3},      {"exchange_norm", 6}, {"merge", 3}}};
 
 const char *nameOf(KernelOp op) { return opTable[static_cast<size_t>(op)].name; }
 
@@ -53,7 +40,7 @@ std::optional<KernelOp> kernelOpNamed(const std::string &name) {
 
 bool isService(KernelOp op) {
   return op == KernelOp::read || op == KernelOp::persistent || op == KernelOp::sample ||
-         op == KernelOp::exchange || op == KernelOp::exchangeNorm;
+         op == KernelOp::exchange || op == KernelOp::exchangeNorm || op == KernelOp::merge;
 }
 
 const char *nameOf(Numerics numerics) {
@@ -246,6 +233,7 @@ std::string canonicalText(const KernelSpec &spec) {
   case KernelOp::read:
   case KernelOp::persistent:
   case KernelOp::exchange:
+  case KernelOp::merge:
     break;
   }
   return writer.text;
@@ -438,6 +426,7 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   case KernelOp::read:
   case KernelOp::persistent:
   case KernelOp::exchange:
+  case KernelOp::merge:
     break;
   }
   return check.problem;

@@ -25,11 +25,12 @@ enum class KernelOp {
   quantize,
   mapExperts,
   combine,
-  read,        // a service: times memory
-  persistent,  // a service: does the launches of a step
-  sample,      // a service: draws tokens from logits
-  exchange,    // a service: what ranks do together (runtime/plan/ExchangeABI.h)
-  exchangeNorm // a service: exchange of few rows and the residualNorm that reads them
+  read,         // a service: times memory
+  persistent,   // a service: does the launches of a step
+  sample,       // a service: draws tokens from logits
+  exchange,     // a service: what ranks do together (runtime/plan/ExchangeABI.h)
+  exchangeNorm, // a service: exchange of few rows and the residualNorm that reads them
+  merge         // a service: what ranks have sent, put together (runtime/plan/MergeABI.h)
 };
 
 /// What a page of the key/value cache holds; i8 and e4m3 have a float32 scale per

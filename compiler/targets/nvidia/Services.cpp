@@ -25,6 +25,8 @@ NamedKernelSpec sampleService(int64_t vocab, int64_t stride, int64_t maxRows) {
 
 NamedKernelSpec exchangeService() { return serviceFor(KernelOp::exchange); }
 
+NamedKernelSpec mergeService() { return serviceFor(KernelOp::merge); }
+
 NamedKernelSpec persistentService() { return serviceFor(KernelOp::persistent); }
 
 } // namespace grok::compiler

@@ -17,6 +17,9 @@ NamedKernelSpec sampleService(int64_t vocab, int64_t stride, int64_t maxRows);
 /// The one that does collectives, for plans of several ranks.
 NamedKernelSpec exchangeService();
 
+/// The one that puts together what ranks have sent each other, likewise.
+NamedKernelSpec mergeService();
+
 /// The one that does the launches of a step of one row, for plans that ask for it.
 NamedKernelSpec persistentService();
 

@@ -32,6 +32,7 @@ constexpr Generator generators[] = {
     {KernelOp::read, gpu_kernels::rowThreads, gpu_kernels::emitRead},
     {KernelOp::sample, gpu_kernels::rowThreads, gpu_kernels::emitSample},
     {KernelOp::exchange, gpu_kernels::rowThreads, gpu_kernels::emitExchange},
+    {KernelOp::merge, gpu_kernels::rowThreads, gpu_kernels::emitMerge},
 };
 
 } // namespace

@@ -37,6 +37,7 @@ void emitGateUp(GpuBuilder &kernel);
 void emitDownCombine(GpuBuilder &kernel);
 void emitQkv(GpuBuilder &kernel);
 void emitExchange(GpuBuilder &kernel);
+void emitMerge(GpuBuilder &kernel);
 void emitRead(GpuBuilder &kernel);
 void emitSample(GpuBuilder &kernel);
 } // namespace gpu_kernels

@@ -77,6 +77,8 @@ TEST(GpuAssembly, sampleRoundsProducts) {
 
 TEST(GpuAssembly, exchange) { assemble({grok1(KernelOp::exchange, 512)}); }
 
+TEST(GpuAssembly, merge) { assemble({grok1(KernelOp::merge, 512)}); }
+
 // A word and its number must go together.
 TEST(GpuAssembly, exchangeMovesEightBytesAtOnce) {
   NvidiaOptions options;
