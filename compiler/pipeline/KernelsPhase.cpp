@@ -52,6 +52,8 @@ static std::unique_ptr<plan::GpuKernelT> planKernel(NvidiaKernel &kernel) {
   result.scratch_bytes = kernel.shape.scratchBytes;
   result.resident_blocks = static_cast<int32_t>(kernel.shape.residentBlocks);
   result.starts_early = kernel.shape.startsEarly;
+  result.cooperative = kernel.shape.isCooperative;
+  result.awaits_peers = kernel.shape.awaitsPeers;
   result.registers = static_cast<int32_t>(kernel.report.registers);
   result.ptx = std::move(kernel.ptx);
   result.cubin = std::move(kernel.cubin);

@@ -88,6 +88,9 @@ static Result<void> checkGpuKernel(const plan::GpuKernel &kernel, const std::str
   if (kernel.cluster_blocks() < 1 || kernel.cluster_blocks() > maxClusterBlocks)
     return fail(where, ": clusters of ", kernel.cluster_blocks(), " blocks, expected 1..",
                 maxClusterBlocks);
+  if (kernel.cooperative() && kernel.cluster_blocks() > 1)
+    return fail(where, ": blocks that wait for each other, in clusters of ",
+                kernel.cluster_blocks());
   if (kernel.shared_bytes() < 0 || kernel.shared_bytes() > maxSharedBytes)
     return fail(where, ": ", kernel.shared_bytes(), " bytes of shared memory, at most ",
                 maxSharedBytes);

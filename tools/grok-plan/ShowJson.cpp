@@ -106,6 +106,8 @@ static ordered_json gpuKernelJson(const runtime::GpuKernelEntry &entry) {
           {"cluster_blocks", kernel.cluster_blocks()},
           {"resident_blocks", kernel.resident_blocks()},
           {"starts_early", kernel.starts_early()},
+          {"cooperative", kernel.cooperative()},
+          {"awaits_peers", kernel.awaits_peers()},
           {"shared_bytes", kernel.shared_bytes()},
           {"scratch_bytes", kernel.scratch_bytes()},
           {"registers", kernel.registers()},

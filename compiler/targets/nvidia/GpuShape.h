@@ -18,7 +18,9 @@ struct GpuShape {
   /// Of one launch on a multiprocessor, at most, so that the next launch's fit beside
   /// them; 0 = as many as fit.
   int64_t residentBlocks = 0;
-  bool startsEarly = false; // waits itself for the launches before (griddepcontrol.wait)
+  bool startsEarly = false;   // waits itself for the launches before (griddepcontrol.wait)
+  bool isCooperative = false; // its blocks wait for each other: all must run at a time
+  bool awaitsPeers = false;   // waits for what launches of other ranks' devices write
 
   bool operator==(const GpuShape &) const = default;
 };

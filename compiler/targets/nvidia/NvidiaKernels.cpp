@@ -26,7 +26,7 @@ static llvm::SmallVector<char, 0> encode(const NvidiaKernel &kernel) {
   json entry = {
       {"shape",
        {shape.threads, shape.maxBlocks, shape.sharedBytes, shape.scratchBytes, shape.clusterBlocks,
-        shape.residentBlocks, shape.startsEarly}},
+        shape.residentBlocks, shape.startsEarly, shape.isCooperative, shape.awaitsPeers}},
       {"ptx", kernel.ptx},
       {"cubin", json::binary(kernel.cubin)},
       {"emulation", json::binary(kernel.emulation)},
@@ -41,7 +41,8 @@ static NvidiaKernel decode(const CompiledKernel &cached) {
   json entry = json::from_msgpack(cached.object.begin(), cached.object.end());
   const json &shape = entry["shape"], &report = entry["report"];
   NvidiaKernel kernel;
-  kernel.shape = {shape[0], shape[1], shape[2], shape[3], shape[4], shape[5], shape[6]};
+  kernel.shape = {shape[0], shape[1], shape[2], shape[3], shape[4],
+                  shape[5], shape[6], shape[7], shape[8]};
   kernel.ptx = entry["ptx"];
   kernel.cubin = entry["cubin"].get_binary();
   kernel.emulation = entry["emulation"].get_binary();

@@ -256,18 +256,19 @@ Result<void> OpenGraph::append(const CudaKernel &kernel, void **parameters) {
                         .sharedBytes = kernel.sharedBytes,
                         .parameters = parameters};
   GraphNode added = nullptr;
-  const bool isEarly = last && kernel.startsEarly && mayStartEarly;
+  // Blocks that must all run at a time do not share the GPU with the launch before.
+  const bool isEarly = last && kernel.startsEarly && mayStartEarly && !kernel.isCooperative;
   int status = driver.cuGraphAddKernelNode(&added, graph, &last, last && !isEarly ? 1 : 0, &node);
   if (status == success && isEarly)
     status = linkEarly(added);
   if (auto done = driver.check(status, kernel.name); !done)
     return done;
   last = added;
-  if (kernel.clusterBlocks == 1)
+  if (kernel.attributeCount() == 0)
     return {};
-  const LaunchAttribute cluster = kernel.cluster();
+  const LaunchAttribute attribute = kernel.attribute();
   // The value is a union of 64 bytes.
-  return driver.check(driver.cuGraphKernelNodeSetAttribute(added, cluster.id, cluster.cluster),
+  return driver.check(driver.cuGraphKernelNodeSetAttribute(added, attribute.id, attribute.cluster),
                       kernel.name);
 }
 

@@ -54,8 +54,7 @@ Result<CudaKernels> CudaKernels::load(const CudaContext &context, const plan::Pl
     kernel.sharedBytes = static_cast<unsigned>(from.shared_bytes());
     kernel.startsEarly = from.starts_early();
     kernel.scratch = from.scratch_bytes() ? next : 0;
-    const std::string_view op = entry.kernel->op()->string_view();
-    kernel.isCooperative = op == "persistent" || op == "sample";
+    kernel.isCooperative = from.cooperative();
     next += alignedScratch(from);
     auto done = loaded.loadModule(kernel, from).and_then([&] { return loaded.size(kernel, from); });
     if (!done)

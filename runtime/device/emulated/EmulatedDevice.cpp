@@ -123,7 +123,7 @@ Result<void> EmulatedDevice::addKernels(const plan::Plan &plan, const plan::GpuC
     shape.osThreads = static_cast<uint32_t>(threadCount);
     shape.checkAccesses = settings.checkAccesses;
     shape.knowsWrites = 1; // weights and the step are read-only
-    shape.hasPeers = each.kernel->op()->string_view() == "exchange";
+    shape.hasPeers = kernel.awaits_peers();
     kernels.push_back({symbol, shape, std::move(*scratch)});
   }
   services = ServiceNumbers(plan, gpu);

@@ -129,6 +129,12 @@ static constexpr Case cases[] = {
     {"GpuThreads", [](PlanT &p) { gpu(p).kernels[0]->threads = 48; }, "blocks of 48 threads"},
     {"GpuBlocks", [](PlanT &p) { gpu(p).kernels[0]->max_blocks = 0; }, "0 blocks"},
     {"GpuCluster", [](PlanT &p) { gpu(p).kernels[0]->cluster_blocks = 32; }, "clusters of 32"},
+    {"GpuCooperativeClusters",
+     [](PlanT &p) {
+       gpu(p).kernels[0]->cooperative = true;
+       gpu(p).kernels[0]->cluster_blocks = 2;
+     },
+     "wait for each other, in clusters of 2"},
     {"GpuShared", [](PlanT &p) { gpu(p).kernels[0]->shared_bytes = 1 << 20; }, "shared memory"},
     {"GpuScratch", [](PlanT &p) { gpu(p).kernels[0]->scratch_bytes = UINT64_MAX; }, "scratch"},
     {"GpuNoPtx", [](PlanT &p) { gpu(p).kernels[2]->ptx.clear(); }, "'toy_attend': no PTX"},

@@ -112,6 +112,8 @@ makeGpuCode(const std::vector<std::unique_ptr<plan::KernelT>> &kernels) {
     auto service = std::make_unique<plan::GpuServiceT>();
     service->kernel = makeKernel(symbol, op, operands);
     service->code = makeGpuKernel(*service->kernel);
+    service->code->cooperative = std::string_view(op) == "sample";
+    service->code->awaits_peers = std::string_view(op) == "exchange";
     code->services.push_back(std::move(service));
   };
   serve("toy_read", "read", 3);

@@ -55,6 +55,10 @@ TEST_F(GrokPlan, ShowsJson) {
   ASSERT_THAT(gpu["services"], SizeIs(3));
   EXPECT_EQ(gpu["services"][0]["op"], "read");
   EXPECT_EQ(gpu["services"][0]["symbol"], "toy_read");
+  for (size_t service : {0, 1, 2}) {
+    EXPECT_EQ(gpu["services"][service]["cooperative"], service == 1);
+    EXPECT_EQ(gpu["services"][service]["awaits_peers"], service == 2);
+  }
 }
 
 TEST_F(GrokPlan, ExtractsCodeOfEveryLevel) {

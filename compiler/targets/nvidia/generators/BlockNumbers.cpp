@@ -61,6 +61,7 @@ std::pair<Value, Value> BlockNumbers::sumBefore(Value number) {
 
 // The last block to come lets the others go on.
 void BlockNumbers::meet() {
+  kernel.launchCooperatively();
   Value generation = kernel.offset(meeting, 4);
   kernel.barrier();
   kernel.when(kernel.equal(kernel.thread, kernel.index(0)), [&] {

@@ -393,9 +393,11 @@ Value GpuBuilder::toIndex(Value word) { return widen(word, i64); }
 Value GpuBuilder::toWord(Value index) { return narrow(index, i32); }
 
 GpuShape GpuBuilder::shape() const {
-  return {
-      threads,    mostTiles * clusterBlocks, usedShared, usedScratch, clusterBlocks, residentBlocks,
-      startsEarly};
+  return {threads,       mostTiles * clusterBlocks,
+          usedShared,    usedScratch,
+          clusterBlocks, residentBlocks,
+          startsEarly,   isCooperative,
+          awaitsPeers};
 }
 
 } // namespace grok::compiler

@@ -57,6 +57,10 @@ public:
   /// Blocks of one launch that a multiprocessor gets at most: leaves room for the next
   /// launch's, which then start early.
   void limitBlocks(int64_t blocks);
+  /// The kernel's blocks wait for each other.
+  void launchCooperatively() { isCooperative = true; }
+  /// The kernel waits for what launches of other ranks' devices write.
+  void awaitPeers() { awaitsPeers = true; }
   /// Loops stay as they are written: their bodies keep enough loads in flight.
   void keepLoops();
   /// From here on multiplyAdd rounds the product, as processors without FMA do.
@@ -203,7 +207,7 @@ private:
   Values operands;
   Value scratchBase, sharedBase;
   int64_t usedScratch = 0, usedShared = 0, mostTiles = 1, residentBlocks = 0;
-  bool startsEarly = false;
+  bool startsEarly = false, isCooperative = false, awaitsPeers = false;
 };
 
 } // namespace grok::compiler

@@ -267,6 +267,9 @@ void Exchange::emit() {
   finish(twoShot);
 }
 
-void emitExchange(GpuBuilder &kernel) { Exchange(kernel).emit(); }
+void emitExchange(GpuBuilder &kernel) {
+  kernel.awaitPeers();
+  Exchange(kernel).emit();
+}
 
 } // namespace grok::compiler::gpu_kernels

@@ -247,11 +247,14 @@ GpuShape PersistentKernel::emit() {
   for (PersistentPart &part : parts) {
     scratch.push_back(scratchMemory(part.shape.scratchBytes));
     functions.push_back(adopt(part));
+    if (part.shape.awaitsPeers)
+      awaitPeers();
   }
   keepLoops();
   // Told that one block is enough, the assembler gives parts the registers they have alone.
   holdBlocks(1);
   LLVM::LLVMFuncOp meet = makeMeeting();
+  launchCooperatively();
   Value count = load(i64, operand(0));
   copyTask(index(0), taskSlots);
   barrier();

@@ -154,7 +154,7 @@ std::string GpuKernel::tryRun(const std::vector<GpuOperand> &operands,
   launch.seed = how.seed;
   launch.osThreads = 1;
   launch.checkAccesses = 1;
-  launch.hasPeers = how.hasPeers;
+  launch.hasPeers = gpuShape.awaitsPeers;
   launch.knowsWrites = std::any_of(operands.begin(), operands.end(),
                                    [](const GpuOperand &operand) { return operand.isWeight; });
   char text[1024] = "";

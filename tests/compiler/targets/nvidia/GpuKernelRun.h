@@ -15,7 +15,6 @@ struct GpuLaunch {
   uint32_t blocks = 1;
   uint32_t schedule = grokScheduleInOrder;
   uint32_t seed = 1;
-  bool hasPeers = false; // launches of other threads write what this one waits for
 };
 
 /// Several numbers of blocks under each of the schedules.

@@ -337,6 +337,21 @@ TEST_F(Cuda, LaunchesClusters) {
   EXPECT_EQ(FakeDriver::calls("cuGraphKernelNodeSetAttribute"), 1);
 }
 
+// With no more blocks than the GPU holds; after the launch before has ended.
+TEST_F(Cuda, LaunchesCooperatively) {
+  plan.gpu_code[0]->kernels[0]->cooperative = true;
+  plan.gpu_code[0]->kernels[0]->starts_early = true;
+  auto device = make().value();
+  OneRow row(*device);
+  require(row.begin().and_then([&] { return row.launch(); }));
+  require(device->wait());
+  const std::vector<DeviceLaunch> launches(2, {0, row.operands});
+  auto graph = device->record(launches).value();
+  require(device->launch(*graph).and_then([&] { return device->wait(); }));
+  EXPECT_EQ(FakeDriver::calls("cuGraphKernelNodeSetAttribute"), 2);
+  EXPECT_EQ(FakeDriver::calls("programmatic edge"), 0);
+}
+
 TEST_F(Cuda, AsksForLargeSharedMemory) {
   plan.gpu_code[0]->kernels[0]->shared_bytes = 100 * 1024;
   auto device = make().value();

@@ -45,6 +45,7 @@ struct FunctionObject {
   GrokEmulatedKernel code = nullptr;
   uint32_t parameters = 0;
   int sharedBytes = 48 * 1024;
+  bool isCooperative = false, awaitsPeers = false; // as the plan says
 };
 struct ModuleObject {
   std::map<std::string, std::unique_ptr<FunctionObject>> functions;
@@ -54,6 +55,7 @@ struct FakeLaunch {
   FunctionObject *function;
   unsigned blocks, threads, sharedBytes, clusterBlocks;
   std::vector<uint64_t> parameters;
+  bool isCooperative = false;
 };
 struct GraphNodeObject {
   FakeLaunch launch;

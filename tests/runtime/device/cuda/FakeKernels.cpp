@@ -108,7 +108,7 @@ static int run(const FakeLaunch &launch) {
   what.seed = 1;
   what.osThreads = 1;
   what.checkAccesses = 1;
-  what.hasPeers = launch.function->name.ends_with("_exchange");
+  what.hasPeers = launch.function->awaitsPeers;
   auto ran = translations().emulator->launch(what);
   if (ran)
     return success;
@@ -120,12 +120,22 @@ static int run(const FakeLaunch &launch) {
 static bool isValid(const FakeLaunch &launch) {
   return launch.blocks > 0 && launch.threads > 0 && launch.threads <= 1024 &&
          launch.blocks % launch.clusterBlocks == 0 &&
+         // Blocks that wait for each other must all be there, and the driver must know.
+         launch.isCooperative == launch.function->isCooperative &&
+         (!launch.isCooperative || launch.blocks <= unsigned(fakeMultiprocessors)) &&
          static_cast<int>(launch.sharedBytes) <= launch.function->sharedBytes;
+}
+
+static bool setAttribute(FakeLaunch &launch, uint32_t id, uint32_t value) {
+  launch.isCooperative = id == cooperative && value == 1;
+  if (id == clusterDimension)
+    launch.clusterBlocks = value;
+  return id == clusterDimension || launch.isCooperative;
 }
 
 static FakeLaunch makeLaunch(Function function, const unsigned *grid, const unsigned *block,
                              unsigned sharedBytes, void *const *parameters) {
-  FakeLaunch launch{function, grid[0], block[0], sharedBytes, 1, {}};
+  FakeLaunch launch{function, grid[0], block[0], sharedBytes, 1, {}, false};
   for (uint32_t i = 0; i < function->parameters; ++i)
     launch.parameters.push_back(*static_cast<const uint64_t *>(parameters[i]));
   return launch;
@@ -180,8 +190,11 @@ int cuModuleGetFunction(Function *function, Module module, const char *name) {
   made->name = name;
   made->code = reinterpret_cast<GrokEmulatedKernel>(*code);
   for (const grok::runtime::GpuKernelEntry &entry : translations().entries)
-    if (entry.kernel->symbol()->string_view() == name)
+    if (entry.kernel->symbol()->string_view() == name) {
       made->parameters = static_cast<uint32_t>(entry.kernel->num_buffers()) + 2;
+      made->isCooperative = entry.code->cooperative();
+      made->awaitsPeers = entry.code->awaits_peers();
+    }
   *function = made.get();
   module->functions[name] = std::move(made);
   return success;
@@ -210,14 +223,8 @@ int cuLaunchKernelEx(const LaunchConfig *config, Function function, void **param
   ENTER("cuLaunchKernelEx");
   FakeLaunch launch =
       makeLaunch(function, config->grid, config->block, config->sharedBytes, parameters);
-  const bool isCooperative = config->attributeCount == 1 && config->attributes->id == cooperative;
-  if (config->attributeCount == 1 && !isCooperative)
-    launch.clusterBlocks = config->attributes->cluster[0];
-  // Blocks that wait for each other must all be there, and the driver must know.
-  const bool blocksMeet =
-      function->name.ends_with("_persistent") || function->name.ends_with("_sample");
-  if (isCooperative != blocksMeet ||
-      (isCooperative && launch.blocks > unsigned(fakeMultiprocessors)))
+  if (config->attributeCount == 1 &&
+      !setAttribute(launch, config->attributes->id, config->attributes->cluster[0]))
     return invalidValue;
   if (!isValid(launch))
     return invalidValue;
@@ -262,10 +269,8 @@ int cuGraphAddDependencies_v2(Graph graph, const GraphNode *from, const GraphNod
 
 int cuGraphKernelNodeSetAttribute(GraphNode node, uint32_t id, const void *value) {
   ENTER("cuGraphKernelNodeSetAttribute");
-  if (id != clusterDimension)
-    return invalidValue;
-  node->launch.clusterBlocks = *static_cast<const uint32_t *>(value);
-  return success;
+  return setAttribute(node->launch, id, *static_cast<const uint32_t *>(value)) ? success
+                                                                               : invalidValue;
 }
 
 int cuGraphInstantiateWithFlags(GraphExec *exec, Graph graph, unsigned long long) {

@@ -85,7 +85,6 @@ void Group::launch(size_t member, const std::vector<float> &message, std::vector
   if (ofLogits)
     step.logitRow.clear();
   GpuLaunch launch = how;
-  launch.hasPeers = true;
   launch.seed += static_cast<uint32_t>(member);
   const std::string error = kernel->tryRun({{source.data(), source.size() * 4},
                                             {result.data(), result.size() * 4},

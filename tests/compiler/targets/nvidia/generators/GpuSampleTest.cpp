@@ -50,6 +50,7 @@ static void expectTokensOfHost(const Rows &rows) {
   spec.out = rows.stride;
   spec.maxRows = count;
   GpuKernel kernel(spec);
+  EXPECT_TRUE(kernel.shape().isCooperative);
   Step step = Step::ofRows(count);
   step.draws = rows.draws;
   for (const GpuLaunch &launch : everyLaunch()) {

@@ -130,6 +130,7 @@ TEST(PersistentKernel, hasTheBitsOfTheLaunches) {
     Chain chain;
     const Buffer expected = chain.launched();
     auto kernel = chain.persistent(chip, keep);
+    EXPECT_TRUE(kernel->shape().isCooperative);
     // One object: what a launch leaves behind serves the next.
     for (const GpuLaunch &how : meetings()) {
       EXPECT_EQ(chain.run(*kernel, how), "") << nameOf(how);
