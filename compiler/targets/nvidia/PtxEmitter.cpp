@@ -4,6 +4,8 @@
 #include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/Dominators.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
@@ -48,6 +50,27 @@ static void keepLoops(Function &function) {
     loop->setLoopAlreadyUnrolled();
 }
 
+// LLVM forgets the order of read-modify-writes for this target: it makes them all
+// atom.relaxed (PTX ISA, "atom"). Fences beside them say it instead.
+static void orderByFences(Function &function) {
+  SmallVector<AtomicRMWInst *> ordered;
+  for (Instruction &instruction : instructions(function))
+    if (auto *atomic = dyn_cast<AtomicRMWInst>(&instruction))
+      if (isStrongerThanMonotonic(atomic->getOrdering()))
+        ordered.push_back(atomic);
+  for (AtomicRMWInst *atomic : ordered) {
+    const AtomicOrdering ordering = atomic->getOrdering();
+    const SyncScope::ID scope = atomic->getSyncScopeID();
+    atomic->setOrdering(AtomicOrdering::Monotonic);
+    IRBuilder<> builder(atomic);
+    if (isReleaseOrStronger(ordering))
+      builder.CreateFence(AtomicOrdering::Release, scope);
+    builder.SetInsertPoint(atomic->getNextNode());
+    if (isAcquireOrStronger(ordering))
+      builder.CreateFence(AtomicOrdering::Acquire, scope);
+  }
+}
+
 void PtxEmitter::optimize(Module &module) {
   module.setTargetTriple(machine->getTargetTriple());
   module.setDataLayout(machine->createDataLayout());
@@ -56,6 +79,7 @@ void PtxEmitter::optimize(Module &module) {
       // Loops stay loops: nothing may become a call of memcpy or memset.
       function.addFnAttr("no-builtins");
       function.addFnAttr(Attribute::NoUnwind);
+      orderByFences(function);
     }
   LoopAnalysisManager loops;
   FunctionAnalysisManager functions;
