@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/cuda/Gpu.h"
+#include <cstdlib>
 #include <tuple>
 #include <vector>
 
@@ -82,6 +83,8 @@ static Result<void> checkPlan(const plan::Plan &plan, std::string_view chip) {
 }
 
 Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip, int place) {
+  if (const char *chosen = std::getenv("GROK_GPU_CODE"); chosen && chip.empty())
+    chip = chosen;
   if (auto checked = checkPlan(plan, chip); !checked)
     return fail(checked.error());
   auto driver = Driver::open();

@@ -120,6 +120,16 @@ TEST_F(Cuda, TakesTheCodeOfTheVeryChip) {
   EXPECT_THAT(make(DeviceKind::cuda, "sm_80").value()->level(), HasSubstr("sm_80,"));
 }
 
+TEST_F(Cuda, TakesTheCodeThatTheEnvironmentNames) {
+  addCode("sm_90a", 9, false);
+  driver.set("FAKE_CUDA_CAPABILITY", "9.0");
+  driver.set("GROK_GPU_CODE", "sm_80");
+  EXPECT_THAT(make().value()->level(), HasSubstr("sm_80,"));
+  EXPECT_THAT(make(DeviceKind::cuda, "sm_90a").value()->level(), HasSubstr("sm_90a,"));
+  driver.set("GROK_GPU_CODE", "sm_70");
+  EXPECT_THAT(errorOf(), HasSubstr("the plan has no code for sm_70"));
+}
+
 TEST_F(Cuda, NamesChipsThatDoNotFit) {
   addCode("sm_90a", 9, false);
   driver.set("FAKE_CUDA_CAPABILITY", "7.5");
