@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/device/DeviceMemory.h"
+#include "runtime/device/DeviceQueue.h"
 #include "runtime/device/PeerMemory.h"
 #include "runtime/plan/KernelABI.h"
 #include <algorithm>
@@ -82,6 +83,8 @@ public:
 
   /// How kernels reach the devices of other ranks; null where they cannot.
   virtual PeerMemory *peers() { return nullptr; }
+  /// Where others add to its work; null where they cannot.
+  virtual DeviceQueue *queue() { return nullptr; }
 
   // ---- timing
 

@@ -15,6 +15,7 @@ struct CollectiveRows {
   std::byte *target = nullptr; // none of send and receive
   int64_t rows = 0;
   uint64_t rowBytes = 0; // of one member
+  bool ofLogits = false; // rows are those of logits
 };
 
 /// Waits for the device and moves rows through the host, where the device has memory of

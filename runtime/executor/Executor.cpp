@@ -109,6 +109,19 @@ Executor::Launch Executor::resolveLaunch(const ExecutorParts &parts, const plan:
   return result;
 }
 
+/// Its op with the way that it goes, where that is not the host's alone.
+static std::string_view opByWay(plan::Collective kind, std::string_view op, bool byNccl,
+                                bool onHost) {
+  switch (kind) {
+  case plan::Collective::all_gather:
+    return byNccl ? "all_gather (NCCL)" : onHost ? "all_gather (host)" : "all_gather (exchange)";
+  case plan::Collective::all_reduce:
+    return byNccl ? "all_reduce (NCCL)" : onHost ? "all_reduce (host)" : "all_reduce (exchange)";
+  default:
+    return op;
+  }
+}
+
 Executor::Launch Executor::resolveCollective(const ExecutorParts &parts, const plan::Bucket &bucket,
                                              const plan::Launch &launch, Launch resolved,
                                              Bucket &to) {
@@ -120,12 +133,19 @@ Executor::Launch Executor::resolveCollective(const ExecutorParts &parts, const p
   for (const plan::Operand *operand : *launch.operands())
     resolved.ofLogits |= bucket.buffers()->Get(static_cast<uint32_t>(operand->buffer()))->kind() ==
                          plan::BufferKind::logits;
+  const int64_t fewestRows = buckets.empty() || resolved.ofLogits ? 1 : buckets.back().maxRows + 1;
+  const bool canNccl = nccl && nccl->serves(resolved.collective, resolved.over, resolved.rowBytes);
+  const bool isLong = static_cast<uint64_t>(fewestRows) * resolved.rowBytes >= ncclFromBytes;
   const auto exchange =
-      parts.exchange
+      parts.exchange && !(canNccl && isLong)
           ? parts.exchange->describe(resolved.collective, resolved.over, resolved.rowBytes,
                                      resolved.ofLogits, resolved.operation)
           : std::nullopt;
-  resolved.onHost = !exchange;
+  resolved.byNccl = !exchange && canNccl;
+  resolved.onHost = !exchange && !canNccl;
+  if (!device->sharesHostMemory())
+    resolved.timing.op =
+        opByWay(resolved.collective, resolved.timing.op, resolved.byNccl, resolved.onHost);
   if (!exchange)
     return resolved;
   resolved.kernel = parts.exchange->kernel();
@@ -144,6 +164,20 @@ Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucke
   return resolved;
 }
 
+/// Its collectives with all the rows that it is for.
+Result<void> Executor::prepareNccl(const Bucket &bucket) {
+  for (const Launch &launch : bucket.launches)
+    if (launch.byNccl)
+      if (auto prepared = nccl->prepare({.kind = launch.collective,
+                                         .over = launch.over,
+                                         .rows = bucket.maxRows,
+                                         .rowBytes = launch.rowBytes,
+                                         .ofLogits = launch.ofLogits});
+          !prepared)
+        return prepared;
+  return {};
+}
+
 /// Room for what kernels are told of collectives.
 Result<void> Executor::placeExchanges(const plan::Program &program) {
   uint64_t most = 0;
@@ -157,6 +191,7 @@ Result<void> Executor::placeExchanges(const plan::Program &program) {
 Result<Executor> Executor::create(const ExecutorParts &parts) {
   Executor executor(parts.device);
   executor.links = parts.links;
+  executor.nccl = parts.nccl;
   if (parts.links)
     executor.collectives.emplace(parts.device, *parts.links);
   if (auto allocated = executor.allocate(parts.program); !allocated)
@@ -165,6 +200,8 @@ Result<Executor> Executor::create(const ExecutorParts &parts) {
     return fail(placed.error());
   for (const plan::Bucket *bucket : *parts.program.buckets()) {
     executor.buckets.push_back(executor.resolve(parts, *bucket));
+    if (auto prepared = executor.prepareNccl(executor.buckets.back()); !prepared)
+      return fail(prepared.error());
     if (auto recorded = executor.record(executor.buckets.back()); !recorded)
       return fail(recorded.error());
     if (auto listed = executor.listTasks(executor.buckets.back()); !listed)
@@ -181,12 +218,13 @@ DeviceLaunch Executor::deviceLaunch(const Bucket &bucket, const Launch &launch) 
   return {launch.kernel, {bucket.addresses.data() + launch.firstAddress, launch.numAddresses}};
 }
 
-/// Collectives on the host stand between what is put together.
+/// Collectives that are no kernels stand between what is put together: NCCL is told how
+/// many rows there are.
 Result<void> Executor::record(Bucket &bucket) {
   for (size_t i = 0; i < bucket.launches.size();) {
     std::vector<DeviceLaunch> launches;
     while (i + launches.size() < bucket.launches.size() &&
-           !bucket.launches[i + launches.size()].onHost)
+           !bucket.launches[i + launches.size()].isApart())
       launches.push_back(deviceLaunch(bucket, bucket.launches[i + launches.size()]));
     Part part{i, std::max<size_t>(launches.size(), 1), nullptr};
     if (!launches.empty()) {
@@ -284,9 +322,15 @@ Result<int64_t> Executor::runCollective(const Bucket &bucket, const Launch &laun
   const int64_t rows = launch.ofLogits ? step.logitRows : step.rows;
   if (rows == 0)
     return rows;
-  return collectives
-      ->run({launch.collective, launch.over, address(0), address(1), rows, launch.rowBytes})
-      .map([&] { return rows; });
+  const CollectiveRows what = {.kind = launch.collective,
+                               .over = launch.over,
+                               .source = address(0),
+                               .target = address(1),
+                               .rows = rows,
+                               .rowBytes = launch.rowBytes,
+                               .ofLogits = launch.ofLogits};
+  auto done = launch.byNccl ? nccl->run(what, launch.operation) : collectives->run(what);
+  return done.map([&] { return rows; });
 }
 
 Result<void> Executor::run(const GrokStepInfo &step) {
@@ -315,7 +359,7 @@ Result<int64_t> Executor::runLaunch(const Bucket &bucket, const Launch &launch,
                                     const GrokStepInfo &step) {
   if (links) // a sign of life for those who wait
     links->communicator().setOperation(launch.operation);
-  return launch.onHost ? runCollective(bucket, launch, step) : runKernel(bucket, launch, step);
+  return launch.isApart() ? runCollective(bucket, launch, step) : runKernel(bucket, launch, step);
 }
 
 Result<void> Executor::runParts(Bucket &bucket, const GrokStepInfo &step) {
@@ -349,7 +393,8 @@ Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
       if (auto ended = device->wait(); !ended)
         return ended;
       const std::chrono::duration<double> elapsed = Clock::now() - start;
-      launch.timing.seconds += device->secondsOfLastLaunch().value_or(elapsed.count());
+      const auto ofDevice = launch.isApart() ? std::nullopt : device->secondsOfLastLaunch();
+      launch.timing.seconds += ofDevice.value_or(elapsed.count());
       ++launch.timing.calls;
     }
     if (observer)

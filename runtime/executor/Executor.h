@@ -6,6 +6,7 @@
 #include "runtime/device/TaskList.h"
 #include "runtime/executor/DeviceCollectives.h"
 #include "runtime/executor/LaunchView.h"
+#include "runtime/executor/NcclExchange.h"
 #include "runtime/executor/PeerExchange.h"
 #include "runtime/executor/TokenDraws.h"
 #include "runtime/plan/plan_generated.h"
@@ -23,6 +24,7 @@ struct ExecutorParts {
   std::byte *pages;                 // base of the key/value page pool, likewise
   const RankLinks *links = nullptr; // of a plan for several ranks
   PeerExchange *exchange = nullptr; // likewise
+  NcclExchange *nccl = nullptr;     // likewise
 };
 
 /// Owns the activations and logits of one session. All addresses are resolved
@@ -66,8 +68,11 @@ private:
     plan::Axis over = plan::Axis::NONE;
     uint64_t rowBytes = 0; // of what a collective reads, or receives
     bool ofLogits = false; // a collective's rows are logit rows
-    bool onHost = false;   // a collective that the device cannot do
+    bool byNccl = false;   // a collective that NCCL does on the device
+    bool onHost = false;   // one that the device cannot do
     LaunchTiming timing;
+
+    bool isApart() const { return byNccl || onHost; } // no kernel of the device's
   };
   /// Launches that the device has put together, or a collective, alone.
   struct Part {
@@ -91,6 +96,7 @@ private:
                        const plan::Launch &launch, Bucket &resolved);
   Launch resolveCollective(const ExecutorParts &parts, const plan::Bucket &bucket,
                            const plan::Launch &launch, Launch resolved, Bucket &to);
+  Result<void> prepareNccl(const Bucket &bucket);
   Result<void> placeExchanges(const plan::Program &program);
   Result<void> record(Bucket &bucket);
   Result<void> listTasks(Bucket &bucket);
@@ -109,6 +115,7 @@ private:
   Device *device;
   const RankLinks *links = nullptr;
   std::optional<DeviceCollectives> collectives; // likewise
+  NcclExchange *nccl = nullptr;                 // likewise
   std::unique_ptr<DeviceMemory> exchangeMemory; // [exchanges]
   std::vector<GrokExchange> exchanges;          // of collectives that the device does
   std::unique_ptr<DeviceMemory> arena;

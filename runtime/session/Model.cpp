@@ -136,7 +136,7 @@ static Result<void> loadRank(ModelState &state, const std::string &directory, in
     return fail(directory, ": ", placed.error());
   state.ranks.push_back(std::unique_ptr<RankState>(new RankState{
       RankPlace::of(state.sharding(), rank), programOf(plan, rank), layout, std::move(*weights),
-      std::move(*device), std::move(*placed), nullptr, std::nullopt, nullptr}));
+      std::move(*device), std::move(*placed), nullptr, std::nullopt, nullptr, nullptr}));
   return {};
 }
 
@@ -151,6 +151,10 @@ static Result<void> joinRanks(ModelState &state, RankState &rank, Communicator &
     return fail(exchange.error());
   rank.exchange = std::move(*exchange);
   communicator.setInStep(false);
+  auto nccl = NcclExchange::create(*rank.device, *rank.links);
+  if (!nccl)
+    return fail(nccl.error());
+  rank.nccl = std::move(*nccl);
   return {};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runtime/device/Device.h"
+#include "runtime/executor/NcclExchange.h"
 #include "runtime/executor/PeerExchange.h"
 #include "runtime/plan/PlanReader.h"
 #include "runtime/session/Model.h"
@@ -25,6 +26,7 @@ struct RankState {
   Communicator *communicator = nullptr;        // null in a plan for one rank
   std::optional<RankLinks> links;
   std::unique_ptr<PeerExchange> exchange; // likewise
+  std::unique_ptr<NcclExchange> nccl;     // likewise
 };
 
 /// Rank 0 is the leader: its sessions tell the others each step. The others are

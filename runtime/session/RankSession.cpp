@@ -24,9 +24,10 @@ Result<std::unique_ptr<RankSession>> RankSession::create(ModelState &model, Rank
   std::unique_ptr<RankSession> session(new RankSession(model, rank, std::move(*pool)));
   if (!executes)
     return session;
-  auto executor = Executor::create({model.plan(), rank.program, rank.layout, *rank.device,
-                                    rank.placedWeights->data(), session->pages.base(),
-                                    rank.links ? &*rank.links : nullptr, rank.exchange.get()});
+  auto executor =
+      Executor::create({model.plan(), rank.program, rank.layout, *rank.device,
+                        rank.placedWeights->data(), session->pages.base(),
+                        rank.links ? &*rank.links : nullptr, rank.exchange.get(), rank.nccl.get()});
   if (!executor)
     return fail(executor.error());
   session->program = std::make_unique<Executor>(std::move(*executor));

@@ -1,58 +1,75 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/collectives/nccl/NcclGroup.h"
+#include <future>
+#include <thread>
 
 namespace grok::runtime {
 
-NcclGroup::NcclGroup(std::vector<int> members, int index, WaitRules &rules, DeviceQueue &queue,
-                     const nccl::Functions &functions)
-    : Group(std::move(members), index), rules(rules), queue(queue), functions(functions) {}
+// Aborting takes some milliseconds, or never ends.
+static constexpr std::chrono::seconds longestAborting{2};
 
-Result<std::unique_ptr<NcclGroup>> NcclGroup::create(std::span<const int> members,
-                                                     Communicator &host, DeviceQueue &queue,
-                                                     const nccl::Functions &functions) {
-  auto index = host.checkMembers(members);
-  if (!index)
-    return fail(index.error());
-  nccl::UniqueId id;
-  if (*index == 0) {
-    if (const int code = functions.getUniqueId(&id); code != nccl::success)
-      return fail("NCCL gives no id: ", functions.errorText(code));
-    for (const int member : members.subspan(1))
-      if (auto sent = host.send(member, &id, sizeof(id)); !sent)
-        return fail(sent.error());
-  } else if (auto got = host.receive(members[0], &id, sizeof(id)); !got) {
-    return fail(got.error());
-  }
-  std::vector<int> ranksOfMembers(members.begin(), members.end());
-  std::unique_ptr<NcclGroup> group(
-      new NcclGroup(std::move(ranksOfMembers), *index, host.waitRules(), queue, functions));
-  if (auto connected = group->connect(id); !connected)
-    return fail(connected.error());
-  return group;
+NcclGroup::NcclGroup(const Group &group, WaitRules &rules, const nccl::Functions &functions)
+    : own(group.index()), rules(rules), functions(functions) {
+  for (int member = 0; member < group.members(); ++member)
+    ranksOfMembers.push_back(group.rankOf(member));
 }
 
-// After a failure the others cannot take part in a proper end, and even aborting
-// may hang: the process is about to leave by _exit, see runtime/ranks.
+Result<std::unique_ptr<NcclGroup>> NcclGroup::create(const Group &group, Communicator &host,
+                                                     const nccl::Functions &functions) {
+  std::unique_ptr<NcclGroup> made(new NcclGroup(group, host.waitRules(), functions));
+  nccl::UniqueId id;
+  if (group.index() == 0) {
+    if (const int code = functions.getUniqueId(&id); code != nccl::success)
+      return fail("NCCL gives no id: ", functions.errorText(code));
+    for (int member = 1; member < group.members(); ++member)
+      if (auto sent = host.send(group.rankOf(member), &id, sizeof(id)); !sent)
+        return fail(sent.error());
+  } else if (auto got = host.receive(group.rankOf(0), &id, sizeof(id)); !got) {
+    return fail(got.error());
+  }
+  if (auto connected = made->connect(id); !connected)
+    return fail(connected.error());
+  return made;
+}
+
+// After a failure the others cannot take part in a proper end.
 NcclGroup::~NcclGroup() {
-  if (staging)
-    queue.release(staging);
-  if (!comm || failed || rules.abort->raised())
+  if (!comm || aborted)
     return;
-  if (settle("end", functions.finalize(comm)))
+  if (failed || rules.abort->raised())
+    abort();
+  else if (settle("end", functions.finalize(comm)))
     functions.destroy(comm);
 }
 
+// Takes seconds, of which no deadline knows; whether all live is the monitor's matter.
 Result<void> NcclGroup::connect(const nccl::UniqueId &id) {
   nccl::Config config;
-  return settle("connect", functions.initRank(&comm, members(), id, index(), &config));
+  return settle("connect", functions.initRank(&comm, members(), id, index(), &config),
+                Wait::Kind::idle);
 }
 
-// NCCL does not say for whom it waits: the member after us stands for them.
-int NcclGroup::nextRank() const { return rankOf((index() + 1) % members()); }
+static std::string firstLine(const char *text) {
+  const std::string_view all = text ? text : "";
+  return std::string(all.substr(0, all.find('\n')));
+}
 
-// Calls of a non-blocking communicator are done when its state says so.
-Result<void> NcclGroup::settle(const char *collective, int code) {
-  Wait wait(rules, collective, nextRank());
+Result<void> NcclGroup::failure(const char *collective, int code) {
+  failed = true;
+  // Else the fault is ours, and starting again would not mend it.
+  if (code == nccl::remoteError || code == nccl::systemError || code == nccl::internalError)
+    rules.peerFailed = true;
+  const std::string last = firstLine(functions.lastError(comm));
+  return fail("NCCL: ", functions.errorText(code), last.empty() ? "" : " (" + last + ")", ", in ",
+              collective, " of \"", rules.activity.operation.load(std::memory_order_relaxed), "\"");
+}
+
+// Calls of a non-blocking communicator are done when its state says so: then the work is in
+// the stream, but hardly done.
+Result<void> NcclGroup::settle(const char *collective, int code, Wait::Kind kind) {
+  if (code == nccl::success)
+    return {};
+  Wait wait(rules, collective, nextRank(), kind);
   while (code == nccl::inProgress) {
     if (const int asked = functions.getAsyncError(comm, &code); asked != nccl::success)
       code = asked;
@@ -64,91 +81,52 @@ Result<void> NcclGroup::settle(const char *collective, int code) {
     }
     wait.nap();
   }
-  if (code == nccl::success)
-    return {};
-  failed = true;
-  rules.peerFailed = true;
-  return fail("NCCL: ", functions.errorText(code), ", in ", collective, " of \"",
-              rules.activity.operation.load(std::memory_order_relaxed), "\"");
+  return code == nccl::success ? Result<void>() : failure(collective, code);
 }
 
-Result<void> NcclGroup::gather(const char *collective, const void *own, void *all, size_t bytes) {
+Result<void> NcclGroup::exchange(std::span<const Part> sent, std::span<const Part> received,
+                                 nccl::Stream stream) {
   rules.activity.progress.fetch_add(1, std::memory_order_relaxed);
-  return settle(collective,
-                functions.allGather(own, all, bytes, nccl::typeInt8, comm, queue.stream()));
-}
-
-// Growing waits for the queue: what it holds may still read the old memory.
-Result<void> NcclGroup::stage(size_t bytes) {
-  if (bytes <= stagingBytes)
-    return {};
-  if (auto idle = wait(); !idle)
-    return idle;
-  if (staging)
-    queue.release(staging);
-  staging = nullptr;
-  stagingBytes = 0;
-  auto memory = queue.allocate(bytes);
-  if (!memory)
-    return fail(memory.error());
-  staging = *memory;
-  stagingBytes = bytes;
-  return {};
-}
-
-Result<void> NcclGroup::allGatherRows(const void *own, void *all, int64_t rows, size_t rowBytes) {
-  const size_t bytes = static_cast<size_t>(rows) * rowBytes;
-  if (bytes == 0)
-    return {};
-  if (rows == 1) // the parts lie in order already
-    return gather("all_gather", own, all, bytes);
-  if (auto staged = stage(bytes * static_cast<size_t>(members())); !staged)
-    return staged;
-  if (auto done = gather("all_gather", own, staging, bytes); !done)
-    return done;
-  for (size_t member = 0; member < static_cast<size_t>(members()); ++member) {
-    auto copied = queue.copyRows(static_cast<std::byte *>(all) + member * rowBytes,
-                                 rowBytes * static_cast<size_t>(members()),
-                                 static_cast<std::byte *>(staging) + member * bytes, rowBytes, rows,
-                                 rowBytes);
-    if (!copied)
-      return copied;
+  int code = functions.groupStart();
+  // Inside of a group a call is in progress until the group is.
+  const auto goesOn = [&] { return code == nccl::success || code == nccl::inProgress; };
+  for (int member = 0; member < members(); ++member) {
+    const Part &to = sent[static_cast<size_t>(member)];
+    const Part &from = received[static_cast<size_t>(member)];
+    if (goesOn() && to.bytes > 0)
+      code = functions.send(to.data, to.bytes, nccl::typeInt8, member, comm, stream);
+    if (goesOn() && from.bytes > 0)
+      code = functions.receive(from.data, from.bytes, nccl::typeInt8, member, comm, stream);
   }
-  return {};
+  const int ended = functions.groupEnd();
+  return settle("all_reduce", goesOn() ? ended : code);
 }
 
-Result<void> NcclGroup::allReduceRows(const float *own, float *sum, int64_t rows, int64_t columns) {
-  const int64_t count = rows * columns;
-  const size_t bytes = static_cast<size_t>(count) * sizeof(float);
-  if (bytes == 0)
-    return {};
-  if (auto staged = stage(bytes * static_cast<size_t>(members())); !staged)
-    return staged;
-  if (auto done = gather("all_reduce", own, staging, bytes); !done)
-    return done;
-  return queue.treeSum(static_cast<const float *>(staging), members(), sum, count);
+Result<void> NcclGroup::allGather(const void *ownPart, void *all, size_t bytes,
+                                  nccl::Stream stream) {
+  rules.activity.progress.fetch_add(1, std::memory_order_relaxed);
+  return settle("all_gather",
+                functions.allGather(ownPart, all, bytes, nccl::typeInt8, comm, stream));
 }
 
-Result<void> NcclGroup::wait() {
-  Wait wait(rules, "wait for the device", nextRank());
-  for (;;) {
-    int state = nccl::success;
-    functions.getAsyncError(comm, &state);
-    if (auto settled = settle("wait for the device", state); !settled)
-      return settled;
-    auto idle = queue.isIdle();
-    if (!idle)
-      return fail(idle.error());
-    if (*idle)
-      return {};
-    if (wait.spin())
-      continue;
-    if (auto going = wait.check(); !going) {
-      failed = true;
-      return going;
-    }
-    wait.nap();
-  }
+Result<void> NcclGroup::check() {
+  int code = nccl::success;
+  if (const int asked = functions.getAsyncError(comm, &code); asked != nccl::success)
+    code = asked;
+  return code == nccl::success || code == nccl::inProgress ? Result<void>()
+                                                           : failure("a collective", code);
+}
+
+// By a thread of its own, since it may hang: the process then leaves by _exit, see
+// runtime/ranks.
+void NcclGroup::abort() {
+  if (!comm || std::exchange(aborted, true))
+    return;
+  failed = true;
+  std::packaged_task<int()> task([end = functions.abort, comm = comm] { return end(comm); });
+  auto ended = task.get_future();
+  std::thread(std::move(task)).detach();
+  ended.wait_for(longestAborting);
 }
 
 } // namespace grok::runtime

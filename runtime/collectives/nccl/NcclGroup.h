@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// A group of GPUs: messages go from device memory to device memory. NCCL moves
-// bytes only, sums are made by our own kernel in our own order.
+// A group of GPUs, a process each: messages go from device memory to device memory, in
+// the order of a stream. NCCL moves bytes only; sums are made elsewhere, in our own order.
 #pragma once
 
 #include "runtime/collectives/Communicator.h"
@@ -8,55 +8,56 @@
 
 namespace grok::runtime {
 
-/// What a device offers to a group: a queue of work on its memory, in order.
-class DeviceQueue {
+/// All members call the same operations in the same order; one thread at a time, to which
+/// the GPU is known. Calls return when the work is in the stream, which does it later.
+class NcclGroup {
 public:
-  virtual ~DeviceQueue() = default;
-  virtual nccl::Stream stream() = 0;
-  virtual Result<void *> allocate(size_t bytes) = 0;
-  virtual void release(void *memory) = 0;
-  /// Queues: `rows` times `bytes` between memories of different row strides.
-  virtual Result<void> copyRows(void *to, size_t toStride, const void *from, size_t fromStride,
-                                int64_t rows, size_t bytes) = 0;
-  /// Queues: sum[i] = treeSum of parts[p][i], parts being [numParts][count].
-  virtual Result<void> treeSum(const float *parts, int numParts, float *sum, int64_t count) = 0;
-  /// Is all that was queued done? Error: the device failed.
-  virtual Result<bool> isIdle() = 0;
-};
-
-class NcclGroup : public Group {
-public:
-  /// Collective over `members`, who tell each other how to meet through `host`.
-  /// Both, the functions' library and the queue outlive the group.
-  static Result<std::unique_ptr<NcclGroup>> create(std::span<const int> members, Communicator &host,
-                                                   DeviceQueue &queue,
+  /// Collective over the members of `group`, who tell each other how to meet through
+  /// `host`, which outlives this.
+  static Result<std::unique_ptr<NcclGroup>> create(const Group &group, Communicator &host,
                                                    const nccl::Functions &functions);
-  ~NcclGroup() override;
+  ~NcclGroup();
+  NcclGroup(const NcclGroup &) = delete;
+  NcclGroup &operator=(const NcclGroup &) = delete;
 
-  bool sharesMemory() const override { return false; }
-  /// All pointers are the device's; returns when the work is queued.
-  Result<void> allGatherRows(const void *own, void *all, int64_t rows, size_t rowBytes) override;
-  Result<void> allReduceRows(const float *own, float *sum, int64_t rows, int64_t columns) override;
-  /// Returns when the queue is empty. Within a step that has a deadline: NCCL
-  /// itself waits for ever for a rank that is gone.
-  Result<void> wait();
+  int members() const { return static_cast<int>(ranksOfMembers.size()); }
+  int index() const { return own; }
+  /// Stands for those that NCCL waits for, of whom it says nothing: the rank after us.
+  int nextRank() const { return ranksOfMembers[static_cast<size_t>((own + 1) % members())]; }
+
+  /// A part of device memory; of no bytes, nothing goes.
+  struct Part {
+    std::byte *data;
+    size_t bytes;
+  };
+  /// One part to each member and one from each, ourselves included; [member] both.
+  /// `received` is as long as the sender's.
+  Result<void> exchange(std::span<const Part> sent, std::span<const Part> received,
+                        nccl::Stream stream);
+  /// own: [bytes] -> all: [member][bytes], of which `own` may be this member's part.
+  Result<void> allGather(const void *own, void *all, size_t bytes, nccl::Stream stream);
+
+  /// An error of what goes on in the background.
+  Result<void> check();
+  /// Ends what waits on the device for members that do not come, as far as NCCL can,
+  /// soon. This is of no further use then.
+  void abort();
 
 private:
-  NcclGroup(std::vector<int> members, int index, WaitRules &rules, DeviceQueue &queue,
-            const nccl::Functions &functions);
+  NcclGroup(const Group &group, WaitRules &rules, const nccl::Functions &functions);
   Result<void> connect(const nccl::UniqueId &id);
-  Result<void> settle(const char *collective, int code);
-  Result<void> gather(const char *collective, const void *own, void *all, size_t bytes);
-  Result<void> stage(size_t bytes);
-  int nextRank() const;
+  Result<void> settle(const char *collective, int code, Wait::Kind kind);
+  Result<void> settle(const char *collective, int code) {
+    return settle(collective, code, Wait::Kind::answer);
+  }
+  Result<void> failure(const char *collective, int code);
 
+  std::vector<int> ranksOfMembers;
+  int own;
   WaitRules &rules;
-  DeviceQueue &queue;
-  const nccl::Functions &functions;
+  nccl::Functions functions;
   nccl::Comm comm = nullptr;
-  bool failed = false;
-  void *staging = nullptr; // all members' parts, on the device
-  size_t stagingBytes = 0;
+  bool failed = false, aborted = false;
 };
 
 } // namespace grok::runtime

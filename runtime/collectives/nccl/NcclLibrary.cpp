@@ -19,18 +19,29 @@ static Result<Functions> findAll(const SharedLibrary &library) {
   find("ncclGetUniqueId", functions.getUniqueId);
   find("ncclCommInitRankConfig", functions.initRank);
   find("ncclCommGetAsyncError", functions.getAsyncError);
+  find("ncclGroupStart", functions.groupStart);
+  find("ncclGroupEnd", functions.groupEnd);
+  find("ncclSend", functions.send);
+  find("ncclRecv", functions.receive);
   find("ncclAllGather", functions.allGather);
   find("ncclCommAbort", functions.abort);
   find("ncclCommFinalize", functions.finalize);
   find("ncclCommDestroy", functions.destroy);
   find("ncclGetErrorString", functions.errorText);
+  find("ncclGetLastError", functions.lastError);
   if (!found)
     return fail(found.error());
   return functions;
 }
 
+static const char *chosenLibrary() { return std::getenv("GROK_NCCL_LIBRARY"); }
+
+bool isAskedFor() { return chosenLibrary() && *chosenLibrary() != '\0'; }
+
 Result<Functions> open() {
-  const char *chosen = std::getenv("GROK_NCCL_LIBRARY");
+  const char *chosen = chosenLibrary();
+  if (chosen && !isAskedFor())
+    return fail("NCCL cannot be used: GROK_NCCL_LIBRARY is set to nothing");
   const std::vector<std::string> paths = {chosen ? chosen : "libnccl.so.2"};
   auto library = SharedLibrary::open(paths);
   if (!library)

@@ -52,8 +52,8 @@ Result<std::unique_ptr<CudaDevice>> CudaDevice::create(const plan::Plan &plan, u
 
 CudaDevice::CudaDevice(std::unique_ptr<CudaContext> context, CudaKernels kernels, CudaStep step,
                        UploadSettings settings)
-    : context(std::move(context)), ownPeers(*this->context), kernels(std::move(kernels)),
-      step(std::move(step)), settings(std::move(settings)) {
+    : context(std::move(context)), ownPeers(*this->context), ownQueue(*this->context),
+      kernels(std::move(kernels)), step(std::move(step)), settings(std::move(settings)) {
   parameters.resize(this->kernels.mostOperands() + 2);
   for (Address &parameter : parameters)
     parameterPlaces.push_back(&parameter);
@@ -185,8 +185,9 @@ Result<void> CudaDevice::wait() {
   isBusy = isUploading = false;
   if (auto entered = context->enter(); !entered)
     return entered;
-  const Result<int> ended = ownPeers.isWatched() ? ownPeers.await(context->stream())
-                                                 : driver().cuStreamSynchronize(context->stream());
+  const Result<int> ended = ownPeers.isWatched() || ownQueue.watch()
+                                ? ownPeers.await(context->stream(), ownQueue.watch())
+                                : driver().cuStreamSynchronize(context->stream());
   if (!ended)
     return fail(ended.error());
   const int status = *ended;

@@ -5,6 +5,7 @@
 #include "runtime/device/Device.h"
 #include "runtime/device/cuda/CudaKernels.h"
 #include "runtime/device/cuda/CudaPeers.h"
+#include "runtime/device/cuda/CudaQueue.h"
 #include "runtime/device/cuda/CudaStep.h"
 #include "runtime/device/cuda/CudaUpload.h"
 #include <string>
@@ -39,6 +40,7 @@ public:
     return kernels.service(op);
   }
   PeerMemory *peers() override { return &ownPeers; }
+  DeviceQueue *queue() override { return &ownQueue; }
   Result<std::unique_ptr<DeviceGraph>> record(std::span<const DeviceLaunch> launches) override;
   Result<void> launch(DeviceGraph &graph) override;
   void setTiming(bool on) override;
@@ -65,6 +67,7 @@ private:
 
   std::unique_ptr<cuda::CudaContext> context;
   cuda::CudaPeers ownPeers;
+  cuda::CudaQueue ownQueue;
   cuda::CudaKernels kernels;
   cuda::CudaStep step;
   cuda::UploadSettings settings;

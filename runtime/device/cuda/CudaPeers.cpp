@@ -99,17 +99,23 @@ Result<std::unique_ptr<DeviceMemory>> CudaPeers::allocateOnHost(uint64_t bytes) 
   });
 }
 
-Result<int> CudaPeers::await(Stream stream) const {
+Result<int> CudaPeers::await(Stream stream, const Watch &another) const {
+  const auto look = [&] {
+    auto going = watch ? watch() : Result<void>();
+    return going && another ? another() : going;
+  };
   Result<void> watched;
   Clock::time_point end = Clock::time_point::max();
   int status = success;
   while ((status = context.driver().cuStreamQuery(stream)) == notReady && Clock::now() < end) {
     if (!watched) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    } else if (watched = watch(); !watched) {
+    } else if (watched = look(); !watched) {
       end = Clock::now() + longestGivingUp;
     }
   }
+  if (watched && status == success && another)
+    watched = another(); // what has ended may have failed
   if (!watched)
     return fail(watched.error());
   return status;

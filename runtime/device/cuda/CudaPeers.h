@@ -19,8 +19,8 @@ public:
   void setWatch(Watch newWatch) override { watch = std::move(newWatch); }
 
   bool isWatched() const { return bool(watch); }
-  /// Waits until the stream is idle: its status, or what the watch found.
-  Result<int> await(Stream stream) const;
+  /// Waits until the stream is idle: its status, or what the watch or `another` found.
+  Result<int> await(Stream stream, const Watch &another) const;
 
 private:
   const CudaContext &context;

@@ -119,6 +119,7 @@ makeGpuCode(const std::vector<std::unique_ptr<plan::KernelT>> &kernels) {
   serve("toy_read", "read", 3);
   serve("toy_sample", "sample", 2);
   serve("toy_exchange", "exchange", 3);
+  serve("toy_merge", "merge", 3);
   return code;
 }
 

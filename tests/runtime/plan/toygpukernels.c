@@ -4,6 +4,7 @@
 // block does the work.
 #include "runtime/device/emulated/EmulatorABI.h"
 #include "runtime/plan/ExchangeABI.h"
+#include "runtime/plan/MergeABI.h"
 
 #define TOY_FACTOR 2
 #define toy_embed cpu_embed
@@ -119,6 +120,33 @@ void toy_exchange(GrokEmulatorThread *thread, void *const *values) {
       (*(uint32_t *const *)values[1])[(row * what->members + member) * what->rowWords + column] =
           words[member];
   }
+}
+
+static float treeOf(const float *parts, int64_t stride, int64_t count) {
+  int64_t left = 1;
+  while (2 * left < count)
+    left *= 2;
+  return count == 1 ? parts[0]
+                    : treeOf(parts, stride, left) +
+                          treeOf(parts + left * stride, stride, count - left);
+}
+
+// A service: what runtime/plan/MergeABI.h says.
+void toy_merge(GrokEmulatorThread *thread, void *const *values) {
+  const uint32_t *parts = *(const uint32_t *const *)values[0];
+  uint32_t *target = *(uint32_t *const *)values[1];
+  const GrokMerge *what = *(const GrokMerge *const *)values[2];
+  const GrokStepInfo *step = *(const GrokStepInfo *const *)values[3];
+  if (thread->registers[grokTidX] != 0 || thread->registers[grokCtaidX] != 0)
+    return;
+  const int64_t rows = what->ofLogits ? step->logitRows : step->rows, width = what->rowWords;
+  const int64_t count = rows * width, share = (count + what->members - 1) / what->members;
+  for (int64_t i = 0; what->isSum && i < share && what->index * share + i < count; ++i)
+    ((float *)target)[what->index * share + i] =
+        treeOf((const float *)parts + i, share, what->members);
+  for (int64_t i = 0; !what->isSum && i < count * what->members; ++i)
+    target[i] = parts[(i / width % what->members * rows + i / width / what->members) * width +
+                      i % width];
 }
 
 void toy_unembed(GrokEmulatorThread *thread, void *const *values) {

@@ -3,6 +3,7 @@
 // NOLINTBEGIN(readability-identifier-naming): entry points keep the driver's names
 // NOLINTBEGIN(performance-no-int-to-ptr): the driver's addresses are numbers
 #include "tests/runtime/device/cuda/FakeCuda.h"
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -66,8 +67,7 @@ static int number(const std::string &text) {
   return static_cast<int>(std::strtol(text.c_str(), nullptr, 10));
 }
 
-// Whether [address, address + bytes) is inside one allocation.
-static bool isOnDevice(Address address, uint64_t bytes) {
+bool isOnDevice(Address address, uint64_t bytes) {
   auto after = fake().allocations.upper_bound(address);
   if (after == fake().allocations.begin())
     return false;
@@ -92,6 +92,16 @@ struct SharedFile {
 };
 
 } // namespace
+
+bool isStream(Stream stream) {
+  const auto &all = fake().streams;
+  return std::find(all.begin(), all.end(), stream) != all.end();
+}
+
+void addWork(Stream stream, std::function<int()> work) {
+  const std::lock_guard lock(fake().mutex);
+  stream->queue.push_back(std::move(work));
+}
 
 static int enqueue(Stream stream, std::function<int()> work) {
   stream->queue.push_back(std::move(work));
@@ -347,7 +357,10 @@ int cuMemcpyDtoDAsync_v2(Address to, Address from, size_t bytes, Stream stream) 
     return status;
   if (!isOnDevice(from, bytes))
     return invalidValue;
-  return enqueue(stream, [] { return success; }); // for timing only
+  return enqueue(stream, [=] {
+    std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<const void *>(from), bytes);
+    return success;
+  });
 }
 
 int cuMemsetD8Async(Address to, unsigned char value, size_t count, Stream stream) {
@@ -361,9 +374,9 @@ int cuMemsetD8Async(Address to, unsigned char value, size_t count, Stream stream
 }
 
 int cuMemsetD32Async(Address to, unsigned value, size_t count, Stream stream) {
-  LOCKED;
-  if (const int status = enterFor("cuMemsetD32Async", to, 4 * count); status != success)
-    return status;
+  ENTER("cuMemsetD32Async");
+  if (!isOnDevice(to, 4 * count) && !isPinned(reinterpret_cast<const void *>(to)))
+    return invalidValue;
   return enqueue(stream, [=] {
     std::fill_n(reinterpret_cast<unsigned *>(to), count, value);
     return success;

@@ -89,6 +89,11 @@ FakeState &fake();
 /// Whether this thread may call; counts the call of `function`.
 int enterCall(const char *function);
 bool holdsContext();
+/// Whether [address, address + bytes) is inside one allocation of the device.
+bool isOnDevice(Address address, uint64_t bytes);
+bool isStream(Stream stream);
+/// Adds to a stream what libraries of the driver's users do there.
+void addWork(Stream stream, std::function<int()> work);
 /// Opens all device memory to the host while it lives.
 class OpenMemory {
 public:
