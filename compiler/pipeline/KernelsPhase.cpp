@@ -115,8 +115,10 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
   std::vector<NamedKernelSpec> services = gpuServices();
   if (auto sample = sampleServiceOf(module, options.maxStepRows))
     services.push_back(*sample);
-  if (haveCollectives(module))
+  if (haveCollectives(module)) {
     services.push_back(exchangeService());
+    services.push_back(mergeService());
+  }
   NvidiaOptions nvidia;
   if (options.persistent) {
     nvidia.persistent = persistentKernels(module, specs);
