@@ -34,9 +34,9 @@ static bool isVisible(const plan::Buffer &buffer, const plan::Operand &operand) 
   return isActivation && operand.access() != plan::OperandAccess::read;
 }
 
-Result<void> Executor::allocate(const plan::Program &program) {
+Result<void> Executor::allocate(const ExecutorParts &parts) {
   uint64_t arenaBytes = 0, logitBytes = 0;
-  for (const plan::Bucket *bucket : *program.buckets()) {
+  for (const plan::Bucket *bucket : *parts.program.buckets()) {
     arenaBytes = std::max(arenaBytes, bucket->arena_bytes());
     for (const plan::Buffer *buffer : *bucket->buffers())
       if (buffer->kind() == plan::BufferKind::logits) {
@@ -52,8 +52,11 @@ Result<void> Executor::allocate(const plan::Program &program) {
     return fail(logitsOfRows.error());
   arena = std::move(*arenaMemory);
   logitMemory = std::move(*logitsOfRows);
+  if (!parts.givesLogits)
+    return {};
   if (!device->sharesHostMemory())
     hostLogits.resize(logitBytes);
+  givenLogits = device->sharesHostMemory() ? logitMemory->data() : hostLogits.data();
   const uint64_t rowBytes = static_cast<uint64_t>(logitColumns) * sizeof(float);
   return TokenDraws::create(*device, rowBytes ? logitBytes / rowBytes : 0)
       .map([&](std::unique_ptr<TokenDraws> made) { draws = std::move(made); });
@@ -194,7 +197,7 @@ Result<Executor> Executor::create(const ExecutorParts &parts) {
   executor.nccl = parts.nccl;
   if (parts.links)
     executor.collectives.emplace(parts.device, *parts.links);
-  if (auto allocated = executor.allocate(parts.program); !allocated)
+  if (auto allocated = executor.allocate(parts); !allocated)
     return fail(allocated.error());
   if (auto placed = executor.placeExchanges(parts.program); !placed)
     return fail(placed.error());
@@ -250,11 +253,6 @@ Result<void> Executor::listTasks(Bucket &bucket) {
   return TaskList::create(*device, launches).map([&](std::unique_ptr<TaskList> tasks) {
     bucket.tasks = std::move(tasks);
   });
-}
-
-const float *Executor::logits() const {
-  return reinterpret_cast<const float *>(device->sharesHostMemory() ? logitMemory->data()
-                                                                    : hostLogits.data());
 }
 
 Result<int64_t> Executor::countTiles(const Launch &launch, const GrokStepInfo &step) const {
@@ -348,7 +346,7 @@ Result<void> Executor::run(const GrokStepInfo &step) {
   if (done && step.draws)
     return drawTokens(step);
   auto ended = device->wait();
-  if (!done || !ended || device->sharesHostMemory())
+  if (!done || !ended || hostLogits.empty())
     return done ? ended : done;
   const auto wanted = static_cast<size_t>(step.logitRows * logitColumns) * sizeof(float);
   return device->download(std::span(hostLogits).first(std::min(wanted, hostLogits.size())),
@@ -378,9 +376,21 @@ Result<void> Executor::runParts(Bucket &bucket, const GrokStepInfo &step) {
 
 /// Nothing else of the step comes to the host.
 Result<void> Executor::drawTokens(const GrokStepInfo &step) {
+  const Clock::time_point start = Clock::now();
   return draws->launch(logitMemory->data())
+      .and_then([&] { return profiling ? addTime(drawTiming, start) : Result<void>(); })
       .and_then([&] { return draws->fetch(static_cast<uint64_t>(step.logitRows)); })
       .map([&](std::span<const int32_t> tokens) { tokensDrawn = tokens; });
+}
+
+Result<void> Executor::addTime(LaunchTiming &timing, Clock::time_point start, bool isLaunch) {
+  if (auto ended = device->wait(); !ended)
+    return ended;
+  const std::chrono::duration<double> elapsed = Clock::now() - start;
+  const auto ofDevice = isLaunch ? device->secondsOfLastLaunch() : std::nullopt;
+  timing.seconds += ofDevice.value_or(elapsed.count());
+  ++timing.calls;
+  return {};
 }
 
 Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
@@ -389,14 +399,9 @@ Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
     auto tiles = runLaunch(bucket, launch, step);
     if (!tiles)
       return fail(tiles.error());
-    if (profiling) {
-      if (auto ended = device->wait(); !ended)
+    if (profiling)
+      if (auto ended = addTime(launch.timing, start, !launch.isApart()); !ended)
         return ended;
-      const std::chrono::duration<double> elapsed = Clock::now() - start;
-      const auto ofDevice = launch.isApart() ? std::nullopt : device->secondsOfLastLaunch();
-      launch.timing.seconds += ofDevice.value_or(elapsed.count());
-      ++launch.timing.calls;
-    }
     if (observer)
       if (auto seenByObserver = observe(bucket, launch, step, *tiles); !seenByObserver)
         return seenByObserver;
@@ -405,10 +410,14 @@ Result<void> Executor::runLaunches(Bucket &bucket, const GrokStepInfo &step) {
 }
 
 void Executor::setProfiling(bool on) {
+  const auto restart = [&](LaunchTiming &timing) {
+    if (on)
+      timing.calls = 0, timing.seconds = 0;
+  };
+  restart(drawTiming);
   for (Bucket &bucket : buckets)
     for (Launch &launch : bucket.launches)
-      if (on)
-        launch.timing.calls = 0, launch.timing.seconds = 0;
+      restart(launch.timing);
   profiling = on;
   device->setTiming(on);
 }
@@ -418,6 +427,8 @@ std::vector<LaunchTiming> Executor::timings() const {
   for (const Bucket &bucket : buckets)
     for (const Launch &launch : bucket.launches)
       all.push_back(launch.timing);
+  if (draws)
+    all.push_back(drawTiming);
   return all;
 }
 

@@ -10,6 +10,7 @@
 #include "runtime/executor/PeerExchange.h"
 #include "runtime/executor/TokenDraws.h"
 #include "runtime/plan/plan_generated.h"
+#include <chrono>
 #include <vector>
 
 namespace grok::runtime {
@@ -25,6 +26,7 @@ struct ExecutorParts {
   const RankLinks *links = nullptr; // of a plan for several ranks
   PeerExchange *exchange = nullptr; // likewise
   NcclExchange *nccl = nullptr;     // likewise
+  bool givesLogits = true;          // whether logits() and draws are asked for
 };
 
 /// Owns the activations and logits of one session. All addresses are resolved
@@ -36,8 +38,8 @@ public:
   /// Runs the smallest bucket that takes step.rows rows (1..max step rows).
   Result<void> run(const GrokStepInfo &step);
 
-  /// Null in a stage that is not the last.
-  const float *logits() const;
+  /// Null in a stage that is not the last, and if nobody asks for them.
+  const float *logits() const { return reinterpret_cast<const float *>(givenLogits); }
   /// Whether steps may ask for draws. Then logits() is not made.
   bool canDraw() const { return draws != nullptr; }
   /// What the device drew from each row of logits in the last step, if that asked for it.
@@ -89,7 +91,7 @@ private:
   };
 
   explicit Executor(Device &device) : device(&device) {}
-  Result<void> allocate(const plan::Program &program);
+  Result<void> allocate(const ExecutorParts &parts);
   std::byte *addressOf(const ExecutorParts &parts, const plan::Buffer &buffer) const;
   Bucket resolve(const ExecutorParts &parts, const plan::Bucket &bucket);
   Launch resolveLaunch(const ExecutorParts &parts, const plan::Bucket &bucket,
@@ -103,6 +105,8 @@ private:
   Result<void> runParts(Bucket &bucket, const GrokStepInfo &step);
   DeviceLaunch deviceLaunch(const Bucket &bucket, const Launch &launch) const;
   Result<void> drawTokens(const GrokStepInfo &step);
+  Result<void> addTime(LaunchTiming &timing, std::chrono::steady_clock::time_point start,
+                       bool isLaunch = true);
   Result<void> runLaunches(Bucket &bucket, const GrokStepInfo &step);
   Result<int64_t> runLaunch(const Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
   Result<int64_t> runKernel(const Bucket &bucket, const Launch &launch, const GrokStepInfo &step);
@@ -121,8 +125,10 @@ private:
   std::unique_ptr<DeviceMemory> arena;
   std::unique_ptr<DeviceMemory> logitMemory; // [logit rows, logitColumns]
   std::vector<std::byte> hostLogits;         // where the device has memory of its own
+  const std::byte *givenLogits = nullptr;    // where the host reads them
   std::unique_ptr<TokenDraws> draws;         // null: by the host
   std::span<const int32_t> tokensDrawn;
+  LaunchTiming drawTiming = {.name = "sample", .op = "sample"};
   std::vector<std::byte> seen; // buffers for the observer, likewise
   int64_t logitColumns = 0;
   std::vector<Bucket> buckets;

@@ -41,7 +41,8 @@ namespace {
 /// The sequences of one case.
 class Batch {
 public:
-  Batch(StepEngine &engine, const EngineLimits &limits) : engine(engine), limits(limits) {}
+  Batch(StepEngine &engine, const EngineLimits &limits, bool draws = false)
+      : engine(engine), limits(limits), draws(draws) {}
 
   Result<void> open(int64_t count);
   Result<void> close();
@@ -57,9 +58,12 @@ private:
 
   StepEngine &engine;
   const EngineLimits &limits;
+  bool draws;
   std::mt19937_64 random{1}; // NOLINT(bugprone-random-generator-seed): comparable runs
   std::vector<int32_t> sequences;
   std::vector<StepRow> rows;
+  std::vector<GrokDraw> likeliest;
+  std::vector<int32_t> drawn;
 };
 
 } // namespace
@@ -83,9 +87,17 @@ Result<void> Batch::close() {
 }
 
 Result<void> Batch::flush() {
-  const Result<Logits> logits = engine.step(rows);
+  Result<void> done;
+  if (draws) {
+    const auto wanted = std::ranges::count_if(rows, &StepRow::wantLogits);
+    likeliest.assign(static_cast<size_t>(wanted), GrokDraw{grokDrawTop, 0, 0, 0});
+    drawn.resize(likeliest.size());
+    done = engine.stepAndDraw(rows, likeliest, drawn);
+  } else {
+    done = engine.step(rows).map([](const Logits &) {});
+  }
   rows.clear();
-  return logits ? Result<void>() : fail(logits.error());
+  return done;
 }
 
 Result<double> Batch::feed(int64_t tokens) {
@@ -176,7 +188,7 @@ Result<void> warmUp(StepEngine &engine, const EngineLimits &limits) {
 Result<BenchmarkResult> runBenchmark(StepEngine &engine, const EngineLimits &limits,
                                      const BenchmarkCase &measured, const BenchmarkHooks &hooks) {
   BenchmarkResult result;
-  Batch batch(engine, limits);
+  Batch batch(engine, limits, measured.draws);
   if (measured.newTokens > 0) {
     const Result<double> seconds = timeDecode(batch, measured, hooks);
     if (!seconds)

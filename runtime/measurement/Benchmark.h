@@ -13,6 +13,7 @@ struct BenchmarkCase {
   int64_t depth = 0;
   int64_t promptTokens = 0;
   int64_t newTokens = 0;
+  bool draws = false; // the new tokens, greedily, instead of taking logits
 
   bool operator==(const BenchmarkCase &) const = default;
 };

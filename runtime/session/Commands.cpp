@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/session/Commands.h"
+#include <algorithm>
 #include <map>
 
 namespace grok::runtime {
@@ -22,6 +23,7 @@ public:
 private:
   Result<void> obey(const Command &command);
   Result<void> open(const Command &command);
+  Result<void> receive(const Command &command);
   Result<void> step(const Command &command);
   Result<RankSession *> find(const Command &command);
 
@@ -30,6 +32,7 @@ private:
   std::map<int32_t, std::unique_ptr<RankSession>> sessions;
   std::vector<SentRow> sent;
   std::vector<StepRow> rows;
+  std::vector<GrokDraw> draws;
 };
 
 } // namespace
@@ -43,29 +46,42 @@ int logitRankOf(const ModelState &model, int replica) {
   return RankPlace{.stage = sharding.pp() - 1, .replica = replica}.rankIn(sharding);
 }
 
-static Result<void> sendTo(Communicator &communicator, int peer, const Command &command,
-                           std::span<const SentRow> rows) {
-  return communicator.send(peer, &command, sizeof(command)).and_then([&] {
-    return rows.empty() ? Result<void>() : communicator.send(peer, rows.data(), rows.size_bytes());
-  });
+template <typename Item>
+static Result<void> sendItems(Communicator &communicator, int peer, std::span<const Item> items) {
+  return items.empty() ? Result<void>() : communicator.send(peer, items.data(), items.size_bytes());
 }
 
-Result<void> sendCommand(ModelState &model, int replica, const Command &command,
-                         std::span<const StepRow> rows) {
+static Result<void> sendAll(ModelState &model, int replica, const Command &command,
+                            std::span<const SentRow> rows, std::span<const GrokDraw> draws) {
   Communicator *communicator = model.ranks.front()->communicator;
   if (!communicator)
     return {};
+  communicator->setOperation("command");
+  const int count = ranksOfReplica(model.sharding());
+  for (int peer = replica * count; peer < (replica + 1) * count; ++peer) {
+    if (peer == 0)
+      continue;
+    auto done = communicator->send(peer, &command, sizeof(command))
+                    .and_then([&] { return sendItems(*communicator, peer, rows); })
+                    .and_then([&] { return sendItems(*communicator, peer, draws); });
+    if (!done)
+      return done;
+  }
+  return {};
+}
+
+Result<void> sendCommand(ModelState &model, int replica, const Command &command) {
+  return sendAll(model, replica, command, {}, {});
+}
+
+Result<void> sendStep(ModelState &model, int replica, int32_t session,
+                      std::span<const StepRow> rows, std::span<const GrokDraw> draws) {
   std::vector<SentRow> sent;
   sent.reserve(rows.size());
   for (const StepRow &row : rows)
     sent.push_back({row.token, row.sequence, row.wantLogits});
-  communicator->setOperation("command");
-  const int count = ranksOfReplica(model.sharding());
-  for (int peer = replica * count; peer < (replica + 1) * count; ++peer)
-    if (peer != 0)
-      if (auto done = sendTo(*communicator, peer, command, sent); !done)
-        return done;
-  return {};
+  return sendAll(model, replica,
+                 {Command::Kind::step, session, std::ssize(rows), std::ssize(draws)}, sent, draws);
 }
 
 Result<void> sendToAll(ModelState &model, const Command &command) {
@@ -90,27 +106,42 @@ Result<RankSession *> Follower::find(const Command &command) {
   return entry->second.get();
 }
 
-Result<void> Follower::step(const Command &command) {
+/// What follows the command of a step.
+Result<void> Follower::receive(const Command &command) {
   if (command.number < 1 || command.number > model.info.maxStepRows)
     return fail("the leader sends a step of ", command.number, " rows");
+  if (command.draws < 0 || command.draws > command.number)
+    return fail("the leader sends ", command.draws, " draws for ", command.number, " rows");
   sent.resize(static_cast<size_t>(command.number));
+  draws.resize(static_cast<size_t>(command.draws));
   Communicator &communicator = *rank.communicator;
   auto received = communicator.receive(0, sent.data(), sent.size() * sizeof(SentRow));
+  if (received && !draws.empty())
+    received = communicator.receive(0, draws.data(), draws.size() * sizeof(GrokDraw));
   if (!received)
     return received;
   rows.clear();
   for (const SentRow &row : sent)
     rows.push_back({row.token, row.sequence, row.wantLogits != 0});
+  const auto wanted = std::ranges::count_if(rows, &StepRow::wantLogits);
+  if (command.draws != 0 && command.draws != wanted)
+    return fail("the leader sends ", command.draws, " draws for ", wanted, " rows of logits");
+  return {};
+}
+
+Result<void> Follower::step(const Command &command) {
+  if (auto received = receive(command); !received)
+    return received;
   auto session = find(command);
   if (!session)
     return fail(session.error());
-  auto logits = (*session)->step(rows);
+  auto logits = (*session)->step(rows, draws);
   if (!logits)
     return fail(logits.error());
-  if (logits->rows == 0 || communicator.rank() != logitRankOf(model, rank.place.replica))
-    return {};
-  return communicator.send(0, logits->data,
-                           static_cast<size_t>(logits->rows * logits->stride) * sizeof(float));
+  if (!draws.empty())
+    return sendItems(*rank.communicator, 0, (*session)->drawn());
+  return sendItems(*rank.communicator, 0,
+                   std::span(logits->data, static_cast<size_t>(logits->rows * logits->stride)));
 }
 
 Result<void> Follower::obey(const Command &command) {

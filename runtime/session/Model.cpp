@@ -69,6 +69,7 @@ static ModelInfo describe(const ModelState &state) {
   describeRanks(state, info);
   info.cpuLevel = first.device->level();
   info.hasDeviceMemory = !first.device->sharesHostMemory();
+  info.drawsOnDevice = first.device->service("sample").has_value();
   info.planBytes = state.document.bodyBytes();
   info.hasWeights = !textOf(first.layout.file()).empty();
   for (const plan::Bucket *bucket : *first.program.buckets())

@@ -72,6 +72,7 @@ struct ModelInfo {
   std::vector<int64_t> buckets;     // max rows of each, ascending
   int threads = 0;
   bool hasDeviceMemory = false; // weights were copied to memory that is not the host's
+  bool drawsOnDevice = false;   // tokens, so that logits stay there
   double loadSeconds = 0;
 };
 

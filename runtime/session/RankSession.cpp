@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/session/RankSession.h"
 #include "runtime/device/cpu/ThreadPool.h"
+#include "runtime/sampler/Sampler.h"
+#include "runtime/session/Commands.h"
 
 namespace grok::runtime {
 
@@ -24,10 +26,11 @@ Result<std::unique_ptr<RankSession>> RankSession::create(ModelState &model, Rank
   std::unique_ptr<RankSession> session(new RankSession(model, rank, std::move(*pool)));
   if (!executes)
     return session;
-  auto executor =
-      Executor::create({model.plan(), rank.program, rank.layout, *rank.device,
-                        rank.placedWeights->data(), session->pages.base(),
-                        rank.links ? &*rank.links : nullptr, rank.exchange.get(), rank.nccl.get()});
+  auto executor = Executor::create(
+      {model.plan(), rank.program, rank.layout, *rank.device, rank.placedWeights->data(),
+       session->pages.base(), rank.links ? &*rank.links : nullptr, rank.exchange.get(),
+       rank.nccl.get(),
+       rank.place.rankIn(model.sharding()) == logitRankOf(model, rank.place.replica)});
   if (!executor)
     return fail(executor.error());
   session->program = std::make_unique<Executor>(std::move(*executor));
@@ -64,6 +67,7 @@ Result<int64_t> RankSession::place(std::span<const StepRow> rows) {
 
 Result<Logits> RankSession::run(int64_t rows, int64_t numLogits, std::span<const GrokDraw> draws) {
   const bool draw = !draws.empty() && program->canDraw();
+  tokensDrawn = {};
   GrokStepInfo step = {.rows = rows,
                        .tokens = tokens.data(),
                        .positions = positions.data(),
@@ -84,10 +88,22 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits, std::span<const
   if (!ran)
     return fail("step: ", ran.error());
   if (draw)
-    return Logits{nullptr, numLogits, model.info.vocabSize, 0};
-  if (!program->logits())
+    tokensDrawn = program->drawn();
+  else if (!program->logits())
     return Logits{nullptr, 0, model.info.vocabSize, 0};
-  return Logits{program->logits(), numLogits, model.info.vocabSize, program->logitStride()};
+  Logits logits{program->logits(), numLogits, model.info.vocabSize, program->logitStride()};
+  if (!draws.empty() && !draw)
+    drawHere(logits, draws);
+  if (!draws.empty())
+    logits.data = nullptr;
+  return logits;
+}
+
+void RankSession::drawHere(const Logits &logits, std::span<const GrokDraw> draws) {
+  drawnHere.clear();
+  for (const GrokDraw &draw : draws)
+    drawnHere.push_back(drawToken(logits.row(std::ssize(drawnHere)), draw, drawWeights));
+  tokensDrawn = drawnHere;
 }
 
 Result<void> RankSession::check(std::span<const StepRow> rows) {

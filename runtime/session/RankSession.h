@@ -24,13 +24,13 @@ public:
 
   /// What step would refuse; changes nothing.
   Result<void> check(std::span<const StepRow> rows);
-  /// Feeds the rows. Logits stay where they are made: empty in a stage that is
-  /// not the last. On error nothing has changed.
-  /// Where the device can, it draws a token of each row that wants logits, by `draws`
-  /// in their order if there are any, and the logits have no data.
+  /// Feeds the rows. Logits stay where they are made: empty but in the one rank of a
+  /// replica that gives them (logitRankOf). On error nothing has changed.
+  /// There a token of each row that wants logits is drawn, by `draws` in their order if
+  /// there are any, and the logits have no data: on the device where that can, else here.
   Result<Logits> step(std::span<const StepRow> rows, std::span<const GrokDraw> draws = {});
-  /// What the device drew in the last step, if it did.
-  std::span<const int32_t> drawn() const { return program->drawn(); }
+  /// What was drawn in the last step.
+  std::span<const int32_t> drawn() const { return tokensDrawn; }
   /// Lets the tables go on as step does, where another rank does the work.
   Result<int64_t> skip(std::span<const StepRow> rows);
 
@@ -38,6 +38,7 @@ private:
   RankSession(ModelState &model, RankState &rank, PagePool pool);
   Result<int64_t> place(std::span<const StepRow> rows);
   Result<Logits> run(int64_t rows, int64_t numLogits, std::span<const GrokDraw> draws);
+  void drawHere(const Logits &logits, std::span<const GrokDraw> draws);
 
   ModelState &model;
   RankState &rank;
@@ -45,6 +46,9 @@ private:
   SequenceTable sequences;
   std::unique_ptr<Executor> program;
   std::vector<int32_t> tokens, positions, sequenceOfRow, logitRow; // [max step rows]
+  std::span<const int32_t> tokensDrawn;
+  std::vector<int32_t> drawnHere;
+  std::vector<float> drawWeights; // room to draw tokens in
 };
 
 } // namespace grok::runtime

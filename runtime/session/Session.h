@@ -66,8 +66,8 @@ public:
   Result<Logits> step(std::span<const StepRow> rows);
 
   /// As step, but draws a token of each row that wants logits, by `draws` in their order,
-  /// instead of giving them: on the device, where that can, else here. `drawn` gets what
-  /// drawToken gives (runtime/sampler/Sampler.h).
+  /// instead of giving them: by the rank that makes them, on its device where that can.
+  /// `drawn` gets what drawToken gives (runtime/sampler/Sampler.h).
   Result<void> stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
                            std::span<int32_t> drawn);
 

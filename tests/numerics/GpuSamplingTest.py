@@ -15,8 +15,8 @@ WAYS = {"greedy": (),
         "nucleus": ("--temperature=1.1", "--top-p=0.8", "--seed=7")}
 
 
-def nano(chip):
-    options = ("--numerics=f32",)
+def nano(chip, *more):
+    options = ("--numerics=f32", *more)
     return models.compiled("".join([f"nano-{chip}", *options]), tools.NANO, f"--target=cpu,{chip}",
                            "--emulate", *options)
 
@@ -48,6 +48,16 @@ class DeviceDraws(unittest.TestCase):
 
     def test_nucleus(self):
         self.check("nucleus")
+
+    def test_ranks(self):
+        """The last stage of each replica draws."""
+        ranks = nano("sm_90a", "--sharding=pp2.dp2")
+        one = nano("sm_90a")
+        options = ("--prompt", PROMPTS[0], "--max-new-tokens", 4, *WAYS["any"])
+        expected = tools.succeed("grok-run", one, "--device=cpu", *options)
+        for device in "cpu", "emulated":
+            self.assertEqual(tools.succeed("grok-run", ranks, "--ranks=4", f"--device={device}",
+                                           *options), expected, device)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,8 @@ public:
     if (report.model.hasDeviceMemory)
       report.notes.emplace_back("read limit: a kernel that only reads the GPU's memory; kernels of "
                                 "--explain are timed one by one, by events");
+    if (report.model.drawsOnDevice)
+      report.notes.emplace_back("steps draw their tokens on the device, the likeliest");
   }
 
   Result<Report> run();
@@ -245,7 +247,8 @@ Result<void> Bench::measure(int64_t batch, int64_t depth) {
   const BenchmarkCase wanted{.batch = batch,
                              .depth = depth,
                              .promptTokens = options.promptTokens,
-                             .newTokens = options.newTokens};
+                             .newTokens = options.newTokens,
+                             .draws = info.drawsOnDevice};
   Run run{.measured = runtime::clipToContext(wanted, info.maxContext), .threads = info.threads};
   const BenchmarkCase &measured = run.measured;
   if (measured != wanted)

@@ -233,7 +233,14 @@ TEST_P(DeviceConformance, DrawsTokens) {
   const std::vector<GrokDraw> draws = {
       {grokDrawTop, 0, 0, 0}, {grokDrawAny, 1, 0, 17}, {grokDrawTop, 0, 0, 0}};
   std::vector<int32_t> drawn(3, -1);
+  session->setProfiling(true);
   require(session->stepAndDraw(rows, draws, drawn));
+  const std::vector<LaunchTiming> timings = session->profile();
+  EXPECT_EQ(
+      std::ranges::count_if(
+          timings, [](const LaunchTiming &each) { return each.op == "sample" && each.calls; }),
+      GetParam() != DeviceKind::cpu);
+  session->setProfiling(false);
   EXPECT_EQ(drawn[0], std::ranges::max_element(after) - after.begin());
   if (GetParam() != DeviceKind::cpu)
     EXPECT_EQ(drawn[1], 17);
@@ -305,7 +312,8 @@ TEST_P(DeviceConformance, RanksAddUpTheirRows) {
               ElementsAreArray(toy::expectedLogits(history)));
 }
 
-TEST_P(DeviceConformance, StagesHandOnTheirRows) {
+// Two stages of a layer each.
+static plan::PlanT makePipeline() {
   using enum plan::OperandAccess;
   plan::PlanT plan = toy::makePlan();
   plan.sharding->pp = 2;
@@ -330,9 +338,53 @@ TEST_P(DeviceConformance, StagesHandOnTheirRows) {
       }
     }
   }
+  return plan;
+}
+
+TEST_P(DeviceConformance, StagesHandOnTheirRows) {
   const std::vector<int32_t> history = {3, 1, 4, 1, 5};
-  EXPECT_THAT(logitsOf(plan, GetParam(), fakeDriver, history, 1),
+  EXPECT_THAT(logitsOf(makePipeline(), GetParam(), fakeDriver, history, 1),
               ElementsAreArray(toy::expectedLogits(history)));
+}
+
+// Of two replicas of a pipeline the last stages; the tokens come in the order of the rows.
+TEST_P(DeviceConformance, RanksWithLogitsDraw) {
+  plan::PlanT plan = makePipeline();
+  plan.sharding->dp = 2;
+  for (size_t rank = 0; rank < 2; ++rank)
+    plan.ranks.push_back(std::make_unique<plan::RankT>(*plan.ranks[rank]));
+  const toy::Artifact artifact(plan);
+  fakeDriver.set("FAKE_CUDA_PLAN", artifact.path + "/model.plan").set("FAKE_CUDA_DEVICES", "4");
+  LoadOptions options;
+  options.threads = 4;
+  options.device = GetParam();
+  auto session =
+      Session::create(Model::load(artifact.path, options).value(), {.sequences = 2}).value();
+  const std::vector<std::vector<int32_t>> texts = {{3, 1, 4, 1}, {2, 7, 1, 8}};
+  std::vector<StepRow> rows;
+  std::vector<GrokDraw> draws;
+  std::vector<int32_t> expected;
+  for (const auto &text : texts)
+    ASSERT_EQ(session->createSequence().value(), &text - texts.data());
+  for (size_t position = 0; position < 4; ++position)
+    for (size_t text = 2; text-- > 0;) { // a token of every other row
+      const bool isWanted = position % 2 == text;
+      rows.push_back({texts[text][position], static_cast<int32_t>(text), isWanted});
+      if (!isWanted)
+        continue;
+      const auto logits = toy::expectedLogits(std::span(texts[text]).first(position + 1));
+      const auto likeliest = std::ranges::max_element(logits) - logits.begin();
+      const bool byNumber = position == 1 && GetParam() != DeviceKind::cpu;
+      draws.push_back({byNumber ? grokDrawAny : grokDrawTop, 1, 0, 17});
+      expected.push_back(byNumber ? 17 : static_cast<int32_t>(likeliest));
+    }
+  std::vector<int32_t> drawn(draws.size(), -1);
+  require(session->stepAndDraw(rows, draws, drawn));
+  EXPECT_EQ(drawn, expected);
+  // Logits are still there for who asks.
+  const Logits logits = session->step(std::vector<StepRow>{{5, 1}}).value();
+  EXPECT_THAT(std::vector<float>(logits.row(0).begin(), logits.row(0).end()),
+              ElementsAreArray(toy::expectedLogits({{2, 7, 1, 8, 5}})));
 }
 
 TEST_P(DeviceConformance, MeasuresItsOwnMemory) {

@@ -32,6 +32,7 @@ public:
   Result<Logits> step(std::span<const StepRow> rows) override;
   Result<void> stepAndDraw(std::span<const StepRow> rows, std::span<const GrokDraw> draws,
                            std::span<int32_t> drawn) override {
+    numDraws += draws.size();
     return step(rows).map([&](const Logits &made) {
       std::vector<float> weights;
       for (size_t i = 0; i < draws.size(); ++i)
@@ -43,7 +44,8 @@ public:
   std::map<int32_t, std::vector<int32_t>> sequences; // tokens fed
   std::vector<size_t> stepRows;                      // rows of each step so far
   size_t mostSequences = 0;
-  float badLogit = 0; // added to the logit of token 3
+  size_t numDraws = 0; // tokens drawn so far
+  float badLogit = 0;  // added to the logit of token 3
 
 private:
   int32_t nextSequence = 5;

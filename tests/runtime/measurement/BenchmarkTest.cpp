@@ -55,6 +55,16 @@ TEST(Benchmark, RunsWhatItSays) {
   EXPECT_THAT(parts[BenchmarkPart::prefill], testing::Each(3));
 }
 
+TEST(Benchmark, DrawsIfAsked) {
+  for (bool draws : {false, true}) {
+    toy::Engine engine;
+    const BenchmarkHooks hooks = {.rest = [] { return Result<void>(); }};
+    const BenchmarkCase measured = {.batch = 2, .depth = 3, .newTokens = 2, .draws = draws};
+    ASSERT_TRUE(runBenchmark(engine, engine.limits, measured, hooks));
+    EXPECT_EQ(engine.numDraws, draws ? 2 + 2 * 2u : 0) << "after the fill, and each new token";
+  }
+}
+
 TEST(Benchmark, LeavesOutWhatIsNotAsked) {
   toy::Engine engine;
   const BenchmarkHooks hooks = {.rest = [] { return Result<void>(); }};
