@@ -6,6 +6,7 @@
 #include "runtime/device/emulated/MBarriers.h"
 #include "runtime/device/emulated/Machine.h"
 #include "runtime/device/emulated/Matrices.h"
+#include "runtime/device/emulated/TensorMemory.h"
 #include "runtime/device/emulated/WarpCollectives.h"
 #include "runtime/device/emulated/Wgmma.h"
 #include <algorithm>
@@ -110,6 +111,16 @@ static GrokEmulatorTable makeTable(bool checkAccesses) {
   table.startsEarly = startsEarly;
   table.waitForLaunches = waitForLaunches;
   table.permute = permute;
+  table.tmemAllocate = tmemAllocate;
+  table.tmemDeallocate = tmemDeallocate;
+  table.tmemRelinquish = tmemRelinquish;
+  table.tmemMultiply = tmemMultiply;
+  table.tmemCommit = tmemCommit;
+  table.tmemLoad = tmemLoad;
+  table.tmemLoaded = tmemLoaded;
+  table.tmemStore = tmemStore;
+  table.tmemWait = tmemWait;
+  table.tmemFence = tmemFence;
   return table;
 }
 

@@ -243,6 +243,25 @@ struct GrokEmulatorTable {
 };
 
 /* What a translated kernel exports: `values[i]` is the address of parameter i. */
+
+
+  /* tcgen05, cta_group::1. Addresses of tensor memory are lane << 16 | column.
+   * alloc writes one to shared memory. */
+  void (*tmemAllocate)(GrokEmulatorThread *, void *to, uint32_t columns, GrokEmulatorSite);
+  void (*tmemDeallocate)(GrokEmulatorThread *, uint32_t address, uint32_t columns,
+                         GrokEmulatorSite);
+  void (*tmemRelinquish)(GrokEmulatorThread *, GrokEmulatorSite);
+  /* mma of kind::i8: A and B by shared memory descriptors; D = A * B, or A * B + D. */
+  void (*tmemMultiply)(GrokEmulatorThread *, uint32_t d, uint64_t a, uint64_t b,
+                       uint32_t instruction, uint32_t accumulates, GrokEmulatorSite);
+  void (*tmemCommit)(GrokEmulatorThread *, void *mbarrier, GrokEmulatorSite);
+  /* ld.32x32b gives a token; each of its registers is asked for by tmemLoaded. */
+  uint32_t (*tmemLoad)(GrokEmulatorThread *, uint32_t address, uint32_t columns, GrokEmulatorSite);
+  uint32_t (*tmemLoaded)(GrokEmulatorThread *, uint32_t token, uint32_t index, GrokEmulatorSite);
+  void (*tmemStore)(GrokEmulatorThread *, uint32_t address, uint32_t columns, const uint32_t *in,
+                    GrokEmulatorSite);
+  void (*tmemWait)(GrokEmulatorThread *, uint32_t isStore, GrokEmulatorSite);
+  void (*tmemFence)(GrokEmulatorThread *, uint32_t isAfter, GrokEmulatorSite);
 typedef void (*GrokEmulatedKernel)(GrokEmulatorThread *, void *const *values);
 
 /* Global memory that a launch may touch. Regions do not overlap. */

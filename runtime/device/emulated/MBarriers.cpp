@@ -2,6 +2,7 @@
 #include "runtime/device/emulated/MBarriers.h"
 #include "runtime/device/emulated/Accesses.h"
 #include "runtime/device/emulated/AsyncCopies.h"
+#include "runtime/device/emulated/TensorMemory.h"
 
 namespace grok::runtime::emulated {
 
@@ -147,6 +148,14 @@ static std::string deliver(Block &owner, const void *address, MBarrier &barrier)
     const CopyArrival arrival = barrier.arrivals.front();
     barrier.arrivals.erase(barrier.arrivals.begin());
     completeCopies(*arrival.lane, arrival.copies);
+    if (std::string error = arrive(owner, address, barrier, 1); !error.empty())
+      return error;
+  }
+  // Later commits than the phase needs stay on their way.
+  for (const uint64_t phase = barrier.phase; !barrier.products.empty() && barrier.phase == phase;) {
+    const ProductArrival arrival = barrier.products.front();
+    barrier.products.erase(barrier.products.begin());
+    completeProducts(*arrival.lane, arrival.products);
     if (std::string error = arrive(owner, address, barrier, 1); !error.empty())
       return error;
   }

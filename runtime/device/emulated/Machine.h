@@ -22,6 +22,7 @@ struct Block;
 struct Cluster;
 struct Launch;
 struct Warp;
+struct TensorMemory;
 struct Worker;
 
 enum class State : uint8_t {
@@ -108,6 +109,8 @@ struct Meeting {
   Run run = nullptr;
   uint32_t mask = 0;
   uint32_t arrived = 0;
+  uint64_t productCount = 0; // of tcgen05.mma
+  uint32_t tensorFence = 0;  // time of its last tcgen05.fence::after_thread_sync
   uint64_t how = 0; // must agree
   GrokEmulatorSite site = "";
 };
@@ -161,6 +164,12 @@ struct MBarrier {
   uint64_t phase = 0;
   std::vector<BulkCopy> copies; // complete on this barrier, delivered when somebody waits
   std::vector<CopyArrival> arrivals;
+/// tcgen05.commit: an arrival after the lane's first products.
+struct ProductArrival {
+  Lane *lane;
+  uint64_t products;
+};
+
   GrokEmulatorSite site = ""; // of its init
 };
 
@@ -169,6 +178,7 @@ struct Block {
   uint32_t index = 0; // in the grid
   uint32_t rank = 0;  // in the cluster
   SharedMemory shared;
+  std::vector<ProductArrival> products;
   uint64_t sharedBytes = 0;
   bool isEntered = false;
   uint32_t clock = 1;        // counts barriers of the whole block and proxy fences
@@ -193,6 +203,7 @@ struct Cluster {
   uint32_t phase = 0;
 };
 
+  std::shared_ptr<TensorMemory> tensorMemory; // null until a thread uses it
 /// Numbers for schedules: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 struct Random {
   uint64_t state = 0;

@@ -5,6 +5,7 @@
 #include "runtime/device/emulated/Deadlock.h"
 #include "runtime/device/emulated/MBarriers.h"
 #include "runtime/device/emulated/Machine.h"
+#include "runtime/device/emulated/TensorMemory.h"
 #include "runtime/device/emulated/WarpCollectives.h"
 #include <algorithm>
 #include <chrono>
@@ -117,7 +118,9 @@ static void runLane(void *argument) {
   noteProgress(lane);
   lane.state = State::done;
   lane.site = "its end";
-  --lane.block->unfinished;
+  if (--lane.block->unfinished == 0)
+    if (const std::string leak = leakOf(*lane.block); !leak.empty())
+      lane.worker->launch->setError(std::string(what.name) + ": " + leak);
   leaveReady(*lane.warp, lane.lane);
   lane.warp->alive &= ~(1u << lane.lane);
   leaveMeetings(*lane.warp);

@@ -73,10 +73,11 @@ private:
 using OpTranslation = std::string (*)(CallBuilder &, mlir::Operation *);
 using OpTranslations = llvm::StringMap<OpTranslation>;
 
-void addThreadOps(OpTranslations &table); // registers, barriers, warps
-void addMatrixOps(OpTranslations &table); // mma, ldmatrix, wgmma
-void addCopyOps(OpTranslations &table);   // cp.async, mbarrier, fences
-void addMathOps(OpTranslations &table);   // approximations, conversions
+void addThreadOps(OpTranslations &table);       // registers, barriers, warps
+void addMatrixOps(OpTranslations &table);       // mma, ldmatrix, wgmma
+void addCopyOps(OpTranslations &table);         // cp.async, mbarrier, fences
+void addMathOps(OpTranslations &table);         // approximations, conversions
+void addTensorMemoryOps(OpTranslations &table); // tcgen05
 
 /// An operation that calls LLVM's function "llvm.nvvm.`form`", a mma.sync of 8-bit floats:
 /// nvvm.mma.sync does not have them.

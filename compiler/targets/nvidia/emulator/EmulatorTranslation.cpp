@@ -30,6 +30,7 @@ public:
     addMatrixOps(table);
     addCopyOps(table);
     addMathOps(table);
+    addTensorMemoryOps(table);
   }
 
   /// Returns what is wrong, or nothing.
