@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// The binary contract between the service "exchange" of GPU code, a collective without
-// the host, and the runtime. Kernels address the fields by offset.
+// The binary contract between the services of GPU code that are collectives without the
+// host, "exchange" and "exchange_norm", and the runtime. Kernels address the fields by
+// offset.
 //
 // Each member of a group has a window that all members write. A word of a message goes
 // as eight bytes, the word below the number of the exchange, written at once; so whoever
@@ -13,6 +14,15 @@
 // number n + 1 when it has read all of n; so a member that has seen n + 1 of all others may
 // write n + 2 there. A place that the launch before had no use for was last read in a
 // launch that has ended on all members, since they sent words of a later one.
+//
+// Both services keep to that, in any mixture, on the members alike or not: a message of
+// one piece and no shares has its words, row by row, in the first places of the half of
+// one number, whichever of the two sends it, and a launch awaits each of them from all
+// members before it ends. exchange_norm has such messages alone; there one thread of the
+// blocks of a row sends a word and awaits it, and what other threads look at beside (a
+// thread without a word, the row's first) is read before the launch ends. A launch reads
+// the number, and sends, only after all earlier ones have ended (griddepcontrol.wait);
+// only scales, which are weights, are read before.
 #pragma once
 
 #include <stddef.h>
@@ -39,9 +49,11 @@ typedef struct GrokExchangeControl {
   uint32_t waiting; ///< by the device: operation << 8 | member + 1 after a long wait, else 0
 } GrokExchangeControl;
 
-/// One collective of a program: operand 2 of the service. Operand 0 is the source,
+/// One collective of a program: operand 2 of "exchange". Operand 0 is the source,
 /// 32-bit words [rows][rowWords]; operand 1 the target, of the same shape (float32,
-/// summed as treeSum does) or [rows][member][rowWords].
+/// summed as treeSum does) or [rows][member][rowWords]. Operand 5 of "exchange_norm", which
+/// adds rows of float32 in any case; the others are the source and residual_norm's but for
+/// the added rows. At most grokExchangeWords in all.
 typedef struct GrokExchange {
   uint64_t windows[grokExchangeMembers]; ///< as this device reaches them
   uint64_t state, control;               ///< addresses of the above

@@ -32,6 +32,7 @@ constexpr Generator generators[] = {
     {KernelOp::read, gpu_kernels::rowThreads, gpu_kernels::emitRead},
     {KernelOp::sample, gpu_kernels::rowThreads, gpu_kernels::emitSample},
     {KernelOp::exchange, gpu_kernels::rowThreads, gpu_kernels::emitExchange},
+    {KernelOp::exchangeNorm, gpu_kernels::rowThreads, gpu_kernels::emitExchangeNorm},
     {KernelOp::merge, gpu_kernels::rowThreads, gpu_kernels::emitMerge},
 };
 
@@ -56,11 +57,14 @@ GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const 
                            const NvidiaChip &chip, bool mayCluster) {
   const Generator &generator = *generatorOf(spec.op);
   const bool isProduct = generator.threads == 0;
-  const int64_t clusterBlocks = isProduct && mayCluster ? productClusterBlocks(spec, chip) : 1;
+  const bool isExchangeNorm = spec.op == KernelOp::exchangeNorm; // places its wait itself, too
+  const int64_t clusterBlocks = isProduct && mayCluster ? productClusterBlocks(spec, chip)
+                                : isExchangeNorm        ? exchangeNormClusterBlocks(chip)
+                                                        : 1;
   const int64_t threads = isProduct ? productThreads(spec, chip, clusterBlocks) : generator.threads;
   GpuBuilder kernel(module, symbol, spec, chip, threads, clusterBlocks);
   kernel.admitLaterLaunches();
-  if (!isProduct)
+  if (!isProduct && !isExchangeNorm)
     kernel.waitForEarlierLaunches();
   generator.emit(kernel);
   return kernel.shape();

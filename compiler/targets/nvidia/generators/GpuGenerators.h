@@ -18,6 +18,10 @@ GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const 
 /// What GPUs cannot do of `spec`, or nothing.
 std::optional<std::string> problemOnGpu(const KernelSpec &spec);
 
+/// Rows of so many numbers that one launch of exchange_norm takes, at most.
+int64_t exchangeNormRows(int64_t emb, const NvidiaChip &chip);
+int64_t exchangeNormClusterBlocks(const NvidiaChip &chip);
+
 // One per op: threads of a block, and the body of a kernel whose frame exists.
 namespace gpu_kernels {
 inline constexpr int64_t rowThreads = 256;   // where a block works on a row
@@ -37,6 +41,7 @@ void emitGateUp(GpuBuilder &kernel);
 void emitDownCombine(GpuBuilder &kernel);
 void emitQkv(GpuBuilder &kernel);
 void emitExchange(GpuBuilder &kernel);
+void emitExchangeNorm(GpuBuilder &kernel);
 void emitMerge(GpuBuilder &kernel);
 void emitRead(GpuBuilder &kernel);
 void emitSample(GpuBuilder &kernel);
