@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <set>
 #include <thread>
-#include <unistd.h>
 
 namespace grok::runtime {
 
@@ -14,11 +13,11 @@ static constexpr std::chrono::microseconds lookEvery{20};
 
 Result<std::unique_ptr<NcclExchange>> NcclExchange::create(Device &device, const RankLinks &links) {
   const auto merge = device.service("merge");
-  bool canMeet = device.queue() && device.peers() && merge;
-  auto functions = canMeet ? nccl::open() : Result<nccl::Functions>(nccl::Functions());
+  const bool isAble = device.queue() && device.peers() && merge && !links.all().empty();
+  auto functions = isAble ? nccl::open() : Result<nccl::Functions>(nccl::Functions());
   if (!functions && nccl::isAskedFor())
     return fail(functions.error());
-  canMeet = canMeet && functions;
+  const bool canMeet = isAble && functions;
   std::unique_ptr<NcclExchange> made(
       new NcclExchange(device, links, functions.value_or(nccl::Functions()), merge.value_or(0)));
   if (canMeet) {
@@ -44,32 +43,35 @@ namespace {
 
 struct Introduction {
   int32_t version; // of NCCL, 0 = none
-  int32_t process;
   std::array<char, 64> hardware;
 };
 
 } // namespace
 
-/// NCCL wants the same version everywhere and a GPU for each member; and a process for
-/// each, so that the end of one shows.
+/// NCCL wants the same version everywhere, and a GPU for each member.
 static bool canMeetAll(const Communicator &communicator, const Group &group,
                        const std::vector<Introduction> &all) {
-  std::set<std::pair<std::string, int32_t>> processes;
   std::set<std::pair<std::string, std::string>> gpus;
   for (int member = 0; member < group.members(); ++member) {
     const Introduction &each = all[static_cast<size_t>(member)];
     const std::string &host = communicator.host(group.rankOf(member));
     if (each.version == 0 || each.version != all[0].version ||
-        !processes.insert({host, each.process}).second ||
         !gpus.insert({host, each.hardware.data()}).second)
       return false;
   }
   return group.members() <= grokMergeMembers;
 }
 
+/// Whether NCCL works with this GPU and its driver, for this thread.
+Result<void> NcclExchange::probe() {
+  return device.queue()->enter().and_then([&](void *) {
+    return meetings.empty() ? NcclGroup::probe(links.communicator(), functions) : Result<void>();
+  });
+}
+
 Result<void> NcclExchange::meet(const RankLinks::Entry &entry, bool canMeet) {
   Communicator &communicator = links.communicator();
-  Introduction own = {.version = 0, .process = getpid(), .hardware = {}};
+  Introduction own = {.version = 0, .hardware = {}};
   if (canMeet)
     functions.getVersion(&own.version);
   device.hardware().copy(own.hardware.data(), own.hardware.size() - 1);
@@ -78,9 +80,15 @@ Result<void> NcclExchange::meet(const RankLinks::Entry &entry, bool canMeet) {
     return fail(all.error());
   if (!canMeetAll(communicator, *entry.group, *all))
     return {};
-  if (auto entered = device.queue()->enter(); !entered)
-    return fail(entered.error());
   communicator.setOperation("NCCL");
+  auto probed = probe();
+  auto ready = greet(communicator, *entry.group, static_cast<int32_t>(probed.has_value()));
+  if (!ready)
+    return fail(ready.error());
+  if (!probed && nccl::isAskedFor())
+    return probed;
+  if (std::find(ready->begin(), ready->end(), 0) != ready->end())
+    return {};
   auto group = NcclGroup::create(*entry.group, communicator, functions);
   if (!group)
     return fail(group.error(), "; set GROK_NCCL_LIBRARY to nothing to go without");

@@ -25,8 +25,8 @@ inline constexpr uint64_t ncclFromBytes = uint64_t(1) << 20;
 class NcclExchange {
 public:
   /// Collective: every rank of the job makes its own at the same time, outside of steps.
-  /// Groups whose members do not all have NCCL, the same one, and a process and a GPU of
-  /// their own are left out, on all members.
+  /// Groups whose members do not all have NCCL, the same one, and a GPU of their own are
+  /// left out, on all members.
   static Result<std::unique_ptr<NcclExchange>> create(Device &device, const RankLinks &links);
   ~NcclExchange();
   NcclExchange(const NcclExchange &) = delete;
@@ -53,6 +53,7 @@ private:
 
   NcclExchange(Device &device, const RankLinks &links, nccl::Functions functions, uint32_t merge)
       : device(device), links(links), functions(functions), mergeKernel(merge) {}
+  Result<void> probe();
   Result<void> meet(const RankLinks::Entry &entry, bool canMeet);
   Result<void> grow(std::unique_ptr<DeviceMemory> &memory, uint64_t bytes);
   Result<void> describe(const CollectiveRows &what);

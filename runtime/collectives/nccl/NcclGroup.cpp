@@ -8,15 +8,13 @@ namespace grok::runtime {
 // Aborting takes some milliseconds, or never ends.
 static constexpr std::chrono::seconds longestAborting{2};
 
-NcclGroup::NcclGroup(const Group &group, WaitRules &rules, const nccl::Functions &functions)
-    : own(group.index()), rules(rules), functions(functions) {
-  for (int member = 0; member < group.members(); ++member)
-    ranksOfMembers.push_back(group.rankOf(member));
-}
-
 Result<std::unique_ptr<NcclGroup>> NcclGroup::create(const Group &group, Communicator &host,
                                                      const nccl::Functions &functions) {
-  std::unique_ptr<NcclGroup> made(new NcclGroup(group, host.waitRules(), functions));
+  std::vector<int> members;
+  for (int member = 0; member < group.members(); ++member)
+    members.push_back(group.rankOf(member));
+  std::unique_ptr<NcclGroup> made(
+      new NcclGroup(std::move(members), group.index(), host.waitRules(), functions));
   nccl::UniqueId id;
   if (group.index() == 0) {
     if (const int code = functions.getUniqueId(&id); code != nccl::success)
@@ -30,6 +28,17 @@ Result<std::unique_ptr<NcclGroup>> NcclGroup::create(const Group &group, Communi
   if (auto connected = made->connect(id); !connected)
     return fail(connected.error());
   return made;
+}
+
+Result<void> NcclGroup::probe(Communicator &host, const nccl::Functions &functions) {
+  NcclGroup alone({host.rank()}, 0, host.waitRules(), functions);
+  nccl::UniqueId id;
+  if (const int code = functions.getUniqueId(&id); code != nccl::success)
+    return fail("NCCL gives no id: ", functions.errorText(code));
+  auto connected = alone.connect(id);
+  if (!connected) // no other rank's fault
+    host.waitRules().peerFailed = false;
+  return connected;
 }
 
 // After a failure the others cannot take part in a proper end.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// A group of GPUs, a process each: messages go from device memory to device memory, in
+// A group of GPUs: messages go from device memory to device memory, in
 // the order of a stream. NCCL moves bytes only; sums are made elsewhere, in our own order.
 #pragma once
 
@@ -16,6 +16,8 @@ public:
   /// `host`, which outlives this.
   static Result<std::unique_ptr<NcclGroup>> create(const Group &group, Communicator &host,
                                                    const nccl::Functions &functions);
+  /// Whether NCCL works here at all: this rank makes a group of its own.
+  static Result<void> probe(Communicator &host, const nccl::Functions &functions);
   ~NcclGroup();
   NcclGroup(const NcclGroup &) = delete;
   NcclGroup &operator=(const NcclGroup &) = delete;
@@ -44,7 +46,8 @@ public:
   void abort();
 
 private:
-  NcclGroup(const Group &group, WaitRules &rules, const nccl::Functions &functions);
+  NcclGroup(std::vector<int> members, int index, WaitRules &rules, const nccl::Functions &functions)
+      : ranksOfMembers(std::move(members)), own(index), rules(rules), functions(functions) {}
   Result<void> connect(const nccl::UniqueId &id);
   Result<void> settle(const char *collective, int code, Wait::Kind kind);
   Result<void> settle(const char *collective, int code) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// NCCL without GPUs, for ranks that are processes with the fake driver: a part of
-// libfake-cuda.so, whose streams it adds to. Messages go through a file that processes map,
-// when the stream gets there. It is stricter than NCCL: what would hang there, or give wrong
+// NCCL without GPUs, for ranks that are processes or threads with the fake driver: a part of
+// libfake-cuda.so, whose streams it adds to. Messages go through a file that ranks map, when
+// the stream gets there. It is stricter than NCCL: what would hang there, or give wrong
 // data, is an error here.
 //
 // Environment, read when it happens:
-//   FAKE_NCCL_FAIL=WHAT  version, connect, error=N or hang=N: from the N-th work on
+//   FAKE_NCCL_FAIL=WHAT  version, driver, connect, error=N or hang=N: from the N-th work on
 // NOLINTBEGIN(readability-identifier-naming): entry points keep NCCL's names
 #include "runtime/collectives/nccl/NcclLibrary.h"
 #include "tests/runtime/device/cuda/FakeCuda.h"
@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 namespace grok::runtime::nccl {
+
+constexpr int unhandledCudaError = 1;
 
 static constexpr size_t slotBytes = size_t(1) << 16;
 
@@ -162,7 +164,7 @@ static int run(Member &member, Work work, uint64_t number) {
       isDone &= transfer.isTaken;
     }
     if (!moved)
-      usleep(20);
+      cuda::letOthersWork();
   }
   if (member.board->failed != 0 && member.result == success)
     member.result = remoteError;
@@ -258,7 +260,9 @@ int ncclCommInitRankConfig(Comm *comm, int ranks, UniqueId id, int rank, Config 
   if (!member->board)
     return systemError;
   ++member->board->joined;
-  if (failureAsked() == "connect")
+  if (failureAsked() == "driver")
+    failed(*member, unhandledCudaError, "too old a driver");
+  if (failureAsked() == "connect" && ranks > 1)
     failed(*member, systemError, "no interface to connect with");
   return inProgress;
 }
@@ -350,6 +354,8 @@ int ncclCommDestroy(Comm comm) {
 
 const char *ncclGetErrorString(int error) {
   switch (error) {
+  case unhandledCudaError:
+    return "unhandled cuda error";
   case systemError:
     return "unhandled system error";
   case invalidArgument:

@@ -269,12 +269,21 @@ TEST_F(NcclExchangeTest, ALibraryThatWasAskedForMustDo) {
                       Not(HasSubstr("\n"))));
 }
 
+// Each rank alone could use it.
 TEST_F(NcclExchangeTest, AConnectionThatFails) {
   driver.set("FAKE_NCCL_FAIL", "connect");
   const auto errors = onRanks([](Rank &rank) { return Result<void>(fail(rank.problem)); });
   EXPECT_THAT(errors, Each(AllOf(HasSubstr("NCCL: "), HasSubstr("in connect of \"NCCL\""),
                                  HasSubstr("set GROK_NCCL_LIBRARY to nothing"))));
   EXPECT_THAT(errors[0], HasSubstr("unhandled system error (no interface to connect with)"));
+}
+
+TEST_F(NcclExchangeTest, ALibraryThatDoesNotWorkHere) {
+  driver.set("FAKE_NCCL_FAIL", "driver");
+  const auto errors = onRanks([](Rank &rank) {
+    return rank.communicator.peerFailed() ? Result<void>() : fail(rank.problem);
+  });
+  EXPECT_THAT(errors, Each(HasSubstr("NCCL: unhandled cuda error (too old a driver), in ")));
 }
 
 static Result<void> stayAway(Rank &rank) {

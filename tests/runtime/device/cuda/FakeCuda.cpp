@@ -103,6 +103,13 @@ void addWork(Stream stream, std::function<int()> work) {
   stream->queue.push_back(std::move(work));
 }
 
+void letOthersWork() {
+  fake().mutex.unlock();
+  usleep(20);
+  fake().mutex.lock();
+  protectAll(PROT_READ | PROT_WRITE);
+}
+
 static int enqueue(Stream stream, std::function<int()> work) {
   stream->queue.push_back(std::move(work));
   return success;
@@ -400,16 +407,16 @@ int cuStreamDestroy_v2(Stream stream) {
 
 /// Starts the work, which then goes on in the background: other calls wait for it.
 int cuStreamQuery(Stream stream) {
-  if (fake().isWorking)
+  if (stream->isWorking)
     return notReady;
   ENTER("cuStreamQuery");
   if (stream->queue.empty())
     return success;
-  fake().isWorking = true;
+  stream->isWorking = true;
   std::thread([stream] {
     LOCKED;
     drain(*stream);
-    fake().isWorking = false;
+    stream->isWorking = false;
   }).detach();
   return notReady;
 }

@@ -36,6 +36,7 @@ constexpr int fakeMultiprocessors = 2; // that hold a block each
 
 struct StreamObject {
   std::vector<std::function<int()>> queue;
+  std::atomic<bool> isWorking = false; // in the background
 };
 struct EventObject {
   double seconds = -1; // when it was reached
@@ -79,7 +80,6 @@ struct FakeState {
   std::string errorText;                   // of it
   std::map<Address, uint64_t> allocations; // other processes' included, while they are open
   std::map<Address, int> files;            // of our own, for other processes
-  std::atomic<bool> isWorking = false;     // in the background
   std::map<const std::byte *, uint64_t> pinned;
   std::vector<StreamObject *> streams;
   std::map<std::string, int64_t> calls;
@@ -94,6 +94,8 @@ bool isOnDevice(Address address, uint64_t bytes);
 bool isStream(Stream stream);
 /// Adds to a stream what libraries of the driver's users do there.
 void addWork(Stream stream, std::function<int()> work);
+/// For such work that waits for others: lets them call meanwhile.
+void letOthersWork();
 /// Opens all device memory to the host while it lives.
 class OpenMemory {
 public:
