@@ -71,6 +71,9 @@ static void declareOutput(CLI::App &app, RunOptions &options) {
                  "Write float32 [positions, vocabulary]: the logits after every token that was "
                  "fed; with --prompts, FILE.0, FILE.1, ...")
       ->type_name("FILE.npy");
+  app.add_option("--launches-out", options.launchesFile,
+                 "Write what each launch wrote, in a few numbers: where two devices part ways")
+      ->type_name("FILE.tsv");
   app.add_flag("--print-tokens", options.printTokens,
                "Print the ids of the new tokens as the last line, one line per prompt");
 }

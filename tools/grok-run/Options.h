@@ -26,7 +26,7 @@ struct RunOptions {
   runtime::RankFlags ranks;
   int64_t prefillChunk = 0;
   uint64_t kvMemory = 0; // 0 = what the prompts need
-  std::optional<std::string> logitsFile;
+  std::optional<std::string> logitsFile, launchesFile;
   bool printTokens = false;
 };
 

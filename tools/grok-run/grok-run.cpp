@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // grok-run: runs a compiled model.
 #include "runtime/generation/SessionEngine.h"
+#include "tools/grok-run/LaunchTrace.h"
 #include "tools/grok-run/Options.h"
 #include "tools/grok-run/Prompts.h"
 #include "tools/grok-run/Writer.h"
@@ -88,6 +89,14 @@ static Result<void> run(const RunOptions &options, const std::string &tool,
   if (!session)
     return fail(session.error());
 
+  std::optional<LaunchTrace> trace;
+  if (options.launchesFile) {
+    Result<LaunchTrace> opened = LaunchTrace::open(*options.launchesFile);
+    if (!opened)
+      return fail("--launches-out: ", opened.error());
+    trace = std::move(*opened);
+    (*session)->setObserver([&](const runtime::LaunchView &launch) { trace->note(launch); });
+  }
   Writer writer(options, *prompts, tokenizer, tool);
   std::vector<std::vector<int32_t>> ids;
   for (const Prompt &prompt : *prompts)
@@ -96,7 +105,8 @@ static Result<void> run(const RunOptions &options, const std::string &tool,
   const EngineLimits limits = runtime::limitsOf(model->info(), (*session)->kvBytesReserved());
   return writer.openLogits(model->info().vocabSize)
       .and_then([&] { return runtime::generate(engine, limits, generation, ids, writer); })
-      .and_then([&] { return writer.close(); });
+      .and_then([&] { return writer.close(); })
+      .and_then([&] { return trace ? trace->close() : Result<void>(); });
 }
 
 static int runMain(int argc, char **argv) {

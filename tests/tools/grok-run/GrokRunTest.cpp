@@ -4,10 +4,12 @@
 #include "tests/tools/commandline/ToolRun.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <sstream>
 
 using namespace grok::runtime;
 using grok::plan::PlanT;
@@ -127,6 +129,34 @@ TEST_F(GrokRun, WritesLogitsOfEveryFedToken) {
   EXPECT_EQ(logits({"--max-new-tokens=4"}), logitsAfter(all));
   EXPECT_EQ(logits({"--max-new-tokens=4", "--prefill-chunk=1"}), logitsAfter(all));
   EXPECT_EQ(logits({"--max-new-tokens=4", "--threads=3", "--prefill-chunk=2"}), logitsAfter(all));
+}
+
+// The last launch of the prompt's one step gives the logits.
+TEST_F(GrokRun, TellsWhatLaunchesWrote) {
+  const std::vector<int32_t> ids = {3, 1, 4};
+  const ToolResult result = run({"--tokens", join(ids), "--max-new-tokens", "0", "--logits-out",
+                                 path("logits.npy"), "--launches-out", path("launches.tsv")});
+  ASSERT_EQ(result.status, 0) << result.err;
+  double squares = 0, largest = 0;
+  for (const std::vector<float> &row : logitsAfter(ids))
+    for (float logit : row) {
+      squares += double(logit) * logit;
+      largest = std::max(largest, double(std::abs(logit)));
+    }
+  std::ifstream file(path("launches.tsv"));
+  std::string line, launch, buffer;
+  int64_t lines = 0, step = -1, rows = 0, notFinite = -1;
+  double rms = 0, most = 0;
+  for (; std::getline(file, line); ++lines)
+    std::istringstream(line) >> step >> launch >> buffer >> rows >> rms >> most >> notFinite;
+  EXPECT_GT(lines, 1);
+  EXPECT_EQ(step, 0);
+  EXPECT_EQ(rows, 3);
+  EXPECT_EQ(notFinite, 0);
+  EXPECT_NEAR(most, largest, 1e-6 * largest); // nine digits are written
+  EXPECT_NEAR(rms, std::sqrt(squares / (3 * toy::vocabSize)), 1e-6 * largest);
+  EXPECT_THAT(run({"--tokens", "3", "--launches-out", path("no/such.tsv")}).err,
+              HasSubstr("--launches-out: "));
 }
 
 TEST_F(GrokRun, OnlyFeedsThePrompt) {
