@@ -50,8 +50,8 @@ static void keepLoops(Function &function) {
     loop->setLoopAlreadyUnrolled();
 }
 
-// LLVM forgets the order of read-modify-writes for this target: it makes them all
-// atom.relaxed (PTX ISA, "atom"). Fences beside them say it instead.
+// LLVM 22 forgets the order of read-modify-writes for this target (llvm-project#179553): all
+// become atom.relaxed. Fences beside them say it instead.
 static void orderByFences(Function &function) {
   SmallVector<AtomicRMWInst *> ordered;
   for (Instruction &instruction : instructions(function))
