@@ -112,6 +112,9 @@ Block &checkShared(Lane &lane, const void *address, uint32_t bytes, uint32_t ali
     if (!owner)
       failAt(lane, site, verb(how), " at ", address, ", which is not shared memory");
     offset = SharedMemory::offsetOf(address);
+    if (!owner->isEntered || owner->unfinished == 0)
+      failAt(lane, site, verb(how), " of shared byte ", offset, " of block ", owner->index,
+             owner->isEntered ? ", which has ended" : ", which has not begun");
   }
   if (offset + bytes > owner->sharedBytes)
     failAt(lane, site, verb(how), " of ", bytes, " bytes at shared byte ", offset,

@@ -73,6 +73,10 @@ const Bug bugs[] = {
 
     {"counter_never_satisfied", &meeting, "%goal = llvm.mlir.constant(3 : i32)",
      "%goal = llvm.mlir.constant(4 : i32)", "spinning for memory to change at (llvm.load"},
+    {"shared_memory_of_a_block_that_has_not_begun", &cluster,
+     "nvvm.cluster.arrive\n    nvvm.cluster.wait loc(\"begun\")", "", "which has not begun"},
+    {"shared_memory_of_a_block_that_has_ended", &cluster,
+     "nvvm.cluster.arrive\n    nvvm.cluster.wait loc(\"read\")", "", "which has ended"},
     {"rows_before_griddepcontrol_wait", &early,
      "nvvm.griddepcontrol wait\n    %row = llvm.load %counter : !llvm.ptr<1> -> i32",
      "%row = llvm.load %counter : !llvm.ptr<1> -> i32\n    nvvm.griddepcontrol wait",

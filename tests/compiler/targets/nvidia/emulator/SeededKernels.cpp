@@ -10,6 +10,12 @@ static Grid threads(uint32_t count, uint32_t blocks = 1) {
   return grid;
 }
 
+static Grid clusterOfTwo(uint32_t count) {
+  Grid grid = threads(count, 2);
+  grid.clusterBlocks = 2;
+  return grid;
+}
+
 // The sum over 4 tiles of 16 bytes of the thread's partner in the other warp.
 static std::vector<uint32_t> partnerSums(const std::vector<uint32_t> &in) {
   std::vector<uint32_t> out(256);
@@ -210,6 +216,43 @@ const SeededKernel meeting = {R"(
                               threads(32, 3), 1, 96, [](const std::vector<uint32_t> &) {
                                 return std::vector<uint32_t>(96, 3);
                               }};
+
+// Each block writes a word to the other's shared memory and reads one from there.
+const SeededKernel cluster = {R"(
+  llvm.mlir.global internal @words() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<64 x i32>
+  gpu.func @kernel(%in: !llvm.ptr<1>, %out: !llvm.ptr<1>, %counter: !llvm.ptr<1>) kernel {
+    %words = llvm.mlir.addressof @words : !llvm.ptr<3>
+    %tid = nvvm.read.ptx.sreg.tid.x : i32
+    %block = nvvm.read.ptx.sreg.ctaid.x : i32
+    %c1 = llvm.mlir.constant(1 : i32) : i32
+    %c32 = llvm.mlir.constant(32 : i32) : i32
+    %own = llvm.getelementptr %words[%tid] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, i32
+    %next = llvm.getelementptr %own[32] : (!llvm.ptr<3>) -> !llvm.ptr<3>, i32
+    %other = llvm.xor %block, %c1 : i32
+    %start = llvm.mul %block, %c32 : i32
+    %id = llvm.add %start, %tid : i32
+    %from = llvm.getelementptr %in[%id] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+    %to = llvm.getelementptr %out[%id] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+    %word = llvm.load %from : !llvm.ptr<1> -> i32
+    %theirs = nvvm.mapa %own, %other : !llvm.ptr<3> -> !llvm.ptr<7>
+    %theirNext = nvvm.mapa %next, %other : !llvm.ptr<3> -> !llvm.ptr<7>
+    nvvm.cluster.arrive
+    nvvm.cluster.wait loc("begun")
+    llvm.store %word, %theirs : i32, !llvm.ptr<7>
+    nvvm.cluster.arrive
+    nvvm.cluster.wait
+    %got = llvm.load %own : !llvm.ptr<3> -> i32
+    llvm.store %got, %next : i32, !llvm.ptr<3>
+    nvvm.cluster.arrive
+    nvvm.cluster.wait
+    %back = llvm.load %theirNext : !llvm.ptr<7> -> i32
+    llvm.store %back, %to : i32, !llvm.ptr<1>
+    nvvm.cluster.arrive
+    nvvm.cluster.wait loc("read")
+    gpu.return
+  })",
+                              clusterOfTwo(32), 64, 64,
+                              [](const std::vector<uint32_t> &in) { return in; }};
 
 // What is read-only may be read before the wait; of the rest an earlier launch may still
 // write anything.

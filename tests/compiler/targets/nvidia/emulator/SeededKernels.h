@@ -20,6 +20,7 @@ extern const SeededKernel store;    // bulk copies out of shared memory
 extern const SeededKernel branches; // shuffles and barriers beside branches
 extern const SeededKernel meeting;  // blocks that wait for each other
 extern const SeededKernel swizzle;  // a tile whose columns are permuted by row
+extern const SeededKernel cluster;  // blocks that read each other's shared memory
 extern const SeededKernel early;    // starts before the launch before has ended
 
 } // namespace grok::test
