@@ -93,7 +93,26 @@ Result<void> NcclExchange::meet(const RankLinks::Entry &entry, bool canMeet) {
   if (!group)
     return fail(group.error(), "; set GROK_NCCL_LIBRARY to nothing to go without");
   meetings[entry.over].group = std::move(*group);
-  return {};
+  return warmUp(*meetings[entry.over].group);
+}
+
+// NCCL connects two GPUs when they first have something for each other, which takes longer
+// than a step.
+Result<void> NcclExchange::warmUp(NcclGroup &group) {
+  const auto members = static_cast<size_t>(group.members());
+  auto memory = device.allocate(2 * members * wordBytes, "messages of NCCL");
+  auto stream = device.queue()->enter();
+  if (!memory || !stream)
+    return fail(memory ? stream.error() : memory.error());
+  std::vector<NcclGroup::Part> sent, received;
+  for (size_t member = 0; member < members; ++member) {
+    sent.push_back({(*memory)->data() + member * wordBytes, wordBytes});
+    received.push_back({sent.back().data + members * wordBytes, wordBytes});
+  }
+  return group.exchange(sent, received, *stream)
+      .and_then([&] { return group.allGather(sent[0].data, received[0].data, wordBytes, *stream); })
+      .and_then([&] { return device.wait(); })
+      .and_then([&] { return group.check(); });
 }
 
 bool NcclExchange::serves(plan::Collective kind, plan::Axis over, uint64_t rowBytes) const {

@@ -55,6 +55,7 @@ private:
       : device(device), links(links), functions(functions), mergeKernel(merge) {}
   Result<void> probe();
   Result<void> meet(const RankLinks::Entry &entry, bool canMeet);
+  Result<void> warmUp(NcclGroup &group);
   Result<void> grow(std::unique_ptr<DeviceMemory> &memory, uint64_t bytes);
   Result<void> describe(const CollectiveRows &what);
   Result<void> merge(const CollectiveRows &what, const Meeting &meeting, std::byte *target);

@@ -5,7 +5,8 @@
 // data, is an error here.
 //
 // Environment, read when it happens:
-//   FAKE_NCCL_FAIL=WHAT  version, driver, connect, error=N or hang=N: from the N-th work on
+//   FAKE_NCCL_FAIL=WHAT  version, driver, connect, error=N or hang=N: from the N-th work of a group
+//   on
 // NOLINTBEGIN(readability-identifier-naming): entry points keep NCCL's names
 #include "runtime/collectives/nccl/NcclLibrary.h"
 #include "tests/runtime/device/cuda/FakeCuda.h"

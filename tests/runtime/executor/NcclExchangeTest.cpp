@@ -3,6 +3,7 @@
 #include "runtime/executor/NcclExchange.h"
 #include "runtime/collectives/TreeSum.h"
 #include "runtime/device/Choice.h"
+#include "runtime/executor/PeerExchange.h"
 #include "tests/runtime/collectives/ForkedRanks.h"
 #include "tests/runtime/device/cuda/FakeDriver.h"
 #include <gmock/gmock.h>
@@ -150,12 +151,12 @@ protected:
     driver.set("GROK_EMULATOR_LIBRARY", EMULATOR).set("GROK_NCCL_LIBRARY", FAKE_CUDA);
   }
   /// By rank, what `body` says, or "".
-  std::vector<std::string> onRanks(const std::function<Result<void>(Rank &)> &body, int ranks = 2) {
+  std::vector<std::string> onRanks(const std::function<Result<void>(Rank &)> &body, int ranks = 2,
+                                   bool sharedMemory = false) {
     toy::writeFile(folder.path + "/model.plan", toy::fileOf(planOf(ranks)));
     driver.set("FAKE_CUDA_DEVICES", std::to_string(ranks));
     auto document = parsePlan(toy::fileOf(planOf(ranks)), "toy").value();
-    // GPUs that do not reach each other: nothing else connects the ranks' memories.
-    return onForkedRanks(ranks, false, [&](Communicator &communicator) {
+    return onForkedRanks(ranks, sharedMemory, [&](Communicator &communicator) {
       if (prepare)
         prepare(communicator.rank());
       Rank rank(communicator, document.root());
@@ -244,6 +245,41 @@ TEST_F(NcclExchangeTest, OneAfterTheOther) {
   EXPECT_THAT(onRanks(body, 3), Each(""));
 }
 
+/// By the kernel that writes into the others' memory.
+static Result<void> runByKernel(Rank &rank, PeerExchange &peers, const CollectiveRows &what) {
+  const auto told = peers.describe(what.kind, what.over, what.rowBytes, false, "layer 1 sum");
+  if (!told)
+    return fail("not by the kernel");
+  rank.buffers.push_back(rank.device->allocate(sizeof *told, "description").value());
+  std::byte *description = rank.buffers.back()->data();
+  require(rank.device->upload(description, std::as_bytes(std::span(&*told, 1))));
+  const std::array<const void *, 3> operands = {what.source, what.target, description};
+  return rank.device->launch({peers.kernel(), operands}, 0);
+}
+
+// As a step does whose messages are short and long: one reads the other's result.
+TEST_F(NcclExchangeTest, AmongKernelsOfTheOtherWay) {
+  const auto body = [](Rank &rank) -> Result<void> {
+    auto peers = PeerExchange::create(*rank.device, *rank.links).value();
+    const CollectiveRows first = rank.rowsOf(plan::Collective::all_reduce, 3, 6);
+    CollectiveRows second = first, third = first;
+    second.source = first.target;
+    second.target = rank.rowsOf(plan::Collective::all_reduce, 3, 6).target;
+    third.source = second.target;
+    third.target = rank.rowsOf(plan::Collective::all_reduce, 3, 6).target;
+    auto done = rank.begin(3)
+                    .and_then([&] { return runByKernel(rank, *peers, first); })
+                    .and_then([&] { return rank.run(second); })
+                    .and_then([&] { return runByKernel(rank, *peers, third); });
+    std::vector<float> expected = sumOf(allMessages(2, 18));
+    for (float &each : expected)
+      each *= 4; // exact
+    return done.and_then(
+        [&] { return expectEqual(rank.result(third.target, 18), expected, "third"); });
+  };
+  EXPECT_THAT(onRanks(body, 2, true), Each(""));
+}
+
 static Result<void> expectLeftOut(Rank &rank) {
   return rank.serves() || !rank.problem.empty() ? fail("served: ", rank.problem) : Result<void>();
 }
@@ -317,7 +353,7 @@ TEST_F(NcclExchangeTest, EndsWithTheJob) {
 
 // NCCL lets the stream go on then: the wait must not take the result for one.
 TEST_F(NcclExchangeTest, AnErrorInTheBackground) {
-  driver.set("FAKE_NCCL_FAIL", "error=2");
+  driver.set("FAKE_NCCL_FAIL", "error=4");
   const auto errors = onRanks([](Rank &rank) {
     auto done = expectGathered(rank, 3, 4).and_then([&] { return expectGathered(rank, 3, 4); });
     return done || rank.communicator.peerFailed() ? done : fail("not for another rank: ");
@@ -328,7 +364,7 @@ TEST_F(NcclExchangeTest, AnErrorInTheBackground) {
 }
 
 TEST_F(NcclExchangeTest, HangsEndAtTheDeadline) {
-  driver.set("FAKE_NCCL_FAIL", "hang=1");
+  driver.set("FAKE_NCCL_FAIL", "hang=3");
   const auto errors = onRanks([](Rank &rank) {
     rank.communicator.setDeadline(std::chrono::milliseconds(300));
     return expectSummed(rank, 2, 4);
