@@ -173,7 +173,7 @@ void ExchangeNorm::emit() {
     emitByClusters();
   else
     emitByLastBlocks();
-  windows->finish(kernel.word(1));
+  windows->finish(kernel.index(1));
 }
 
 void emitExchangeNorm(GpuBuilder &kernel) { ExchangeNorm(kernel).emit(); }
