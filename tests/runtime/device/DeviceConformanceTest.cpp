@@ -253,25 +253,28 @@ TEST_P(DeviceConformance, DrawsTokens) {
               ElementsAreArray(toy::expectedLogits({{3, 1, 4, 1, 5, 9}})));
 }
 
-// ---- several ranks, threads of this process with a device each
-
-static std::unique_ptr<plan::LaunchT>
-collective(plan::Collective kind, plan::Axis over,
-           const std::vector<std::pair<int, plan::OperandAccess>> &operands) {
-  auto launch = std::make_unique<plan::LaunchT>();
-  launch->kernel = -1;
-  launch->name = "between ranks";
-  launch->collective = kind;
-  launch->over = over;
-  for (auto [buffer, access] : operands) {
-    launch->operands.push_back(std::make_unique<plan::OperandT>());
-    launch->operands.back()->buffer = buffer;
-    launch->operands.back()->access = access;
-  }
-  return launch;
+TEST_P(DeviceConformance, TheHostDrawsWithoutAService) {
+  plan::PlanT plan = toy::makePlan();
+  std::erase_if(plan.gpu_code[0]->services,
+                [](const auto &service) { return service->kernel->op == "sample"; });
+  const toy::Artifact artifact(plan);
+  fakeDriver.set("FAKE_CUDA_PLAN", artifact.path + "/model.plan");
+  LoadOptions options;
+  options.threads = 2;
+  options.device = GetParam();
+  const auto model = Model::load(artifact.path, options).value();
+  EXPECT_FALSE(model->info().drawsOnDevice);
+  auto session = Session::create(model).value();
+  const std::vector<StepRow> rows = {{.token = 3, .sequence = session->createSequence().value()}};
+  const std::vector<float> logits = toy::expectedLogits({{3}});
+  int32_t drawn = -1;
+  require(session->stepAndDraw(rows, {{{grokDrawTop, 0, 0, 0}}}, {&drawn, 1}));
+  EXPECT_EQ(drawn, std::ranges::max_element(logits) - logits.begin());
 }
 
-enum ToyBuffer { cacheBuffer = 1, hBuffer = 3, oBuffer = 4 };
+// ---- several ranks, threads of this process with a device each
+
+using toy::hBuffer, toy::oBuffer, toy::makeCollective;
 
 /// The last logits of a prompt and two tokens, divided by `factor`.
 static std::vector<float> logitsOf(const plan::PlanT &plan, DeviceKind kind, FakeDriver &driver,
@@ -304,8 +307,8 @@ TEST_P(DeviceConformance, RanksAddUpTheirRows) {
   for (auto &bucket : plan.programs[0]->buckets) {
     bucket->launches.back()->operands[0]->buffer = oBuffer;
     bucket->launches.insert(bucket->launches.end() - 1,
-                            collective(plan::Collective::all_reduce, plan::Axis::tp,
-                                       {{hBuffer, read}, {oBuffer, write}}));
+                            makeCollective(plan::Collective::all_reduce, plan::Axis::tp,
+                                           {{hBuffer, read}, {oBuffer, write}}));
   }
   const std::vector<int32_t> history = {3, 1, 4, 1, 5};
   EXPECT_THAT(logitsOf(plan, GetParam(), fakeDriver, history, 2),
@@ -326,15 +329,16 @@ static plan::PlanT makePipeline() {
     program.layers = 1;
     for (auto &bucket : program.buckets) {
       auto &launches = bucket->launches; // embed, four of each layer, unembed
-      bucket->buffers[cacheBuffer + 1]->offset = 0;
+      bucket->buffers[toy::cacheBuffer + 1]->offset = 0;
       if (stage == 0) {
         bucket->buffers.pop_back(); // of logits
         launches.resize(5);
-        launches.push_back(collective(plan::Collective::send, plan::Axis::pp, {{hBuffer, read}}));
+        launches.push_back(
+            makeCollective(plan::Collective::send, plan::Axis::pp, {{hBuffer, read}}));
       } else {
         launches.erase(launches.begin(), launches.begin() + 5);
-        launches.insert(launches.begin(),
-                        collective(plan::Collective::receive, plan::Axis::pp, {{hBuffer, write}}));
+        launches.insert(launches.begin(), makeCollective(plan::Collective::receive, plan::Axis::pp,
+                                                         {{hBuffer, write}}));
       }
     }
   }

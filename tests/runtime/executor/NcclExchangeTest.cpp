@@ -16,27 +16,6 @@ using testing::Each;
 using testing::HasSubstr;
 using testing::Not;
 
-/// A toy for `ranks` ranks; nobody runs its program, whose one collective gives the group.
-static plan::PlanT planOf(int ranks) {
-  plan::PlanT plan = toy::makePlan();
-  plan.sharding->ep = ranks;
-  while (static_cast<int>(plan.ranks.size()) < ranks)
-    plan.ranks.push_back(std::make_unique<plan::RankT>());
-  auto launch = std::make_unique<plan::LaunchT>();
-  launch->kernel = -1;
-  launch->name = "layer 1 sum";
-  launch->collective = plan::Collective::all_reduce;
-  launch->over = plan::Axis::ep;
-  for (int buffer : {3, 4}) { // h and o
-    auto operand = std::make_unique<plan::OperandT>();
-    operand->buffer = buffer;
-    operand->access = buffer == 3 ? plan::OperandAccess::read : plan::OperandAccess::write;
-    launch->operands.push_back(std::move(operand));
-  }
-  plan.programs[0]->buckets[0]->launches.push_back(std::move(launch));
-  return plan;
-}
-
 /// Word `i` of a rank's message; sums of them depend on the order of additions.
 static float wordOf(int rank, size_t i) {
   const auto mixed =
@@ -153,9 +132,11 @@ protected:
   /// By rank, what `body` says, or "".
   std::vector<std::string> onRanks(const std::function<Result<void>(Rank &)> &body, int ranks = 2,
                                    bool sharedMemory = false) {
-    toy::writeFile(folder.path + "/model.plan", toy::fileOf(planOf(ranks)));
+    toy::writeFile(folder.path + "/model.plan",
+                   toy::fileOf(toy::makePlanWithSum(plan::Axis::ep, ranks)));
     driver.set("FAKE_CUDA_DEVICES", std::to_string(ranks));
-    auto document = parsePlan(toy::fileOf(planOf(ranks)), "toy").value();
+    auto document =
+        parsePlan(toy::fileOf(toy::makePlanWithSum(plan::Axis::ep, ranks)), "toy").value();
     return onForkedRanks(ranks, sharedMemory, [&](Communicator &communicator) {
       if (prepare)
         prepare(communicator.rank());

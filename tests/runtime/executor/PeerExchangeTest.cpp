@@ -15,27 +15,6 @@ using testing::HasSubstr;
 
 static constexpr int64_t rows = 3, rowFloats = 4;
 
-/// A toy for `ranks` ranks; nobody runs its program, whose one collective gives the group.
-static plan::PlanT planOf(int ranks) {
-  plan::PlanT plan = toy::makePlan();
-  plan.sharding->tp = ranks;
-  while (static_cast<int>(plan.ranks.size()) < ranks)
-    plan.ranks.push_back(std::make_unique<plan::RankT>());
-  auto launch = std::make_unique<plan::LaunchT>();
-  launch->kernel = -1;
-  launch->name = "layer 1 sum";
-  launch->collective = plan::Collective::all_reduce;
-  launch->over = plan::Axis::tp;
-  for (int buffer : {3, 4}) { // h and o
-    auto operand = std::make_unique<plan::OperandT>();
-    operand->buffer = buffer;
-    operand->access = buffer == 3 ? plan::OperandAccess::read : plan::OperandAccess::write;
-    launch->operands.push_back(std::move(operand));
-  }
-  plan.programs[0]->buckets[0]->launches.push_back(std::move(launch));
-  return plan;
-}
-
 namespace {
 
 /// One rank with its device, in a process of its own.
@@ -96,7 +75,8 @@ class PeerExchangeTest : public testing::TestWithParam<DeviceKind> {
 protected:
   PeerExchangeTest() {
     driver.set("GROK_EMULATOR_LIBRARY", EMULATOR).set("FAKE_CUDA_DEVICES", "2");
-    toy::writeFile(folder.path + "/model.plan", toy::fileOf(planOf(2)));
+    toy::writeFile(folder.path + "/model.plan",
+                   toy::fileOf(toy::makePlanWithSum(plan::Axis::tp, 2)));
   }
   /// By rank, what `body` says, or "".
   std::vector<std::string> onRanks(const std::function<Result<void>(Rank &)> &body,
@@ -112,7 +92,7 @@ protected:
   toy::TemporaryFolder folder;
   FakeDriver driver{folder.path + "/model.plan"};
   PlanDocument document = [] {
-    auto parsed = parsePlan(toy::fileOf(planOf(2)), "toy");
+    auto parsed = parsePlan(toy::fileOf(toy::makePlanWithSum(plan::Axis::tp, 2)), "toy");
     return parsed ? std::move(*parsed) : throw std::runtime_error(parsed.error());
   }();
 };

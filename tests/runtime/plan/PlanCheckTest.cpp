@@ -36,17 +36,9 @@ static void splitTensors(PlanT &plan) { addRanks(plan, plan.sharding->tp = 2); }
 
 /// Inserts a collective from h to o behind the first launch.
 static plan::LaunchT &addCollective(PlanT &plan, Kind kind = Kind::all_reduce) {
-  auto collective = std::make_unique<plan::LaunchT>();
-  collective->kernel = -1;
-  collective->collective = kind;
-  collective->over = plan::Axis::tp;
-  for (auto [index, access] :
-       {std::pair(3, plan::OperandAccess::read), std::pair(4, plan::OperandAccess::write)}) {
-    auto operand = std::make_unique<plan::OperandT>();
-    operand->buffer = index;
-    operand->access = access;
-    collective->operands.push_back(std::move(operand));
-  }
+  using enum plan::OperandAccess;
+  auto collective =
+      toy::makeCollective(kind, plan::Axis::tp, {{toy::hBuffer, read}, {toy::oBuffer, write}});
   auto &launches = bucket(plan).launches;
   return **launches.insert(launches.begin() + 1, std::move(collective));
 }

@@ -254,6 +254,31 @@ plan::PlanT makePlan(int factor) {
   return plan;
 }
 
+std::unique_ptr<plan::LaunchT>
+makeCollective(plan::Collective kind, plan::Axis over,
+               const std::vector<std::pair<int, plan::OperandAccess>> &operands) {
+  auto launch = makeLaunch(-1, "between ranks", -1, {}, operands);
+  launch->tiles.reset();
+  launch->collective = kind;
+  launch->over = over;
+  for (auto &operand : launch->operands)
+    operand->range = plan::OperandRange::whole;
+  return launch;
+}
+
+plan::PlanT makePlanWithSum(plan::Axis over, int ranks) {
+  using enum plan::OperandAccess;
+  plan::PlanT plan = makePlan();
+  (over == plan::Axis::tp ? plan.sharding->tp : plan.sharding->ep) = ranks;
+  while (static_cast<int>(plan.ranks.size()) < ranks)
+    plan.ranks.push_back(std::make_unique<plan::RankT>());
+  auto sum =
+      makeCollective(plan::Collective::all_reduce, over, {{hBuffer, read}, {oBuffer, write}});
+  sum->name = "layer 1 sum";
+  plan.programs[0]->buckets[0]->launches.push_back(std::move(sum));
+  return plan;
+}
+
 std::vector<std::byte> bodyOf(const plan::PlanT &plan) {
   flatbuffers::FlatBufferBuilder builder;
   builder.Finish(plan::CreatePlan(builder, &plan));

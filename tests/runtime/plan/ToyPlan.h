@@ -20,6 +20,16 @@ constexpr int tooManyTilesToken = 19; // makes a kernel ask for a bad tile count
 /// one of two builds of the kernels.
 plan::PlanT makePlan(int factor = 2);
 
+/// What ranks do together with buffers of the plan.
+enum ToyBuffer { cacheBuffer = 1, hBuffer = 3, oBuffer = 4 };
+std::unique_ptr<plan::LaunchT>
+makeCollective(plan::Collective kind, plan::Axis over,
+               const std::vector<std::pair<int, plan::OperandAccess>> &operands);
+
+/// A plan for `ranks` along tp or ep. Nobody can run its program, which ends with "layer 1
+/// sum" of h to o.
+plan::PlanT makePlanWithSum(plan::Axis over, int ranks);
+
 /// Bytes of the body, and of the signed file around it.
 std::vector<std::byte> bodyOf(const plan::PlanT &plan);
 std::vector<std::byte> seal(std::span<const std::byte> body);
