@@ -207,7 +207,7 @@ Result<Executor> Executor::create(const ExecutorParts &parts) {
       return fail(prepared.error());
     if (auto recorded = executor.record(executor.buckets.back()); !recorded)
       return fail(recorded.error());
-    if (auto listed = executor.listTasks(executor.buckets.back()); !listed)
+    if (auto listed = executor.listTasks(*bucket, executor.buckets.back()); !listed)
       return fail(listed.error());
   }
   if (auto told = parts.device.upload(executor.exchangeMemory->data(),
@@ -243,16 +243,15 @@ Result<void> Executor::record(Bucket &bucket) {
 }
 
 /// The persistent kernel does steps of one row in which no ranks meet.
-Result<void> Executor::listTasks(Bucket &bucket) {
+Result<void> Executor::listTasks(const plan::Bucket &planned, Bucket &bucket) {
   std::vector<DeviceLaunch> launches;
   for (const Launch &launch : bucket.launches) {
     if (bucket.maxRows != 1 || launch.collective != plan::Collective::none)
       return {};
     launches.push_back(deviceLaunch(bucket, launch));
   }
-  return TaskList::create(*device, launches).map([&](std::unique_ptr<TaskList> tasks) {
-    bucket.tasks = std::move(tasks);
-  });
+  return TaskList::create(*device, launches, taskUsesOf(planned))
+      .map([&](std::unique_ptr<TaskList> tasks) { bucket.tasks = std::move(tasks); });
 }
 
 Result<int64_t> Executor::countTiles(const Launch &launch, const GrokStepInfo &step) const {

@@ -101,7 +101,7 @@ private:
   Result<void> prepareNccl(const Bucket &bucket);
   Result<void> placeExchanges(const plan::Program &program);
   Result<void> record(Bucket &bucket);
-  Result<void> listTasks(Bucket &bucket);
+  Result<void> listTasks(const plan::Bucket &planned, Bucket &bucket);
   Result<void> runParts(Bucket &bucket, const GrokStepInfo &step);
   DeviceLaunch deviceLaunch(const Bucket &bucket, const Launch &launch) const;
   Result<void> drawTokens(const GrokStepInfo &step);

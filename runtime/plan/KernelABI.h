@@ -40,12 +40,30 @@ typedef struct GrokStepInfo {
   const GrokDraw *draws;    ///< [logitRows], or null: nothing is drawn on the device
 } GrokStepInfo;
 
+/// What a task of a GPU's persistent kernel waits for.
+typedef struct GrokTaskWait {
+  int32_t task;   ///< that has ended, an earlier one
+  int32_t kernel; ///< its kernel
+} GrokTaskWait;
+
+enum { grokTaskOperands = 11, grokTaskWaits = 4 };
+
 /// A launch as a GPU's persistent kernel reads it. Its program is an array of these in
-/// device memory; the first holds in `kernel` the number of those that follow.
+/// device memory; the first holds in `kernel` the number of those that follow, and in
+/// its first operand the address of their counters.
+///
+/// Counters are int32 on lines of grokCounterBytes, after a line with an int64 that
+/// counts blocks of all launches that have ended. They are zero at first and only
+/// grow: each block that may have tiles of a task adds one to the task's counter when its
+/// tiles are done. All launches on the same counters have the same grid.
 typedef struct GrokTask {
-  int64_t kernel;           ///< number of the plan's kernel
-  const void *operands[15]; ///< addresses of the device, in the kernel's order
+  int32_t kernel;                         ///< number of the plan's kernel
+  int32_t waits;                          ///< number of entries of `after`
+  const void *operands[grokTaskOperands]; ///< addresses of the device, in the kernel's order
+  GrokTaskWait after[grokTaskWaits];
 } GrokTask;
+
+enum { grokCounterBytes = 128 };
 
 /// Works on tiles [begin, end). `buffers` holds one address per launch operand
 /// in the kernel's documented order; `scratch` is private to the worker,
@@ -66,5 +84,8 @@ static_assert(sizeof(GrokStepInfo) == 72 && offsetof(GrokStepInfo, tokens) == 8 
 static_assert(sizeof(GrokDraw) == 24 && offsetof(GrokDraw, inverse) == 4 &&
                   offsetof(GrokDraw, nucleus) == 8 && offsetof(GrokDraw, random) == 16,
               "likewise");
-static_assert(sizeof(GrokTask) == 128 && offsetof(GrokTask, operands) == 8, "likewise");
+static_assert(sizeof(GrokTask) == 128 && offsetof(GrokTask, waits) == 4 &&
+                  offsetof(GrokTask, operands) == 8 && offsetof(GrokTask, after) == 96 &&
+                  sizeof(GrokTaskWait) == 8,
+              "likewise");
 #endif

@@ -161,13 +161,14 @@ NvidiaKernelCompiler::lower(const NamedKernelSpec &kernel, llvm::ArrayRef<Number
                             const NvidiaChip &chip, GpuShape &shape) {
   std::vector<PersistentPart> lowered;
   for (const NumberedKernel &part : parts) {
-    const NamedKernelSpec &own = *part.kernel;
+    NamedKernelSpec own = *part.kernel;
+    own.spec.maxRows = kernel.spec.maxRows; // so few blocks may have tiles of it
     const std::string symbol = "part_" + own.symbol;
     GpuShape ownShape;
     auto module = lower(
         symbol, chip,
         [&](mlir::ModuleOp module, llvm::StringRef symbol) {
-          return generateGpuKernel(module, symbol, own.spec, chip, /*mayCluster=*/false);
+          return generateGpuKernel(module, symbol, own.spec, chip, /*isTask=*/true);
         },
         ownShape);
     if (!module)

@@ -180,6 +180,18 @@ static const Region *regionOf(const Launch &launch, uintptr_t address) {
          ", out of bounds: it has ", nearest->end - nearest->begin);
 }
 
+// Looks for what other blocks have not handed over.
+static void noteGlobal(Lane &lane, const Region &region, uintptr_t at, uint32_t bytes,
+                       GrokEmulatorAccess how, GrokEmulatorSite site) {
+  GlobalRaces *races = lane.worker->launch->races.get();
+  if (!races)
+    return;
+  if (auto rival = races->note(lane.block->index, at, bytes, how == grokStore))
+    failAt(lane, site, "race: ", verb(how), " at byte ", rival->address - region.begin, " of ",
+           region.name, ", which block ", rival->block, rival->wrote ? " wrote" : " read",
+           " without a release that this block has acquired since");
+}
+
 void checkGlobal(Lane &lane, const void *address, uint32_t bytes, uint32_t alignment,
                  GrokEmulatorAccess how, GrokEmulatorSite site) {
   const auto at = reinterpret_cast<uintptr_t>(address);
@@ -197,6 +209,8 @@ void checkGlobal(Lane &lane, const void *address, uint32_t bytes, uint32_t align
   if (!reads(how) && !region->isWritable)
     failAt(lane, site, verb(how), " at byte ", at - region->begin, " of ", region->name,
            ", which is read-only");
+  if (region->isWritable && (how == grokLoad || how == grokStore))
+    noteGlobal(lane, *region, at, bytes, how, site);
 }
 
 // Local memory: the lane's own stack.
@@ -217,10 +231,15 @@ void access(GrokEmulatorThread *thread, const void *address, uint32_t bytes, uin
       return;
     space = ownerOf(lane, address) ? grokShared : grokGlobal;
   }
-  if (space == grokGlobal)
-    checkGlobal(lane, address, bytes, how >> 8, kind, site);
-  else
-    checkShared(lane, address, bytes, how >> 8, kind, site);
+  const uint32_t alignment = how >> 8 & 0xffff, order = how >> 24;
+  if (space != grokGlobal) {
+    checkShared(lane, address, bytes, alignment, kind, site);
+    return;
+  }
+  checkGlobal(lane, address, bytes, alignment, kind, site);
+  if (GlobalRaces *races = lane.worker->launch->races.get(); races && order)
+    races->synchronize(lane.block->index, reinterpret_cast<uintptr_t>(address), order & grokAcquire,
+                       order & grokRelease);
 }
 
 void allowAccess(GrokEmulatorThread *, const void *, uint32_t, uint32_t, GrokEmulatorSite) {}
@@ -240,6 +259,11 @@ void fence(GrokEmulatorThread *thread, uint32_t kind, GrokEmulatorSite) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (kind == grokFenceProxyAsync)
     lane.lastFence = advanceClock(*lane.block);
+}
+
+void awaitCounter(GrokEmulatorThread *thread, const void *counter, uint32_t target, uint32_t task,
+                  uint32_t awaited) {
+  laneOf(thread).counterWait = {static_cast<const uint32_t *>(counter), target, task, awaited};
 }
 
 void startsEarly(GrokEmulatorThread *thread) {

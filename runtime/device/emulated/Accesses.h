@@ -14,6 +14,8 @@ void allowAccess(GrokEmulatorThread *, const void *address, uint32_t bytes, uint
                  GrokEmulatorSite);
 void pause(GrokEmulatorThread *, GrokEmulatorSite);
 void trap(GrokEmulatorThread *, GrokEmulatorSite);
+void awaitCounter(GrokEmulatorThread *, const void *counter, uint32_t target, uint32_t task,
+                  uint32_t awaited);
 void startsEarly(GrokEmulatorThread *thread);
 void waitForLaunches(GrokEmulatorThread *thread);
 void fence(GrokEmulatorThread *, uint32_t kind, GrokEmulatorSite);

@@ -18,7 +18,8 @@ static std::vector<Wait> waitsOf(const Cluster &cluster, uint32_t threads) {
       const Lane &lane = block->lanes[t];
       auto same = std::find_if(waits.begin(), waits.end(), [&](const Wait &wait) {
         return wait.first->state == lane.state && wait.first->site == lane.site &&
-               wait.first->block == lane.block;
+               wait.first->block == lane.block &&
+               wait.first->counterWait.awaited == lane.counterWait.awaited;
       });
       if (same == waits.end())
         waits.push_back({&lane, 1});
@@ -52,6 +53,9 @@ static std::string textOf(const Wait &wait) {
     break;
   default: // paused, or ready to look once more
     text << "spinning for memory to change at (" << lane.site << ")";
+    if (const CounterWait &counter = lane.counterWait; counter.counter)
+      text << ", task " << counter.task << " for the counter of task " << counter.awaited
+           << ": it is " << *counter.counter << ", " << counter.target << " are needed";
   }
   return text.str();
 }

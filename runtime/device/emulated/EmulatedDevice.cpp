@@ -124,6 +124,7 @@ Result<void> EmulatedDevice::addKernels(const plan::Plan &plan, const plan::GpuC
     shape.checkAccesses = settings.checkAccesses;
     shape.knowsWrites = 1; // weights and the step are read-only
     shape.hasPeers = kernel.awaits_peers();
+    shape.blocksMeet = kernel.cooperative();
     kernels.push_back({symbol, shape, std::move(*scratch)});
   }
   services = ServiceNumbers(plan, gpu);

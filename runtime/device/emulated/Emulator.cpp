@@ -111,6 +111,7 @@ static GrokEmulatorTable makeTable(bool checkAccesses) {
   table.startsEarly = startsEarly;
   table.waitForLaunches = waitForLaunches;
   table.permute = permute;
+  table.awaitCounter = awaitCounter;
   table.tmemAllocate = tmemAllocate;
   table.tmemDeallocate = tmemDeallocate;
   table.tmemRelinquish = tmemRelinquish;
@@ -162,6 +163,8 @@ static std::string run(Store &store, const GrokEmulatorLaunch &what) {
   launch.what = &what;
   launch.store = &store;
   readRegions(launch);
+  if (what.blocksMeet && what.checkAccesses && what.blocks > 1)
+    launch.races = std::make_unique<GlobalRaces>(what.blocks);
   const uint32_t clusters = what.blocks / what.clusterBlocks;
   const uint32_t count = std::clamp(what.osThreads, 1u, clusters);
   std::vector<Worker> workers(count);

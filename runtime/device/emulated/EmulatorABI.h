@@ -62,6 +62,8 @@ typedef const char *GrokEmulatorSite;
 
 /* Volatile loads count as atomic ones. */
 enum GrokEmulatorAccess { grokLoad = 0, grokStore = 1, grokAtomic = 2, grokAtomicLoad = 3 };
+/* Of atomic accesses, with those of other blocks. */
+enum GrokEmulatorOrder { grokRelaxed = 0, grokAcquire = 1, grokRelease = 2 };
 enum GrokEmulatorSpace { grokGeneric = 0, grokGlobal = 1, grokShared = 3, grokSharedCluster = 7 };
 enum GrokEmulatorShuffle { grokShuffleXor, grokShuffleUp, grokShuffleDown, grokShuffleIndex };
 enum GrokEmulatorVote { grokVoteAny, grokVoteAll, grokVoteBallot, grokVoteUniform };
@@ -145,7 +147,8 @@ typedef struct GrokEmulatorTensorMap {
 struct GrokEmulatorTable {
   /* First call of every kernel: bytes of static shared memory it has. */
   void (*enter)(GrokEmulatorThread *, uint64_t staticSharedBytes);
-  /* Before a load or store of `bytes` bytes; `how` = access | space << 4 | alignment << 8. */
+  /* Before a load or store of `bytes` bytes; `how` = access | space << 4 | alignment << 8
+   * | order << 24. */
   void (*access)(GrokEmulatorThread *, const void *address, uint32_t bytes, uint32_t how,
                  GrokEmulatorSite);
   /* Before an atomic or volatile access, and for nanosleep: others may run. */
@@ -244,6 +247,10 @@ struct GrokEmulatorTable {
 
 /* What a translated kernel exports: `values[i]` is the address of parameter i. */
 
+  /* What the thread spins for from here on, for messages: that the counter of task
+   * `awaited` is `target` at least, before task `task`. Null: for nothing any more. */
+  void (*awaitCounter)(GrokEmulatorThread *, const void *counter, uint32_t target, uint32_t task,
+                       uint32_t awaited);
 
   /* tcgen05, cta_group::1. Addresses of tensor memory are lane << 16 | column.
    * alloc writes one to shared memory. */
@@ -293,6 +300,7 @@ typedef struct GrokEmulatorLaunch {
   uint32_t checkAccesses; /* 0: bounds and pending copies are not checked */
   uint32_t knowsWrites;   /* what earlier launches may still write is writable, all else not */
   uint32_t hasPeers;      /* other launches write what this one waits for, at their own time */
+  uint32_t blocksMeet;    /* they hand memory to each other: races between them are looked for */
 } GrokEmulatorLaunch;
 
 /* Holds stacks and shared memory between launches. One launch at a time. */

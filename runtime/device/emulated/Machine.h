@@ -5,6 +5,7 @@
 
 #include "runtime/device/emulated/EmulatorABI.h"
 #include "runtime/device/emulated/Fiber.h"
+#include "runtime/device/emulated/GlobalRaces.h"
 #include "runtime/device/emulated/SharedMemory.h"
 #include <array>
 #include <atomic>
@@ -68,6 +69,12 @@ struct BulkCopy {
   GrokEmulatorSite site;
 };
 
+/// What a lane spins for, if it has said so.
+struct CounterWait {
+  const uint32_t *counter = nullptr;
+  uint32_t target = 0, task = 0, awaited = 0;
+};
+
 /// A GPU thread. Derives from what translated code sees of it.
 struct Lane : GrokEmulatorThread {
   void *stackPointer = nullptr;
@@ -97,6 +104,7 @@ struct Lane : GrokEmulatorThread {
   std::vector<LaneCopy> copies;
   uint32_t bulkGroup = 0;
   std::vector<BulkCopy> bulkStores;
+  CounterWait counterWait;
   void *waitedFor = nullptr; // mbarrier
   uint64_t waitedPhase = 0;
   uint32_t clusterArrivals = 0;
@@ -243,6 +251,7 @@ struct Launch {
   const GrokEmulatorLaunch *what = nullptr;
   Store *store = nullptr;
   std::vector<Region> regions; // ascending
+  std::unique_ptr<GlobalRaces> races; // or null: not looked for
   std::atomic<bool> hasFailed{false};
   std::vector<Worker> *workers = nullptr;
   std::atomic<uint64_t> epoch{0}; // counts turns of workers that did not only pause

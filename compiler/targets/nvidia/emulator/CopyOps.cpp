@@ -177,6 +177,17 @@ static std::string tensorToGlobal(CallBuilder &calls, Operation *op) {
   return {};
 }
 
+// Nothing changes, but its bytes must be there.
+static std::string bulkPrefetch(CallBuilder &calls, Operation *op) {
+  auto prefetch = cast<NVVM::CpAsyncBulkPrefetchOp>(op);
+  constexpr int64_t alignment = 16;
+  calls.call(GROK_EMULATOR(access), {},
+             {calls.asPointer(prefetch.getSrcMem()), prefetch.getSize(),
+              calls.word(grokLoad | grokGlobal << 4 | alignment << 8)},
+             op);
+  return {};
+}
+
 static std::string bulkCommit(CallBuilder &calls, Operation *op) {
   calls.call(GROK_EMULATOR(bulkCommit), {}, {}, op);
   return {};
@@ -236,6 +247,7 @@ void addCopyOps(OpTranslations &table) {
   table["nvvm.cp.async.bulk.global.shared.cta"] = bulkToGlobal;
   table["nvvm.cp.async.bulk.tensor.shared.cluster.global"] = tensorToShared;
   table["nvvm.cp.async.bulk.tensor.global.shared.cta"] = tensorToGlobal;
+  table["nvvm.cp.async.bulk.prefetch"] = bulkPrefetch;
   table["nvvm.cp.async.bulk.commit.group"] = bulkCommit;
   table["nvvm.cp.async.bulk.wait_group"] = bulkWait;
   table["nvvm.memory.barrier"] = fence;

@@ -126,6 +126,13 @@ std::string Translation::translate(Operation *op) {
   if (std::string wrong = checkMemoryOp(calls, op); !wrong.empty())
     return wrong;
   if (auto call = dyn_cast<LLVM::CallOp>(op)) {
+    if (call.getCallee() == StringRef(counterNoteSymbol)) {
+      SmallVector<Value> arguments(call.getCalleeOperands());
+      arguments[0] = calls.asPointer(arguments[0]);
+      calls.call(GROK_EMULATOR(awaitCounter), {}, arguments, nullptr);
+      op->erase();
+      return {};
+    }
     SmallVector<Value> arguments = {calls.thread};
     llvm::append_range(arguments, call.getCalleeOperands());
     call.getCalleeOperandsMutable().assign(arguments);

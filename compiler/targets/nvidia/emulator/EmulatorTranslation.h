@@ -10,6 +10,11 @@
 
 namespace grok::compiler {
 
+/// A function that does nothing, but that says what a thread spins for from here on: the
+/// counter's address (null: nothing any more), its least value, the task that waits and the
+/// one that is awaited, int32.
+inline constexpr const char *counterNoteSymbol = "await_counter";
+
 /// `lowered` holds a gpu.module as addLowerKernelToNVVM leaves it; it is not
 /// changed. The object defines `symbol` as a GrokEmulatedKernel for its kernel of
 /// that name, and imports nothing. Needs a host of level x86-64-v3. An operation

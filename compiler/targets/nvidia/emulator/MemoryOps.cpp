@@ -32,8 +32,23 @@ static int64_t spaceOf(Value address) {
   }
 }
 
+static int64_t orderOf(LLVM::AtomicOrdering ordering) {
+  switch (ordering) {
+  case LLVM::AtomicOrdering::acquire:
+    return grokAcquire;
+  case LLVM::AtomicOrdering::release:
+    return grokRelease;
+  case LLVM::AtomicOrdering::acq_rel:
+  case LLVM::AtomicOrdering::seq_cst:
+    return grokAcquire | grokRelease;
+  default:
+    return grokRelaxed;
+  }
+}
+
 static void check(CallBuilder &calls, Operation *op, Value address, Type type,
-                  std::optional<uint64_t> alignment, GrokEmulatorAccess access) {
+                  std::optional<uint64_t> alignment, GrokEmulatorAccess access,
+                  LLVM::AtomicOrdering ordering = LLVM::AtomicOrdering::not_atomic) {
   if (isLocal(address))
     return;
   const DataLayout layout = DataLayout::closest(op);
@@ -41,7 +56,7 @@ static void check(CallBuilder &calls, Operation *op, Value address, Type type,
   const auto aligned = static_cast<int64_t>(alignment.value_or(layout.getTypeABIAlignment(type)));
   calls.call(GROK_EMULATOR(access), {},
              {calls.asPointer(address), calls.word(bytes),
-              calls.word(access | spaceOf(address) << 4 | aligned << 8)},
+              calls.word(access | spaceOf(address) << 4 | aligned << 8 | orderOf(ordering) << 24)},
              op);
 }
 
@@ -57,15 +72,16 @@ std::string checkMemoryOp(CallBuilder &calls, Operation *op) {
     if (isAtomic)
       pause(calls, op);
     check(calls, op, load.getAddr(), load.getType(), load.getAlignment(),
-          isAtomic ? grokAtomicLoad : grokLoad);
+          isAtomic ? grokAtomicLoad : grokLoad, load.getOrdering());
   } else if (auto store = dyn_cast<LLVM::StoreOp>(op)) {
     check(calls, op, store.getAddr(), store.getValue().getType(), store.getAlignment(), grokStore);
   } else if (auto atomic = dyn_cast<LLVM::AtomicRMWOp>(op)) {
     pause(calls, op);
-    check(calls, op, atomic.getPtr(), atomic.getType(), {}, grokAtomic);
+    check(calls, op, atomic.getPtr(), atomic.getType(), {}, grokAtomic, atomic.getOrdering());
   } else if (auto exchange = dyn_cast<LLVM::AtomicCmpXchgOp>(op)) {
     pause(calls, op);
-    check(calls, op, exchange.getPtr(), exchange.getVal().getType(), {}, grokAtomic);
+    check(calls, op, exchange.getPtr(), exchange.getVal().getType(), {}, grokAtomic,
+          exchange.getSuccessOrdering());
   } else if (isa<LLVM::MaskedLoadOp, LLVM::MaskedStoreOp, LLVM::masked_gather, LLVM::masked_scatter,
                  LLVM::MemcpyOp, LLVM::MemcpyInlineOp, LLVM::MemmoveOp, LLVM::MemsetOp,
                  LLVM::InlineAsmOp>(op)) {

@@ -233,7 +233,6 @@ void addThreadOps(OpTranslations &table) {
   table["nvvm.setmaxregister"] = doNothing;
   table["nvvm.pmevent"] = doNothing;
   table["nvvm.prefetch"] = doNothing;
-  table["nvvm.cp.async.bulk.prefetch"] = doNothing;
 }
 
 } // namespace grok::compiler

@@ -108,6 +108,7 @@ void GpuBuilder::holdBlocks(int64_t blocks) {
 void GpuBuilder::limitBlocks(int64_t blocks) { residentBlocks = blocks; }
 
 void GpuBuilder::waitForEarlierLaunches() {
+  isAhead = false;
   if (!chip.hasEarlyLaunches || startsEarly)
     return;
   NVVM::GriddepcontrolOp::create(ops, location, NVVM::GridDepActionKind::wait);
@@ -296,6 +297,10 @@ void GpuBuilder::copyBulk(Value toShared, Value from, int32_t bytes, Value barri
       ops, location, LLVM::LLVMPointerType::get(ops.getContext(), clusterSharedSpace), toShared);
   NVVM::CpAsyncBulkGlobalToSharedClusterOp::create(ops, at(where), to, from, barrier, word(bytes),
                                                    Value(), index(evictFirst));
+}
+
+void GpuBuilder::prefetchBulk(Value from, Value bytes, Source where) {
+  NVVM::CpAsyncBulkPrefetchOp::create(ops, at(where), from, bytes, Value());
 }
 
 Value GpuBuilder::variable(Value initial) {

@@ -29,6 +29,7 @@ public:
   const KernelSpec &spec;
   const NvidiaChip &chip;
   const int64_t threads, warps, clusterBlocks;
+  bool isAhead = false; // a task of a persistent kernel that has not waited for others yet
 
   Type shared; // a pointer to shared memory; `pointer` is one to device memory
 
@@ -133,6 +134,8 @@ public:
   /// `barrier`. Of device memory that nobody reads a second time.
   void copyBulk(Value toShared, Value from, int32_t bytes, Value barrier,
                 Source where = Source::current());
+  /// Asks the second-level cache for as much, an int32.
+  void prefetchBulk(Value from, Value bytes, Source where = Source::current());
 
   /// A place for one value that changes, `type` of the value; registers hold it. Read
   /// and written with load() and store().

@@ -54,15 +54,16 @@ std::optional<std::string> problemOnGpu(const KernelSpec &spec) {
 }
 
 GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
-                           const NvidiaChip &chip, bool mayCluster) {
+                           const NvidiaChip &chip, bool isTask) {
   const Generator &generator = *generatorOf(spec.op);
   const bool isProduct = generator.threads == 0;
   const bool isExchangeNorm = spec.op == KernelOp::exchangeNorm; // places its wait itself, too
-  const int64_t clusterBlocks = isProduct && mayCluster ? productClusterBlocks(spec, chip)
+  const int64_t clusterBlocks = isProduct && !isTask ? productClusterBlocks(spec, chip)
                                 : isExchangeNorm        ? exchangeNormClusterBlocks(chip)
                                                         : 1;
   const int64_t threads = isProduct ? productThreads(spec, chip, clusterBlocks) : generator.threads;
   GpuBuilder kernel(module, symbol, spec, chip, threads, clusterBlocks);
+  kernel.isAhead = isTask;
   kernel.admitLaterLaunches();
   if (!isProduct && !isExchangeNorm)
     kernel.waitForEarlierLaunches();

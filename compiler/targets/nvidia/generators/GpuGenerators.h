@@ -11,9 +11,10 @@
 namespace grok::compiler {
 
 /// Appends `gpu.module @kernels` with the kernel `symbol` to `module`. `spec` must
-/// be free of problems (problemIn, problemOnGpu). `mayCluster`: may ask for clusters.
+/// be free of problems (problemIn, problemOnGpu). `isTask`: as a part of a
+/// persistent kernel, which has no clusters.
 GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const KernelSpec &spec,
-                           const NvidiaChip &chip, bool mayCluster = true);
+                           const NvidiaChip &chip, bool isTask = false);
 
 /// What GPUs cannot do of `spec`, or nothing.
 std::optional<std::string> problemOnGpu(const KernelSpec &spec);

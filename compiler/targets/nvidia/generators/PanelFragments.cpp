@@ -156,6 +156,15 @@ llvm::SmallVector<PanelFragments::Piece, 2> PanelFragments::pieces(Value panel, 
           {kernel.offset(panel, place.lines), lineRunBytes()}};
 }
 
+PanelFragments::Stretch PanelFragments::stretch(Value panel, Value first, Value last) const {
+  if (!format.hasMultipliers()) {
+    Value stages = kernel.add(kernel.sub(last, first), 1);
+    return {kernel.rowAddress(panel, first, lineRunBytes()), kernel.mul(stages, lineRunBytes())};
+  }
+  Value begin = placeOf(first).multipliers, end = kernel.add(placeOf(last).lines, lineRunBytes());
+  return {kernel.offset(panel, begin), kernel.sub(end, begin)};
+}
+
 Values PanelFragments::loadStaged(Value staged) const {
   const Lane lane = laneOf({staged, Value(), Value()});
   if (format.hasMultipliers())

@@ -59,6 +59,11 @@ public:
   };
   llvm::SmallVector<Piece, 2> pieces(Value panel, Value stage) const;
   int64_t stagedBytes() const;
+  /// From the first byte of stage `first` to the last of stage `last`, as much as there is.
+  struct Stretch {
+    Value from, bytes; // both multiples of 16
+  };
+  Stretch stretch(Value panel, Value first, Value last) const;
   /// As load(), of a stage that lies at `staged`, the lane's panel's.
   Values loadStaged(Value staged) const;
 

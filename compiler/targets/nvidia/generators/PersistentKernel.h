@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // One kernel that does the launches of a whole step: it takes tasks from a list in
 // device memory (GrokTask, runtime/plan/KernelABI.h), each of which is a launch of one
-// of the kernels it is made of; all blocks meet between two tasks.
+// of the kernels it is made of, and waits for the tasks that it depends on.
 #pragma once
 
 #include "compiler/targets/nvidia/generators/GpuBuilder.h"
@@ -19,8 +19,8 @@ struct PersistentPart {
   mlir::OwningOpRef<mlir::ModuleOp> lowered;
 };
 
-/// The function in which blocks meet.
-inline constexpr const char *meetingSymbol = "meet_blocks";
+/// The function in which a block waits for tasks.
+inline constexpr const char *waitSymbol = "await_tasks";
 
 /// Appends `gpu.module @kernels` with the kernel `symbol` and its parts, which are
 /// taken out of their modules. `spec` is one of KernelOp::persistent. A part has the

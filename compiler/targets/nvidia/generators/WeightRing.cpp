@@ -43,6 +43,21 @@ void WeightRing::start(const PanelSequence &announced, Value first) {
   forBarriers([&](Value barrier) { kernel.initBarrier(barrier, 1); });
   findPanels();
   kernel.loop(kernel.index(0), kernel.index(depth), 1, [&](Value place) { fill(place); });
+  if (kernel.isAhead && depth < stages)
+    prefetchRest();
+}
+
+// What the places do not hold of the first pair, which is still the one to come.
+void WeightRing::prefetchRest() {
+  Value isOne = kernel.equal(kernel.lane32, kernel.word(0));
+  kernel.when(kernel.both(isOne, kernel.load(kernel.bit(true).getType(), isValid)), [&] {
+    for (Value panel : panels) {
+      const PanelFragments::Stretch rest =
+          fragments.stretch(kernel.load(kernel.pointer, panel), kernel.add(firstStage, depth),
+                            kernel.add(firstStage, stages - 1));
+      kernel.prefetchBulk(rest.from, kernel.toWord(rest.bytes));
+    }
+  });
 }
 
 void WeightRing::finish() {

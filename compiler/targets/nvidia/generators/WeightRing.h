@@ -22,7 +22,8 @@ public:
   WeightRing(GpuBuilder &kernel, const PanelFragments &fragments, int64_t slots, int64_t stages);
 
   /// Asks for the first stages, `firstStage` being the warp's first of a panel. Reads
-  /// device memory as `sequence` does, and weights.
+  /// device memory as `sequence` does, and weights. A task that may wait long
+  /// asks the second-level cache for the rest of the first product, too.
   void start(const PanelSequence &sequence, Value firstStage);
 
   /// Gives the barriers' memory back.
@@ -38,6 +39,7 @@ private:
   void fill(Value place);
   void advance();
   void findPanels();
+  void prefetchRest();
 
   GpuBuilder &kernel;
   const PanelFragments &fragments;

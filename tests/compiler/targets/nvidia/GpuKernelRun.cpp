@@ -155,6 +155,7 @@ std::string GpuKernel::tryRun(const std::vector<GpuOperand> &operands,
   launch.osThreads = 1;
   launch.checkAccesses = 1;
   launch.hasPeers = gpuShape.awaitsPeers;
+  launch.blocksMeet = gpuShape.isCooperative;
   launch.knowsWrites = std::any_of(operands.begin(), operands.end(),
                                    [](const GpuOperand &operand) { return operand.isWeight; });
   char text[1024] = "";

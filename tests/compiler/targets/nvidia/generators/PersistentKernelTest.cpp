@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // A step as tasks of one kernel: the bits of the launches, whatever the grid and the
-// schedule; what happens if blocks do not meet; what ptxas says of Grok-1's.
+// schedule; what happens if a wait is missing; what ptxas says of Grok-1's.
 #include "compiler/targets/nvidia/generators/PersistentKernel.h"
 #include "compiler/targets/nvidia/NvidiaKernelCompiler.h"
 #include "dialects/plan/QuantizedRow.h"
+#include "runtime/plan/TaskOrder.h"
 #include "tests/compiler/targets/nvidia/generators/Grok1.h"
 #include "tests/compiler/targets/nvidia/generators/ProductRun.h"
 
@@ -15,17 +16,18 @@ namespace grok::compiler::testing {
 using Element = WeightFormat::Element;
 
 static constexpr int64_t width = 192, rows = 2;
+static constexpr int32_t tasksOfChain = 6;
 
 namespace {
 
 /// Twice norm, quantize and a matrix: the matrix is shared out to all blocks, the norm
-/// after it reads what all of them wrote.
+/// after it reads what all of them wrote, and overwrites what they have read.
 struct Chain {
   Chain();
 
   /// By launches, from zeros; gives the last rows.
   Buffer launched();
-  /// By tasks; the emulator's error.
+  /// By tasks, twice on the same counters; the emulator's error.
   std::string run(GpuKernel &persistent, const GpuLaunch &how);
   /// The persistent kernel, after `change`.
   std::unique_ptr<GpuKernel> persistent(const std::string &chip,
@@ -33,12 +35,16 @@ struct Chain {
 
   std::vector<NamedKernelSpec> kernels;
   std::mt19937 random = reproducible(3);
-  Buffer x, scale, normed, codes, y, panels, scales;
-  std::vector<GrokTask> tasks;
+  Buffer x, scale, normed, codes, y, panels, scales, counters;
+  std::vector<GrokTask> tasks; // behind the one that counts them
   Step step = Step::ofRows(rows);
 
 private:
-  std::vector<GpuOperand> everything() { return {x, scale, normed, codes, y, panels, scales}; }
+  void add(int32_t kernel, std::initializer_list<const Buffer *> operands, size_t written);
+  std::vector<GpuOperand> everything() {
+    return {x, scale, normed, codes, y, panels, scales, counters};
+  }
+  std::vector<runtime::TaskUses> uses;
 };
 
 } // namespace
@@ -47,7 +53,7 @@ static NamedKernelSpec kernelOf(KernelOp op) {
   NamedKernelSpec kernel{nameOf(op), {}};
   kernel.spec.op = op;
   kernel.spec.numerics = Numerics::fast;
-  kernel.spec.maxRows = 8;
+  kernel.spec.maxRows = op == KernelOp::persistent ? rows : 8;
   kernel.spec.emb = kernel.spec.in = kernel.spec.out = width;
   kernel.spec.eps = 1e-5;
   kernel.spec.weight = WeightFormat::forContraction(Element::i8, width, 1, Numerics::fast);
@@ -62,16 +68,38 @@ Chain::Chain()
       codes(rows * plan::QuantizedRow::of(width, kernels[2].spec.weight.unit).bytes),
       y(rows * width * 4),
       panels(randomPanels(random, kernels[2].spec.weight, width, panelsOf(width))),
-      scales(randomScales(random, kernels[2].spec.weight, panelsOf(width))) {
+      scales(randomScales(random, kernels[2].spec.weight, panelsOf(width))),
+      counters(static_cast<size_t>(tasksOfChain + 1) * grokCounterBytes) {
+  tasks.push_back({tasksOfChain, 0, {counters.data()}, {}});
   for (const Buffer *from : {&x, &y}) {
-    tasks.push_back({0, {from->data(), scale.data(), normed.data()}});
-    tasks.push_back({1, {normed.data(), codes.data()}});
-    tasks.push_back({2, {codes.data(), panels.data(), scales.data(), y.data()}});
+    add(0, {from, &scale, &normed}, 2);
+    add(1, {&normed, &codes}, 1);
+    add(2, {&codes, &panels, &scales, &y}, 3);
+  }
+  const runtime::TaskWaits waits = runtime::orderTasks(uses, grokTaskWaits);
+  for (size_t i = 0; i < waits.size(); ++i)
+    for (uint32_t awaited : waits[i]) {
+      GrokTask &task = tasks[1 + i];
+      task.after[task.waits++] = {static_cast<int32_t>(awaited), tasks[1 + awaited].kernel};
+    }
+}
+
+void Chain::add(int32_t kernel, std::initializer_list<const Buffer *> operands, size_t written) {
+  GrokTask &task = tasks.emplace_back();
+  task.kernel = kernel;
+  runtime::TaskUses &used = uses.emplace_back();
+  used.kernel = kernel;
+  for (const Buffer *operand : operands) {
+    const auto begin = reinterpret_cast<uint64_t>(operand->data());
+    task.operands[used.uses.size()] = operand->data();
+    used.uses.push_back(
+        {plan::BufferKind::arena, begin, begin + operand->size(), used.uses.size() == written});
   }
 }
 
 Buffer Chain::launched() {
-  for (const GrokTask &task : tasks) {
+  for (size_t number = 1; number < tasks.size(); ++number) {
+    const GrokTask &task = tasks[number];
     const NamedKernelSpec &kernel = kernels[task.kernel];
     std::vector<GpuOperand> operands;
     for (int64_t i = 0; i < operandCount(kernel.spec); ++i)
@@ -100,28 +128,26 @@ std::unique_ptr<GpuKernel> Chain::persistent(const std::string &chip,
 }
 
 std::string Chain::run(GpuKernel &persistent, const GpuLaunch &how) {
-  for (Buffer *buffer : {&normed, &codes, &y})
-    std::memset(buffer->data(), 0, buffer->size());
-  std::vector<GrokTask> list = {{static_cast<int64_t>(tasks.size()), {}}};
-  list.insert(list.end(), tasks.begin(), tasks.end());
-  return persistent.tryRun({{list.data(), list.size() * sizeof list[0]}}, everything(), step, how);
+  std::memset(counters.data(), 0, counters.size());
+  for (int launch = 0; launch < 2; ++launch) {
+    for (Buffer *buffer : {&normed, &codes, &y})
+      std::memset(buffer->data(), 0, buffer->size());
+    std::string error = persistent.tryRun({{tasks.data(), tasks.size() * sizeof tasks[0]}},
+                                          everything(), step, how);
+    if (!error.empty())
+      return error;
+  }
+  return {};
 }
 
 static void keep(mlir::ModuleOp) {}
 
-// Blocks do not meet.
-static void dropMeetings(mlir::ModuleOp module) {
-  module.walk([](mlir::LLVM::CallOp call) {
-    if (call.getCallee() == llvm::StringRef(meetingSymbol))
-      call.erase();
-  });
-}
-
-static const std::vector<GpuLaunch> &meetings() {
+static const std::vector<GpuLaunch> &manners() {
   static const std::vector<GpuLaunch> launches = {{1, grokScheduleInOrder, 1},
                                                   {2, grokScheduleRandom, 1},
                                                   {3, grokScheduleGreedyWarp, 1},
-                                                  {4, grokScheduleInOrder, 1}};
+                                                  {4, grokScheduleInOrder, 1},
+                                                  {8, grokScheduleRandom, 2}};
   return launches;
 }
 
@@ -131,32 +157,91 @@ TEST(PersistentKernel, hasTheBitsOfTheLaunches) {
     const Buffer expected = chain.launched();
     auto kernel = chain.persistent(chip, keep);
     EXPECT_TRUE(kernel->shape().isCooperative);
-    // One object: what a launch leaves behind serves the next.
-    for (const GpuLaunch &how : meetings()) {
+    for (const GpuLaunch &how : manners()) {
       EXPECT_EQ(chain.run(*kernel, how), "") << nameOf(how);
       EXPECT_TRUE(chain.y == expected) << chip << ", " << nameOf(how);
     }
   }
 }
 
-TEST(PersistentKernel, blocksThatDoNotMeetAreSeen) {
-  Chain chain;
-  const Buffer expected = chain.launched();
-  auto kernel = chain.persistent("sm_90a", dropMeetings);
-  int wrong = 0;
-  for (const GpuLaunch &how : meetings())
-    wrong += !chain.run(*kernel, how).empty() || !(chain.y == expected);
-  EXPECT_GE(wrong, 3); // of one block, barriers of the block could do
+// ---- seeded bugs
+
+// How many of the ways to run it show a race. A block alone has none.
+static int races(Chain &chain, GpuKernel &kernel) {
+  int found = 0;
+  for (const GpuLaunch &how : manners())
+    found += chain.run(kernel, how).find("race: ") != std::string::npos;
+  return found;
 }
 
-TEST(PersistentKernel, aMeetingThatIsNeverFullIsADeadlock) {
+static const int several = static_cast<int>(manners().size()) - 1;
+
+TEST(PersistentKernel, blocksThatDoNotWaitAreSeen) {
+  Chain chain;
+  auto kernel = chain.persistent("sm_90a", [](mlir::ModuleOp module) {
+    module.walk([](mlir::LLVM::CallOp call) {
+      if (call.getCallee() == llvm::StringRef(waitSymbol))
+        call.erase();
+    });
+  });
+  EXPECT_EQ(races(chain, *kernel), several);
+}
+
+TEST(PersistentKernel, aCounterWithoutReleaseIsSeen) {
+  Chain chain;
+  auto kernel = chain.persistent("sm_90a", [](mlir::ModuleOp module) {
+    module.walk([](mlir::LLVM::AtomicRMWOp add) {
+      add.setOrdering(mlir::LLVM::AtomicOrdering::monotonic);
+    });
+  });
+  EXPECT_EQ(races(chain, *kernel), several);
+}
+
+TEST(PersistentKernel, aWaitWithoutAcquireIsSeen) {
+  Chain chain;
+  auto kernel = chain.persistent("sm_90a", [](mlir::ModuleOp module) {
+    module.walk([](mlir::LLVM::LoadOp load) {
+      if (load.getOrdering() == mlir::LLVM::AtomicOrdering::acquire)
+        load.setOrdering(mlir::LLVM::AtomicOrdering::monotonic);
+    });
+  });
+  EXPECT_EQ(races(chain, *kernel), several);
+}
+
+// Each task without its wait, and with one for the first task, which is long over.
+TEST(PersistentKernel, aDependencyThatTheProgramLacksIsSeen) {
+  Chain whole;
+  auto kernel = whole.persistent("sm_90a", keep);
+  for (int32_t task = 2; task <= tasksOfChain; ++task) {
+    Chain chain;
+    ASSERT_EQ(chain.tasks[task].waits, 1);
+    if (chain.tasks[task].kernel == 1) // codes of a row by the block that made its norm
+      continue;
+    chain.tasks[task].waits = 0;
+    EXPECT_GE(races(chain, *kernel), 2) << task;
+    chain.tasks[task].waits = 1;
+    chain.tasks[task].after[0] = {0, 0};
+    EXPECT_GE(races(chain, *kernel), 2) << task;
+  }
+}
+
+TEST(PersistentKernel, tooSmallATargetIsSeen) {
   Chain chain;
   auto kernel = chain.persistent("sm_90a", keep);
-  const int32_t absent = -1;
-  std::memcpy(kernel->scratchMemory(), &absent, sizeof absent);
-  const std::string error = chain.run(*kernel, {2, grokScheduleInOrder, 1});
+  for (int32_t task = 1; task <= tasksOfChain; ++task)
+    if (chain.tasks[task].kernel == 0) // as if the matrix had the norm's few tiles
+      chain.tasks[task].after[0].kernel = 0;
+  EXPECT_GE(races(chain, *kernel), 2);
+}
+
+TEST(PersistentKernel, aCounterThatIsNeverFullIsADeadlock) {
+  Chain chain;
+  auto kernel = chain.persistent("sm_90a", keep);
+  chain.tasks[3].after[0].kernel = 2; // more blocks have tiles of it
+  const std::string error = chain.run(*kernel, {6, grokScheduleInOrder, 1});
   EXPECT_NE(error.find("deadlock"), std::string::npos) << error;
-  EXPECT_NE(error.find("spinning for memory to change"), std::string::npos) << error;
+  EXPECT_NE(error.find("task 2 for the counter of task 1: it is "), std::string::npos) << error;
+  EXPECT_NE(error.find(", 6 are needed"), std::string::npos) << error;
 }
 
 // ---- Grok-1
@@ -199,15 +284,20 @@ static void expectNoSpills(const char *chip, Element experts) {
     parts.push_back({static_cast<int64_t>(i), &kernels[i]});
   NvidiaKernelCompiler compiler({}, &*ptxas);
   NamedKernelSpec spec = kernelOf(KernelOp::persistent);
+  spec.spec.maxRows = 1;
   auto kernel = compiler.compile(spec, parts, *nvidiaChipNamed(chip));
   ASSERT_TRUE(kernel) << kernel.error();
   EXPECT_EQ(kernel->report.spillBytes, 0) << kernel->report.text;
+  EXPECT_NE(kernel->ptx.find("ld.acquire.gpu.global"), std::string::npos);
+  EXPECT_EQ(kernel->ptx.find("cp.async.bulk.prefetch.L2") != std::string::npos,
+            nvidiaChipNamed(chip)->hasBulkCopies);
   EXPECT_LE(kernel->report.registers * kernel->shape.threads, 64 * 1024);
   ::testing::Test::RecordProperty("report", kernel->report.text);
 }
 
 TEST(PersistentKernel, spillsNothing_sm_80) { expectNoSpills("sm_80", Element::i8); }
 TEST(PersistentKernel, spillsNothing_sm_90a) { expectNoSpills("sm_90a", Element::i8); }
+TEST(PersistentKernel, spillsNothing_sm_100a) { expectNoSpills("sm_100a", Element::i8); }
 TEST(PersistentKernel, spillsNothing_sm_90a_fourBits) { expectNoSpills("sm_90a", Element::i4); }
 
 } // namespace grok::compiler::testing
