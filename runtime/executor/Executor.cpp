@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "runtime/executor/ExchangeNorms.h"
 #include "runtime/executor/Executor.h"
 #include "runtime/executor/WeightTraffic.h"
 #include "runtime/plan/PlanCheck.h"
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 namespace grok::runtime {
@@ -154,6 +156,7 @@ Executor::Launch Executor::resolveCollective(const ExecutorParts &parts, const p
   resolved.kernel = parts.exchange->kernel();
   to.addresses.push_back(exchangeMemory->data() + exchanges.size() * sizeof *exchange);
   ++resolved.numAddresses;
+  resolved.isExchange = true;
   exchanges.push_back(*exchange);
   return resolved;
 }
@@ -164,7 +167,37 @@ Executor::Bucket Executor::resolve(const ExecutorParts &parts, const plan::Bucke
   resolved.launches.reserve(bucket.launches()->size());
   for (const plan::Launch *launch : *bucket.launches())
     resolved.launches.push_back(resolveLaunch(parts, bucket, *launch, resolved));
+  resolved.together = joinNorms(parts, bucket, resolved);
   return resolved;
+}
+
+/// The launches, but exchanges of few rows and the norms that read them as one.
+std::vector<Executor::Launch> Executor::joinNorms(const ExecutorParts &parts,
+                                                  const plan::Bucket &bucket,
+                                                  Bucket &resolved) const {
+  const auto kernel = parts.exchange ? parts.exchange->normKernel() : std::nullopt;
+  std::vector<Launch> together;
+  for (size_t i = 0; i < resolved.launches.size(); ++i) {
+    const Launch &first = resolved.launches[i];
+    if (!kernel || !first.isExchange ||
+        !isExchangeOfNorm(parts.plan, bucket, static_cast<uint32_t>(i))) {
+      together.push_back(first);
+      continue;
+    }
+    Launch norm = resolved.launches[++i];
+    const auto addressOf = [&](const Launch &launch, uint32_t operand) {
+      return resolved.addresses[launch.firstAddress + operand];
+    };
+    // Source, residual, post scale, next scale, output, what the exchange is told.
+    const std::array operands = {addressOf(first, 0), addressOf(norm, 0), addressOf(norm, 2),
+                                 addressOf(norm, 3),  addressOf(norm, 4), addressOf(first, 2)};
+    norm.kernel = *kernel;
+    norm.firstAddress = static_cast<uint32_t>(resolved.addresses.size());
+    norm.numAddresses = operands.size();
+    resolved.addresses.insert(resolved.addresses.end(), operands.begin(), operands.end());
+    together.push_back(std::move(norm));
+  }
+  return together;
 }
 
 /// Its collectives with all the rows that it is for.
@@ -187,6 +220,8 @@ Result<void> Executor::placeExchanges(const plan::Program &program) {
   for (const plan::Bucket *bucket : *program.buckets())
     for (const plan::Launch *launch : *bucket->launches())
       most += launch->collective() != plan::Collective::none;
+  if (most == 0)
+    return {};
   return device->allocate(most * sizeof(GrokExchange), "collectives")
       .map([&](std::unique_ptr<DeviceMemory> memory) { exchangeMemory = std::move(memory); });
 }
@@ -210,11 +245,15 @@ Result<Executor> Executor::create(const ExecutorParts &parts) {
     if (auto listed = executor.listTasks(*bucket, executor.buckets.back()); !listed)
       return fail(listed.error());
   }
-  if (auto told = parts.device.upload(executor.exchangeMemory->data(),
-                                      std::as_bytes(std::span(executor.exchanges)));
-      !told)
+  if (auto told = executor.tellExchanges(); !told)
     return fail(told.error());
   return executor;
+}
+
+Result<void> Executor::tellExchanges() {
+  if (exchanges.empty())
+    return {};
+  return device->upload(exchangeMemory->data(), std::as_bytes(std::span(exchanges)));
 }
 
 DeviceLaunch Executor::deviceLaunch(const Bucket &bucket, const Launch &launch) const {
@@ -224,11 +263,11 @@ DeviceLaunch Executor::deviceLaunch(const Bucket &bucket, const Launch &launch) 
 /// Collectives that are no kernels stand between what is put together: NCCL is told how
 /// many rows there are.
 Result<void> Executor::record(Bucket &bucket) {
-  for (size_t i = 0; i < bucket.launches.size();) {
+  for (size_t i = 0; i < bucket.together.size();) {
     std::vector<DeviceLaunch> launches;
-    while (i + launches.size() < bucket.launches.size() &&
-           !bucket.launches[i + launches.size()].isApart())
-      launches.push_back(deviceLaunch(bucket, bucket.launches[i + launches.size()]));
+    while (i + launches.size() < bucket.together.size() &&
+           !bucket.together[i + launches.size()].isApart())
+      launches.push_back(deviceLaunch(bucket, bucket.together[i + launches.size()]));
     Part part{i, std::max<size_t>(launches.size(), 1), nullptr};
     if (!launches.empty()) {
       auto graph = device->record(launches);
@@ -366,7 +405,7 @@ Result<void> Executor::runParts(Bucket &bucket, const GrokStepInfo &step) {
         return launched;
       continue;
     }
-    for (const Launch &launch : std::span(bucket.launches).subspan(part.first, part.count))
+    for (const Launch &launch : std::span(bucket.together).subspan(part.first, part.count))
       if (auto tiles = runLaunch(bucket, launch, step); !tiles)
         return fail(tiles.error());
   }

@@ -68,10 +68,11 @@ private:
     plan::Collective collective = plan::Collective::none;
     const char *operation = ""; // the launch's name
     plan::Axis over = plan::Axis::NONE;
-    uint64_t rowBytes = 0; // of what a collective reads, or receives
-    bool ofLogits = false; // a collective's rows are logit rows
-    bool byNccl = false;   // a collective that NCCL does on the device
-    bool onHost = false;   // one that the device cannot do
+    uint64_t rowBytes = 0;   // of what a collective reads, or receives
+    bool ofLogits = false;   // a collective's rows are logit rows
+    bool isExchange = false; // a collective that a kernel does
+    bool byNccl = false;     // a collective that NCCL does on the device
+    bool onHost = false;     // one that the device cannot do
     LaunchTiming timing;
 
     bool isApart() const { return byNccl || onHost; } // no kernel of the device's
@@ -84,6 +85,7 @@ private:
   struct Bucket {
     int64_t maxRows = 0;
     std::vector<Launch> launches;
+    std::vector<Launch> together; // where nobody looks at single ones: norms with their exchange
     std::vector<const void *> addresses;
     std::vector<BufferView> views;
     std::vector<Part> parts;
@@ -99,7 +101,10 @@ private:
   Launch resolveCollective(const ExecutorParts &parts, const plan::Bucket &bucket,
                            const plan::Launch &launch, Launch resolved, Bucket &to);
   Result<void> prepareNccl(const Bucket &bucket);
+  std::vector<Launch> joinNorms(const ExecutorParts &parts, const plan::Bucket &bucket,
+                                Bucket &resolved) const;
   Result<void> placeExchanges(const plan::Program &program);
+  Result<void> tellExchanges();
   Result<void> record(Bucket &bucket);
   Result<void> listTasks(const plan::Bucket &planned, Bucket &bucket);
   Result<void> runParts(Bucket &bucket, const GrokStepInfo &step);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/executor/PeerExchange.h"
+#include <cstdlib>
 #include <thread>
 
 namespace grok::runtime {
@@ -15,6 +16,9 @@ Result<std::unique_ptr<PeerExchange>> PeerExchange::create(Device &device, const
   PeerMemory *peers = device.peers();
   const auto kernel = device.service("exchange");
   std::unique_ptr<PeerExchange> made(new PeerExchange(device, links, kernel.value_or(0)));
+  const char *fused = std::getenv("GROK_FUSED_EXCHANGE");
+  if (!fused || std::string_view(fused) != "0")
+    made->normKernelNumber = device.service("exchange_norm");
   // Whether all have the kernel depends on the plan alone, but for the kinds of their devices.
   if (peers) {
     auto control = peers->allocateOnHost(sizeof(GrokExchangeControl));

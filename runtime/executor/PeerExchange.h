@@ -26,6 +26,9 @@ public:
                                        bool ofLogits, const char *operation);
   /// Its number, of the device.
   uint32_t kernel() const { return kernelNumber; }
+  /// That of the kernel that does a residual_norm, too, if the device has one and
+  /// $GROK_FUSED_EXCHANGE is not 0. It is told the same.
+  std::optional<uint32_t> normKernel() const { return normKernelNumber; }
 
 private:
   struct Meeting {                                      // of a group
@@ -44,6 +47,7 @@ private:
   Device &device;
   const RankLinks &links;
   uint32_t kernelNumber;
+  std::optional<uint32_t> normKernelNumber;
   std::unique_ptr<DeviceMemory> control; // GrokExchangeControl
   std::map<plan::Axis, Meeting> meetings;
   struct Operation {
