@@ -79,18 +79,21 @@ TEST(GpuAssembly, exchange) { assemble({grok1(KernelOp::exchange, 512)}); }
 
 TEST(GpuAssembly, merge) { assemble({grok1(KernelOp::merge, 512)}); }
 
+TEST(GpuAssembly, exchangeNorm) { assemble({grok1(KernelOp::exchangeNorm, 2)}); }
+
 // A word and its number must go together.
-TEST(GpuAssembly, exchangeMovesEightBytesAtOnce) {
+TEST(GpuAssembly, exchangesMoveEightBytesAtOnce) {
   NvidiaOptions options;
   options.assemble = false;
-  const NamedKernelSpec spec{"s", grok1(KernelOp::exchange, 512)};
-  auto code = compileNvidiaKernels({spec}, {"sm_80", "sm_90a"}, options);
+  const std::vector<NamedKernelSpec> specs = {{"s", grok1(KernelOp::exchange, 512)},
+                                              {"n", grok1(KernelOp::exchangeNorm, 2)}};
+  auto code = compileNvidiaKernels(specs, {"sm_80", "sm_90a"}, options);
   ASSERT_TRUE(code) << code.error();
-  for (const NvidiaChipCode &chip : code->chips) {
-    const std::string &ptx = chip.kernels[0].ptx;
-    EXPECT_NE(ptx.find("st.volatile.global.b64"), std::string::npos);
-    EXPECT_NE(ptx.find("ld.volatile.global.b64"), std::string::npos);
-  }
+  for (const NvidiaChipCode &chip : code->chips)
+    for (const NvidiaKernel &kernel : chip.kernels) {
+      EXPECT_NE(kernel.ptx.find("st.volatile.global.b64"), std::string::npos);
+      EXPECT_NE(kernel.ptx.find("ld.volatile.global.b64"), std::string::npos);
+    }
 }
 
 static KernelSpec attention(int64_t maxRows, CacheElement kv) {

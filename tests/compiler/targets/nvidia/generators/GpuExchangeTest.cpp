@@ -3,9 +3,7 @@
 // of the collectives of CPUs, however the devices' threads are scheduled.
 #include "compiler/targets/nvidia/NvidiaKernelCompiler.h"
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
-#include "runtime/collectives/TreeSum.h"
-#include "runtime/plan/ExchangeABI.h"
-#include "tests/compiler/targets/nvidia/GpuKernelRun.h"
+#include "tests/compiler/targets/nvidia/generators/ExchangeGroup.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -22,26 +20,15 @@ static KernelSpec specOf() {
 
 namespace {
 
-/// What one device has of a group.
-struct Device {
-  Buffer window = Buffer(GROK_EXCHANGE_WINDOW_BYTES);
-  GrokExchangeState state = {};
-  GrokExchangeControl control = {};
-  GrokExchange exchange = {};
-};
-
-/// Devices that take part in any number of collectives.
+/// Devices that do the kernel's collectives.
 class Group {
 public:
   explicit Group(int members, std::unique_ptr<GpuKernel> exchange = sound())
-      : kernel(std::move(exchange)), devices(static_cast<size_t>(members)) {}
+      : kernel(std::move(exchange)), devices(members) {}
 
-  /// Member m's message of `rows` rows: row-major, `rowWords` words each.
-  using Messages = std::vector<std::vector<float>>;
   /// Rows of logits, of which a step may have none.
   bool ofLogits = false;
-  /// What each member has in the end, -1 where nothing came. Member m begins `m`
-  /// milliseconds late.
+  /// What each member has in the end of messages of `rows` rows, -1 where nothing came.
   Messages run(const Messages &messages, int64_t rows, bool isSum, const GpuLaunch &how);
 
   /// One device alone, whose peers never come, until the host gives up.
@@ -49,70 +36,41 @@ public:
 
 private:
   static std::unique_ptr<GpuKernel> sound() { return std::make_unique<GpuKernel>(specOf()); }
-  void describe(size_t member, int64_t rowWords, bool isSum);
   void launch(size_t member, const std::vector<float> &message, std::vector<float> &result,
               int64_t rows, const GpuLaunch &how);
 
   std::unique_ptr<GpuKernel> kernel;
-  std::vector<Device> devices;
+  ExchangeGroup devices;
 };
 
 } // namespace
 
-void Group::describe(size_t member, int64_t rowWords, bool isSum) {
-  GrokExchange &exchange = devices[member].exchange;
-  for (size_t peer = 0; peer < devices.size(); ++peer)
-    exchange.windows[peer] = reinterpret_cast<uint64_t>(devices[peer].window.data());
-  exchange.state = reinterpret_cast<uint64_t>(&devices[member].state);
-  exchange.control = reinterpret_cast<uint64_t>(&devices[member].control);
-  exchange.rowWords = rowWords;
-  exchange.members = static_cast<int32_t>(devices.size());
-  exchange.index = static_cast<int32_t>(member);
-  exchange.isSum = isSum;
-  exchange.ofLogits = ofLogits;
-  exchange.operation = 7;
-}
-
 void Group::launch(size_t member, const std::vector<float> &message, std::vector<float> &result,
                    int64_t rows, const GpuLaunch &how) {
-  Device &own = devices[member];
-  std::vector<GpuOperand> others = {{&own.state, sizeof own.state},
-                                    {&own.control, sizeof own.control}};
-  for (Device &device : devices)
-    others.emplace_back(device.window);
   std::vector<float> source = message;
   Step step = Step::ofRows(rows);
   if (ofLogits)
     step.logitRow.clear();
-  GpuLaunch launch = how;
-  launch.seed += static_cast<uint32_t>(member);
-  const std::string error = kernel->tryRun({{source.data(), source.size() * 4},
-                                            {result.data(), result.size() * 4},
-                                            {&own.exchange, sizeof own.exchange}},
-                                           others, step, launch);
-  EXPECT_EQ(error, "") << nameOf(launch);
+  const std::string error = devices.launch(
+      member, *kernel, {{source.data(), source.size() * 4}, {result.data(), result.size() * 4}},
+      step, how);
+  EXPECT_EQ(error, "") << nameOf(how);
 }
 
-Group::Messages Group::run(const Messages &messages, int64_t rows, bool isSum,
-                           const GpuLaunch &how) {
-  Messages results(devices.size());
-  std::vector<std::thread> threads;
-  for (size_t member = 0; member < devices.size(); ++member) {
+Messages Group::run(const Messages &messages, int64_t rows, bool isSum, const GpuLaunch &how) {
+  Messages results(devices.members());
+  for (size_t member = 0; member < devices.members(); ++member) {
     const size_t words = messages[member].size();
-    describe(member, static_cast<int64_t>(words) / rows, isSum);
-    results[member].assign(isSum ? words : words * devices.size(), -1.0f);
-    threads.emplace_back([&, member] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(member));
-      launch(member, messages[member], results[member], rows, how);
-    });
+    devices.describe(member, static_cast<int64_t>(words) / rows, isSum, ofLogits);
+    results[member].assign(isSum ? words : words * devices.members(), -1.0f);
   }
-  for (std::thread &thread : threads)
-    thread.join();
+  devices.together(
+      [&](size_t member) { launch(member, messages[member], results[member], rows, how); });
   return results;
 }
 
 GrokExchangeControl Group::giveUp() {
-  describe(0, 4, true);
+  devices.describe(0, 4, true);
   std::vector<float> message(4), result(4);
   std::thread device([&] { launch(0, message, result, 1, {}); });
   volatile GrokExchangeControl &control = devices[0].control;
@@ -124,26 +82,7 @@ GrokExchangeControl Group::giveUp() {
   return said;
 }
 
-static Group::Messages randomMessages(int members, int64_t words, unsigned seed) {
-  std::mt19937 random = reproducible(seed);
-  std::uniform_real_distribution<float> number(-3, 3);
-  Group::Messages messages(static_cast<size_t>(members));
-  for (auto &message : messages)
-    for (int64_t i = 0; i < words; ++i)
-      message.push_back(number(random));
-  return messages;
-}
-
-static std::vector<float> sumOf(const Group::Messages &messages) {
-  std::vector<const float *> parts;
-  for (const auto &message : messages)
-    parts.push_back(message.data());
-  std::vector<float> sum(messages[0].size());
-  runtime::treeSum(parts, sum.data(), static_cast<int64_t>(sum.size()));
-  return sum;
-}
-
-static std::vector<float> rowsOf(const Group::Messages &messages, size_t rows) {
+static std::vector<float> rowsOf(const Messages &messages, size_t rows) {
   std::vector<float> all;
   const size_t width = messages[0].size() / rows;
   for (size_t row = 0; row < rows; ++row)
@@ -158,7 +97,7 @@ static int mistakes(Group &group, int members, const GpuLaunch &how) {
   int wrong = 0;
   unsigned seed = 1;
   for (int64_t words : {30, 600, 6, 300}) {
-    const Group::Messages messages = randomMessages(members, words, seed++);
+    const Messages messages = randomMessages(members, words, seed++);
     const std::vector<float> sum = sumOf(messages), rows = rowsOf(messages, 3);
     for (const auto &result : group.run(messages, 3, true, how))
       wrong += result != sum;
@@ -179,7 +118,7 @@ TEST(GpuExchange, HasTheBitsOfTheHost) {
 TEST(GpuExchange, LongMessagesGoInPieces) {
   for (auto [members, words] :
        {std::pair(2, 2 * grokExchangeWords + 501), std::pair(3, 3 * grokExchangeWords + 901)}) {
-    const Group::Messages messages = randomMessages(members, words, 9);
+    const Messages messages = randomMessages(members, words, 9);
     Group group(members);
     const std::vector<float> sum = sumOf(messages), rows = rowsOf(messages, 1);
     for (const auto &result : group.run(messages, 1, true, {3}))
