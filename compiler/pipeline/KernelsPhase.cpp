@@ -118,6 +118,8 @@ static Result<std::string> compileForGpus(ModuleOp module, ArrayRef<NamedKernelS
   if (haveCollectives(module)) {
     services.push_back(exchangeService());
     services.push_back(mergeService());
+    if (auto joined = exchangeNormService(specs, options.chips, options.maxStepRows))
+      services.push_back(*joined);
   }
   NvidiaOptions nvidia;
   if (options.persistent) {
