@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/inspection/PlanSummary.h"
+#include "runtime/plan/GpuKernels.h"
+#include "runtime/plan/KernelABI.h"
 #include "runtime/plan/PlanCheck.h"
 
 #include <algorithm>
@@ -148,6 +150,23 @@ std::vector<int64_t> countLaunches(const plan::Plan &plan) {
         if (launch->collective() == plan::Collective::none)
           ++counts[static_cast<size_t>(launch->kernel())];
   return counts;
+}
+
+static bool hasPersistentKernel(const plan::Plan &plan) {
+  for (const plan::GpuCode *code : *plan.gpu_code())
+    if (ServiceNumbers(plan, *code).find("persistent"))
+      return true;
+  return false;
+}
+
+std::optional<TaskWaits> waitsOfTasks(const plan::Plan &plan, const plan::Bucket &bucket) {
+  const auto meets = [](const plan::Launch *launch) {
+    return launch->collective() != plan::Collective::none;
+  };
+  if (bucket.max_rows() != 1 || !hasPersistentKernel(plan) ||
+      std::any_of(bucket.launches()->begin(), bucket.launches()->end(), meets))
+    return std::nullopt;
+  return orderTasks(taskUsesOf(bucket), grokTaskWaits);
 }
 
 } // namespace grok::runtime

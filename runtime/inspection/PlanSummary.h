@@ -2,7 +2,8 @@
 // A plan as a person wants to see it: what is the same in every layer once.
 #pragma once
 
-#include "runtime/plan/plan_generated.h"
+#include "runtime/plan/TaskOrder.h"
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,10 @@ struct LaunchGroup {
 };
 
 std::vector<LaunchGroup> summarizeLaunches(const plan::Plan &plan, const plan::Bucket &bucket);
+
+/// What launches of the bucket wait for, by their numbers, where a GPU does them in one
+/// launch; nothing where the plan has no kernel for that, or the bucket is not of one row.
+std::optional<TaskWaits> waitsOfTasks(const plan::Plan &plan, const plan::Bucket &bucket);
 
 /// "decoder_layer_3/router/w" -> "decoder_layer_*/router/w".
 std::string withoutLayer(std::string_view tensorName);

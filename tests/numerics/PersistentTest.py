@@ -71,6 +71,14 @@ class Persistent(unittest.TestCase):
         (service,) = [each for each in shown["gpu_code"][0]["services"]
                       if each["op"] == "persistent"]
         self.assertEqual(service["threads"] % 32, 0)
+        one_row, *others = shown["programs"][0]["buckets"]
+        self.assertEqual(len(one_row["task_waits"]), one_row["launches"])
+        self.assertEqual(one_row["task_waits"][0], [])
+        for task, waits in list(enumerate(one_row["task_waits"]))[1:]:
+            self.assertTrue(waits and max(waits) < task, (task, waits)) # each reads something
+        self.assertFalse([each for each in others if "task_waits" in each])
+        self.assertIn("in one launch on GPUs: ", tools.succeed(
+            "grok-plan", "show", artifact("sm_90a", "--persistent")))
 
 
 if __name__ == "__main__":

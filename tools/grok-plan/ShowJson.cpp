@@ -58,10 +58,13 @@ static ordered_json bucketJson(const plan::Plan &plan, const plan::Bucket &bucke
                       {"last_layer", group.lastLayer},
                       {"launches", launches}});
   }
-  return {{"max_rows", bucket.max_rows()},
-          {"arena_bytes", bucket.arena_bytes()},
-          {"launches", bucket.launches()->size()},
-          {"groups", groups}};
+  ordered_json result = {{"max_rows", bucket.max_rows()},
+                         {"arena_bytes", bucket.arena_bytes()},
+                         {"launches", bucket.launches()->size()},
+                         {"groups", groups}};
+  if (const auto waits = runtime::waitsOfTasks(plan, bucket))
+    result["task_waits"] = *waits;
+  return result;
 }
 
 static ordered_json programJson(const plan::Plan &plan, const plan::Program &program) {

@@ -118,6 +118,16 @@ static std::string showGroup(const LaunchGroup &group) {
   return "  " + title + "\n" + table.print(4);
 }
 
+static std::string showTasks(const runtime::TaskWaits &waits) {
+  size_t all = 0, most = 0;
+  for (const std::vector<uint32_t> &each : waits) {
+    all += each.size();
+    most = std::max(most, each.size());
+  }
+  return "  in one launch on GPUs: " + std::to_string(waits.size()) + " tasks that wait for " +
+         std::to_string(all) + " others, each for " + std::to_string(most) + " at most\n";
+}
+
 static std::string showPrograms(const plan::Plan &plan) {
   std::string text;
   for (const plan::Program *program : *plan.programs())
@@ -126,6 +136,8 @@ static std::string showPrograms(const plan::Plan &plan) {
               ", steps of up to " + std::to_string(bucket->max_rows()) +
               " rows: " + std::to_string(bucket->launches()->size()) + " launches, arena " +
               showSize(bucket->arena_bytes()) + "\n";
+      if (const auto waits = runtime::waitsOfTasks(plan, *bucket))
+        text += showTasks(*waits);
       for (const LaunchGroup &group : runtime::summarizeLaunches(plan, *bucket))
         text += showGroup(group);
     }
