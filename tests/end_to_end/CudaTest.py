@@ -77,45 +77,59 @@ class WholePlans(unittest.TestCase):
         self.assertIn("no NVIDIA driver", said)
 
 
-def golden(model, *options):
-    return models.golden(model, "int8", "fast", "--target=sm_80", "--emulate", "--reproducible",
+def golden(model, *options, chip="sm_80"):
+    return models.golden(model, "int8", "fast", f"--target={chip}", "--emulate", "--reproducible",
                          *options)
+
+
+JOINED = "launch=service_exchange_norm"
 
 
 @tools.needs_compiler
 class SeveralGpus(unittest.TestCase):
     """Ranks with a GPU each: the logits of one, bit for bit."""
 
-    def gpus(self, artifact, count, **values):
+    def gpus(self, artifact, count, chip="sm_80", **values):
         return environment(**FAKE, FAKE_CUDA_PLAN=os.path.join(artifact, "model.plan"),
-                           FAKE_CUDA_DEVICES=str(count), GROK_RANK_DEADLINE="60", **values)
+                           FAKE_CUDA_CAPABILITY=CHIPS[chip], FAKE_CUDA_DEVICES=str(count),
+                           GROK_RANK_DEADLINE="60", **values)
 
-    def feed_processes(self, artifact, tokens, **values):
+    def feed_processes(self, artifact, tokens, chip="sm_80", **values):
         """Logits, exit codes and what was said."""
         with tempfile.TemporaryDirectory() as folder:
             out = os.path.join(folder, "logits.npy")
             command = [tools.tool("grok-run"), artifact, "--device=cuda", "--max-new-tokens=0",
-                       f"--tokens={','.join(map(str, tokens))}", f"--logits-out={out}"]
-            with self.gpus(artifact, 2, **values):
+                       "--prefill-chunk=3", f"--tokens={','.join(map(str, tokens))}",
+                       f"--logits-out={out}"]
+            with self.gpus(artifact, 2, chip, **values):
                 processes = [ranks.start(one) for one in ranks.commands(command, 2)]
             said = [one.communicate(timeout=ranks.HANG_SECONDS)[1] for one in processes]
             logits = numpy.load(out) if os.path.exists(out) else None
             return logits, [one.returncode for one in processes], said
 
-    def test_processes(self):
-        """By a kernel on windows that they share, and through the host."""
+    def check_processes(self, chip):
+        """By kernels on windows that they share, those of norms apart, and through the host."""
         tokens = goldens.tokens("b4x2", "seq7")
-        expected = decode.feed(golden("b4x2", "--sharding=tp1"), tokens, "--device=emulated")
-        artifact = golden("b4x2", "--sharding=tp2", "--devices=2")
-        for memory in ("shared", "private"):
-            logits, codes, said = self.feed_processes(artifact, tokens, GROK_RANK_MEMORY=memory)
+        expected = decode.feed(golden("b4x2", "--sharding=tp1", chip=chip), tokens,
+                               "--device=emulated")
+        artifact = golden("b4x2", "--sharding=tp2", "--devices=2", chip=chip)
+        for values in ({}, {"GROK_FUSED_EXCHANGE": "0", "FAKE_CUDA_FAIL": JOINED},
+                       {"GROK_RANK_MEMORY": "private", "FAKE_CUDA_FAIL": JOINED}):
+            logits, codes, said = self.feed_processes(artifact, tokens, chip, **values)
             self.assertEqual(codes, [0, 0], said)
             numpy.testing.assert_array_equal(logits, expected)
-        # It was that kernel: when it fails, so does the step.
-        _, codes, said = self.feed_processes(artifact, tokens,
-                                             FAKE_CUDA_FAIL="launch=service_exchange")
-        self.assertIn(1, codes)
-        self.assertIn("CUDA_ERROR_LAUNCH_FAILED (as asked)", "".join(said))
+        # It was those kernels: when one fails, so does the step.
+        for failing in (JOINED, "launch=service_exchange"):
+            _, codes, said = self.feed_processes(artifact, tokens, chip, FAKE_CUDA_FAIL=failing)
+            self.assertIn(1, codes)
+            self.assertIn("CUDA_ERROR_LAUNCH_FAILED (as asked)", "".join(said))
+
+    def test_processes(self):
+        self.check_processes("sm_80")
+
+    @unittest.skipUnless(os.environ.get("GROKC_FULL"), "with --param full=1")
+    def test_processes_in_clusters(self):
+        self.check_processes("sm_90a")
 
     def test_threads(self):
         """Experts and stages, through the host."""
