@@ -20,21 +20,7 @@ struct ExpectedOutput {
 
 class AttentionKernel : public ::testing::TestWithParam<std::string> {
 protected:
-  static KernelSpec specOf(const AttentionCase &c) {
-    KernelSpec spec;
-    spec.op = KernelOp::attention;
-    spec.numerics = c.numerics;
-    spec.kv = c.kv;
-    spec.qHeads = c.qHeads;
-    spec.kvHeads = c.kvHeads;
-    spec.headDim = c.headDim;
-    spec.layers = 2;
-    spec.pageTokens = c.pageTokens;
-    spec.maxContext = 800;
-    spec.multiplier = 1 / std::sqrt(static_cast<double>(c.headDim));
-    spec.softcap = c.softcap;
-    return spec;
-  }
+  static KernelSpec specOf(const AttentionCase &c) { return attentionSpec(c, 800); }
   static CachePool filledCache(const KernelSpec &spec, int64_t sequences, double padShare);
   static ExpectedOutput expectedOf(const KernelSpec &spec, const CachePool &cache,
                                    const float *query, int64_t sequence, int64_t position,

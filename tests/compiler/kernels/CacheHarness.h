@@ -5,8 +5,38 @@
 #include "compiler/kernels/PageShape.h"
 #include "tests/compiler/kernels/CodeDefinition.h"
 #include "tests/compiler/kernels/KernelHarness.h"
+#include <cmath>
 
 namespace grok::compiler::testing {
+
+/// What qkv and attention have in common, of a case with fields of these names; two layers.
+template <typename Case>
+KernelSpec cacheSpec(KernelOp op, const Case &c, int64_t pageTokens, int64_t maxContext) {
+  KernelSpec spec;
+  spec.op = op;
+  spec.numerics = c.numerics;
+  spec.kv = c.kv;
+  spec.qHeads = c.qHeads;
+  spec.kvHeads = c.kvHeads;
+  spec.headDim = c.headDim;
+  spec.layers = 2;
+  spec.pageTokens = pageTokens;
+  spec.maxContext = maxContext;
+  return spec;
+}
+
+template <typename Case> KernelSpec qkvSpec(const Case &c) {
+  KernelSpec spec = cacheSpec(KernelOp::qkv, c, 16, 64);
+  spec.emb = c.emb;
+  return spec;
+}
+
+template <typename Case> KernelSpec attentionSpec(const Case &c, int64_t maxContext) {
+  KernelSpec spec = cacheSpec(KernelOp::attention, c, c.pageTokens, maxContext);
+  spec.multiplier = 1 / std::sqrt(static_cast<double>(c.headDim));
+  spec.softcap = c.softcap;
+  return spec;
+}
 
 /// Pages of several sequences, in shuffled order, seen through one layer.
 class CachePool {

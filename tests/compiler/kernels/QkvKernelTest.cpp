@@ -35,17 +35,7 @@ protected:
 };
 
 QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
-  KernelSpec spec;
-  spec.op = KernelOp::qkv;
-  spec.numerics = c.numerics;
-  spec.kv = c.kv;
-  spec.emb = c.emb;
-  spec.qHeads = c.qHeads;
-  spec.kvHeads = c.kvHeads;
-  spec.headDim = c.headDim;
-  spec.layers = 2;
-  spec.pageTokens = 16;
-  spec.maxContext = 64;
+  KernelSpec spec = qkvSpec(c);
   spec.weight = WeightFormat::forContraction(c.element, c.emb);
   std::mt19937 random = reproducible(41);
   auto matrix = [&](int64_t heads) {

@@ -22,20 +22,9 @@ struct GpuAttentionCase {
 };
 
 static KernelSpec specOf(const GpuAttentionCase &c, int64_t maxRows) {
-  KernelSpec spec;
-  spec.op = KernelOp::attention;
-  spec.numerics = c.numerics;
-  spec.kv = c.kv;
+  KernelSpec spec = attentionSpec(c, c.maxContext);
   spec.maxRows = maxRows;
-  spec.qHeads = c.qHeads;
-  spec.kvHeads = c.kvHeads;
-  spec.headDim = c.headDim;
-  spec.layers = 2;
-  spec.pageTokens = c.pageTokens;
-  spec.maxContext = c.maxContext;
   spec.keySlice = c.keySlice;
-  spec.multiplier = 1 / std::sqrt(static_cast<double>(c.headDim));
-  spec.softcap = c.softcap;
   return spec;
 }
 

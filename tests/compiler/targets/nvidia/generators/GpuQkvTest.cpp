@@ -36,17 +36,7 @@ static Step stepOf(const QkvCase &c, const CachePool &cache) {
 
 static void check(const QkvCase &c, int64_t maxRows = 512) {
   std::mt19937 random = reproducible(41);
-  KernelSpec spec;
-  spec.op = KernelOp::qkv;
-  spec.numerics = c.numerics;
-  spec.kv = c.kv;
-  spec.emb = c.emb;
-  spec.qHeads = c.qHeads;
-  spec.kvHeads = c.kvHeads;
-  spec.headDim = c.headDim;
-  spec.layers = 2;
-  spec.pageTokens = 16;
-  spec.maxContext = 64;
+  KernelSpec spec = qkvSpec(c);
   spec.maxRows = maxRows;
   spec.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics, c.group);
   const int64_t panels = panelsOf(c.headDim);
