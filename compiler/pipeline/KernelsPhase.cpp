@@ -5,7 +5,9 @@
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "compiler/targets/nvidia/NvidiaKernels.h"
 #include "compiler/targets/nvidia/Services.h"
+#include "compiler/targets/nvidia/generators/SampleMemory.h"
 #include "dialects/plan/PlanDialect.h"
+#include "runtime/plan/PlanCheck.h"
 
 #include <set>
 
@@ -91,15 +93,19 @@ static bool haveCollectives(ModuleOp module) {
   return module->walk([](plan::CollectiveOp) { return WalkResult::interrupt(); }).wasInterrupted();
 }
 
-// For the rows of logits that the programs make; nothing in a module without any.
+// For the rows of logits that the programs make; nothing in a module without any, or where
+// it would need more memory than plans may give a kernel: then the host draws.
 static std::optional<NamedKernelSpec> sampleServiceOf(ModuleOp module, int64_t maxRows) {
   auto model = module->getAttrOfType<DictionaryAttr>("grok.model");
-  auto vocab = model ? model.getAs<IntegerAttr>("vocab_size") : IntegerAttr();
+  auto attribute = model ? model.getAs<IntegerAttr>("vocab_size") : IntegerAttr();
+  const int64_t vocab = attribute ? attribute.getInt() : 0;
+  if (static_cast<uint64_t>(sampleScratchBytes(vocab, maxRows)) > runtime::maxScratchBytes)
+    return std::nullopt;
   std::optional<NamedKernelSpec> service;
   module->walk([&](plan::LogitsOp logits) {
     auto type = cast<plan::BufferType>(logits.getResult().getType());
-    if (vocab)
-      service = sampleService(vocab.getInt(), type.getTensor().getShape().back(), maxRows);
+    if (vocab > 0)
+      service = sampleService(vocab, type.getTensor().getShape().back(), maxRows);
   });
   return service;
 }

@@ -8,7 +8,6 @@
 
 namespace grok::runtime {
 
-static constexpr uint64_t maxScratchBytes = uint64_t(1) << 28; // of a worker, or of a GPU kernel
 static constexpr int32_t maxKernelBuffers = 64;
 static constexpr uint32_t maxFeatures = 256;
 // What CUDA devices take at most (CUDA C++ Programming Guide, "Compute Capabilities").

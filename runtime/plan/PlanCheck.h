@@ -28,6 +28,8 @@ Result<void> checkLaunches(const plan::Plan &plan, const plan::Program &program,
 Result<void> checkLifetimes(const plan::Bucket &bucket, const std::string &where);
 Result<void> checkRanks(const plan::Plan &plan);
 
+inline constexpr uint64_t maxScratchBytes = uint64_t(1) << 28; // of a worker, or of a GPU kernel
+
 /// Names appear in messages and file listings: short and printable.
 bool isCleanName(const flatbuffers::String *name, bool mayBeEmpty = false);
 /// A SHA-256 of 32 bytes is there.

@@ -2,6 +2,7 @@
 """Tokens drawn on the device: those that the host draws from equal logits, whether it
 has them from the CPU or from the device.
 """
+import json
 import os
 import tempfile
 import unittest
@@ -58,6 +59,22 @@ class DeviceDraws(unittest.TestCase):
         for device in "cpu", "emulated":
             self.assertEqual(tools.succeed("grok-run", ranks, "--ranks=4", f"--device={device}",
                                            *options), expected, device)
+
+    def test_memory_that_would_be_too_much(self):
+        """Plans do without the service then."""
+        with open(os.path.join(tools.INPUTS, "a6x1", "config.json"), encoding="utf-8") as file:
+            config = json.load(file)
+        config["vocab_size"] = 1 << 20
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "config.json"), "w", encoding="utf-8") as file:
+                json.dump(config, file)
+            for rows, expected in (16, True), (8192, False):
+                artifact = os.path.join(folder, str(rows))
+                tools.succeed("grokc", folder, "-o", artifact, "--weights-from=none",
+                              "--target=sm_80", f"--max-step-rows={rows}")
+                shown = json.loads(tools.succeed("grok-plan", "show", artifact, "--json"))
+                ops = [service["op"] for service in shown["gpu_code"][0]["services"]]
+                self.assertEqual("sample" in ops, expected, ops)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // sample: the tokens of the host's sampler, for any number of blocks and in any order of
 // threads.
+#include "compiler/targets/nvidia/generators/SampleMemory.h"
 #include "runtime/sampler/Sampler.h"
 #include "tests/compiler/targets/nvidia/GpuKernelRun.h"
 
@@ -51,6 +52,7 @@ static void expectTokensOfHost(const Rows &rows) {
   spec.maxRows = count;
   GpuKernel kernel(spec);
   EXPECT_TRUE(kernel.shape().isCooperative);
+  EXPECT_LE(kernel.shape().scratchBytes, sampleScratchBytes(rows.vocab, count));
   Step step = Step::ofRows(count);
   step.draws = rows.draws;
   for (const GpuLaunch &launch : everyLaunch()) {
