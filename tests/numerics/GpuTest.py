@@ -17,8 +17,8 @@ import goldens
 import models
 import tools
 
-CHIPS = ("sm_80", "sm_90a")
 FULL = bool(os.environ.get("GROKC_FULL"))
+CHIPS = ("sm_80", "sm_90a", "sm_100a") if FULL else ("sm_80", "sm_90a")
 SEQUENCES = (*goldens.SEQUENCES, "pad7") if FULL else ("seq7",)
 # In order, any lane of any warp, one warp as far as it gets.
 SCHEDULES = ("schedule=in-order", "schedule=random,seed=3,blocks=3", "schedule=greedy,seed=5,blocks=1")
@@ -197,8 +197,9 @@ def add_cases():
         add_case(Nano, f"test_kv_int8_{chip}", Nano.check_format, chip, "--kv=int8")
         add_case(Nano, f"test_kv_fp8_{chip}", Nano.check_format, chip, "--kv=fp8",
                  "--numerics=f32")
-    add_case(Nano, "test_many_rows", Nano.check_many_rows, "sm_90a", "--weights=int4",
-             "--numerics=fast")
+    for chip in ("sm_90a", "sm_100a"):
+        add_case(Nano, f"test_many_rows_{chip}", Nano.check_many_rows, chip, "--weights=int4",
+                 "--numerics=fast")
 
 
 add_cases()

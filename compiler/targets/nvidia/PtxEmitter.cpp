@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/PtxEmitter.h"
 
+#include "compiler/targets/nvidia/TensorLoads.h"
+
 #include "llvm/Analysis/LoopInfo.h"
 #include "llvm/Analysis/TargetLibraryInfo.h"
 #include "llvm/IR/Dominators.h"
@@ -99,9 +101,11 @@ void PtxEmitter::optimize(Module &module) {
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, components, modules);
   builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3).run(module, modules);
-  for (Function &function : module)
+  for (Function &function : module) {
     if (function.hasFnAttribute(keepLoopsAttribute))
       keepLoops(function);
+    joinTensorLoads(function);
+  }
 }
 
 std::string PtxEmitter::ptx(Module &module) {

@@ -141,7 +141,7 @@ public:
   /// and written with load() and store().
   Value variable(Value initial);
 
-  // ---- warpgroups: four warps, sm_90a
+  // ---- warpgroups: four warps, sm_90a; the first four functions on sm_100a, too
   /// The thread's arrival at an mbarrier.
   void arrive(Value barrier, Source where = Source::current());
   /// What this thread has written to shared memory may be read by wgmma.
@@ -161,6 +161,33 @@ public:
   /// The n / 2 sums of a lane, once they are waited for: 4 j + 2 h + i is of row
   /// lane / 4 + 8 h of the warp's sixteen and column 8 j + lane % 4 * 2 + i.
   Values sumsOf(Value products, int64_t n);
+
+  // ---- tensor memory: 128 lanes by 512 columns of a block, sm_100a. Addresses are
+  // int32, lane << 16 | column
+  /// Whether this is the one lane that its warp, all of whose lanes are here, chooses.
+  Value isElected(Source where = Source::current());
+  /// By one warp: `columns`, a power of two from 32 on, whose address it writes to shared
+  /// memory; no others after it. And back, by the same warp, once nobody uses them.
+  void allocateTensor(Value toShared, int32_t columns, Source where = Source::current());
+  void freeTensor(Value address, int32_t columns, Source where = Source::current());
+  /// matrixDescriptor for tcgen05.
+  Value tensorDescriptor(Value tile);
+  /// By one thread: D = A * B, or that plus D, of signed bytes, 128 x 32 by 32 x n, both
+  /// K-major in shared memory. Later ones of the thread follow in order.
+  void multiplyBytesTensor(Value d, Value a, Value b, int32_t n, bool accumulates,
+                           Source where = Source::current());
+  /// An arrival at the mbarrier when all products of the thread are complete.
+  void commitTensor(Value barrier, Source where = Source::current());
+  /// `columns` words of each of the lanes that the warp reaches, 32 times its number
+  /// modulo 4 on, to its lanes; to be read by tensorWord() once they are waited for.
+  Value loadTensor(Value address, int64_t columns, Source where = Source::current());
+  Value tensorWord(Value loaded, int64_t column);
+  void storeTensor(Value address, ValueRange words, Source where = Source::current());
+  void waitForTensorLoads(Source where = Source::current());
+  void waitForTensorStores(Source where = Source::current());
+  /// On both sides of what orders this thread's tensor memory accesses with another's.
+  void fenceTensorBefore(Source where = Source::current());
+  void fenceTensorAfter(Source where = Source::current());
 
   // ---- several blocks
   /// All threads of the cluster; what was written before, to device memory or to shared

@@ -152,6 +152,7 @@ static void emitManyGateUp(GpuBuilder &kernel) {
         });
     finishGateUp(kernel, *product, position, rows, firstPanel, width);
   });
+  product->finish();
 }
 
 // Tile = one panel of an expert's gate and the same one of its up.

@@ -3,6 +3,7 @@
 
 #include "compiler/targets/nvidia/generators/ChainProduct.h"
 #include "compiler/targets/nvidia/generators/MmaProduct.h"
+#include "compiler/targets/nvidia/generators/Tcgen05Product.h"
 #include "compiler/targets/nvidia/generators/WgmmaProduct.h"
 #include "dialects/plan/QuantizedRow.h"
 
@@ -86,17 +87,24 @@ Values GpuProduct::columnScales(const GpuPanel &panel, Value group, Value column
   return scales;
 }
 
+// By tensor cores that read both operands from shared memory.
+static bool usesWarpgroups(const KernelSpec &spec, const NvidiaChip &chip) {
+  return WgmmaProduct::fits(spec, chip) || Tcgen05Product::fits(spec, chip);
+}
+
 std::unique_ptr<GpuProduct> makeGpuProduct(GpuBuilder &kernel, int64_t slots) {
   if (WgmmaProduct::fits(kernel.spec, kernel.chip))
     return std::make_unique<WgmmaProduct>(kernel, slots);
+  if (Tcgen05Product::fits(kernel.spec, kernel.chip))
+    return std::make_unique<Tcgen05Product>(kernel, slots);
   if (MmaProduct::fits(kernel.spec))
     return std::make_unique<MmaProduct>(kernel, slots);
   return std::make_unique<ChainProduct>(kernel, slots);
 }
 
 int64_t productThreads(const KernelSpec &spec, const NvidiaChip &chip, int64_t clusterBlocks) {
-  if (WgmmaProduct::fits(spec, chip))
-    return WgmmaProduct::threads;
+  if (usesWarpgroups(spec, chip))
+    return WarpgroupProduct::threads;
   return MmaProduct::fits(spec) ? MmaProduct::threadsOf(spec, clusterBlocks)
                                 : ChainProduct::threads;
 }
@@ -106,7 +114,7 @@ int64_t productClusterBlocks(const KernelSpec &spec, const NvidiaChip &chip) {
 }
 
 int64_t productPanels(const KernelSpec &spec, const NvidiaChip &chip) {
-  return WgmmaProduct::fits(spec, chip) ? WgmmaWeights::panels : 2;
+  return usesWarpgroups(spec, chip) ? WgmmaWeights::panels : 2;
 }
 
 } // namespace grok::compiler

@@ -59,7 +59,7 @@ static Buffer groupsOf(std::mt19937 &random, const ExpertCase &c) {
   return std::move(done[1]);
 }
 
-static void checkGateUp(const ExpertCase &c) {
+static void checkGateUp(const ExpertCase &c, const std::string &chip = "sm_90a") {
   std::mt19937 random = reproducible(21);
   KernelSpec spec = specOf(c, KernelOp::gateUp);
   const int64_t panels = c.experts * panelsOf(c.ffn);
@@ -71,10 +71,10 @@ static void checkGateUp(const ExpertCase &c) {
   Buffer x = inputRows(spec, randomRows(random, c.rows, c.emb, false), c.rows);
   Buffer y = Buffer::ofWords(c.rows * c.selected * paddedTo16(c.ffn));
   expectSameBits(spec, Step::ofRows(c.rows), groups.words()[1],
-                 {&x, &gate, &gateScales, &up, &upScales, &groups, &y});
+                 {&x, &gate, &gateScales, &up, &upScales, &groups, &y}, chip);
 }
 
-static void checkDown(const ExpertCase &c) {
+static void checkDown(const ExpertCase &c, const std::string &chip = "sm_90a") {
   std::mt19937 random = reproducible(22);
   KernelSpec spec = specOf(c, KernelOp::downCombine);
   const int64_t panels = panelsOf(c.emb), pairs = c.rows * c.selected;
@@ -87,7 +87,7 @@ static void checkDown(const ExpertCase &c) {
     gates.floats()[i] = 0.1f + 0.001f * static_cast<float>(random() % 500);
   Buffer out = randomRows(random, c.separate ? pairs : c.rows, c.emb, false); // to be written over
   expectSameBits(spec, Step::ofRows(c.rows), (panels + spec.tilePanels - 1) / spec.tilePanels,
-                 {&x, &weights, &scales, &groups, &gates, &out});
+                 {&x, &weights, &scales, &groups, &gates, &out}, chip);
 }
 
 static ExpertCase withRows(ExpertCase c, int64_t rows, int64_t maxRows) {
@@ -125,13 +125,24 @@ TEST(GpuExperts, downCombine) {
 // Tiles of several panels, chunks of one expert's pairs beside each other, and rows in
 // parts whose pairs are searched for.
 TEST(GpuExperts, chunksOfWarpgroups) {
-  ExpertCase c = {96, 160, 4, 2, 180, Element::i4, Numerics::fast, 1, 32};
-  checkGateUp(c);
-  checkDown(c);
-  c.emb = 144;
-  c.separate = true;
-  c.someElsewhere = true;
-  checkDown(withRows(c, 130, 512));
+  for (const char *chip : {"sm_90a", "sm_100a"}) {
+    ExpertCase c = {96, 160, 4, 2, 180, Element::i4, Numerics::fast, 1, 32};
+    checkGateUp(c, chip);
+    checkDown(c, chip);
+    c.emb = 144;
+    c.separate = true;
+    c.someElsewhere = true;
+    checkDown(withRows(c, 130, 512), chip);
+  }
+}
+
+// More pairs than a chunk of tensor memory's.
+TEST(GpuExperts, chunksInTensorMemory) {
+  ExpertCase c = {96, 96, 2, 2, 130, Element::i8, Numerics::fast};
+  checkGateUp(c, "sm_100a");
+  c.element = Element::i3;
+  c.group = 32;
+  checkDown(c, "sm_100a");
 }
 
 TEST(GpuExperts, partsOfSeveralRanksAndFormats) {

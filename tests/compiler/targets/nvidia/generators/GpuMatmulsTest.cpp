@@ -88,6 +88,20 @@ TEST(GpuLinear, chunksOfWarpgroups) {
   checkLinear(linearSpec({Element::i3, 32}, {384, 40, 3}, Numerics::fast, 512), 81);
 }
 
+// By tcgen05, the same; and chunks that are full, or begin a second one.
+TEST(GpuLinear, chunksInTensorMemory) {
+  auto check = [](const Format &format, const Shape &shape, int64_t rows) {
+    checkLinear(linearSpec(format, shape, Numerics::fast, 512), rows, "sm_100a");
+  };
+  check({Element::i8}, {2048, 144, 1}, 65);
+  check({Element::i4, 32}, {2048, 144, 1}, 80);
+  check({Element::i3, 64}, {1024, 48, 1}, 130);
+  check({Element::i4, 64}, {2048, 32, 4}, 33);
+  check({Element::i3, 32}, {384, 40, 3}, 128);
+  for (const Shape &shape : {Shape{96, 64, 1}, Shape{256, 90, 2}})
+    check({Element::i8}, shape, 3);
+}
+
 // Lanes load other lines at once there, and fewer of them.
 TEST(GpuLinear, olderChip) {
   for (Format format : {Format{Element::i8}, Format{Element::i4, 64}, Format{Element::i3, 32}}) {
@@ -161,7 +175,7 @@ TEST(GpuLinear, halvesOnTensorCores) {
 
 // ---- unembed
 
-TEST(GpuUnembed, rowsThatWantLogits) {
+static void checkUnembed(const std::string &chip) {
   std::mt19937 random = reproducible(9);
   KernelSpec spec;
   spec.op = KernelOp::unembed;
@@ -178,7 +192,12 @@ TEST(GpuUnembed, rowsThatWantLogits) {
   Step step = Step::ofRows(rows);
   step.logitRow = {0, 3, 10};
   Buffer logits = Buffer::ofWords(3 * panels * panelColumns);
-  expectSameBits(spec, step, (panels + 3) / 4, {&x, &weights, &scales, &logits});
+  expectSameBits(spec, step, (panels + 3) / 4, {&x, &weights, &scales, &logits}, chip);
+}
+
+TEST(GpuUnembed, rowsThatWantLogits) {
+  for (const char *chip : {"sm_90a", "sm_100a"})
+    checkUnembed(chip);
 }
 
 } // namespace grok::compiler::testing

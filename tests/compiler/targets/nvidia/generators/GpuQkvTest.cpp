@@ -34,7 +34,7 @@ static Step stepOf(const QkvCase &c, const CachePool &cache) {
   return step;
 }
 
-static void check(const QkvCase &c, int64_t maxRows = 512) {
+static void check(const QkvCase &c, int64_t maxRows = 512, const std::string &chip = "sm_90a") {
   std::mt19937 random = reproducible(41);
   KernelSpec spec = qkvSpec(c);
   spec.maxRows = maxRows;
@@ -56,7 +56,7 @@ static void check(const QkvCase &c, int64_t maxRows = 512) {
   const size_t before = static_cast<uint8_t *>(cache.operand()) - cache.pool.byteData();
   Buffer seen(cache.pool.size() - before);
   expectSameBits(spec, stepOf(c, cache), c.qHeads + 2 * c.kvHeads,
-                 {&x, &wq, &sq, &wk, &sk, &wv, &sv, &rope, &q, &seen});
+                 {&x, &wq, &sq, &wk, &sk, &wv, &sv, &rope, &q, &seen}, chip);
 }
 
 TEST(GpuQkv, everyCache) {
@@ -80,7 +80,8 @@ TEST(GpuQkv, everyFormat) {
 TEST(GpuQkv, manyRows) {
   for (CacheElement kv : {CacheElement::bf16, CacheElement::i8, CacheElement::e4m3}) {
     check({96, 4, 2, 32, 9, Element::i8, Numerics::fast, kv});
-    check({96, 2, 1, 32, 70, Element::i8, Numerics::fast, kv});
+    for (const char *chip : {"sm_90a", "sm_100a"})
+      check({96, 2, 1, 32, 70, Element::i8, Numerics::fast, kv}, 512, chip);
   }
 }
 

@@ -142,6 +142,34 @@ TEST(MatmulAssembly, warpgroupsMultiplyManyRows) {
   }
 }
 
+// On Blackwell they are four tcgen05.mma by one thread, from two places: before the first
+// unit and beside the sums of the one before. What is loaded from tensor memory is not
+// touched before its wait.
+TEST(MatmulAssembly, tensorCoresMultiplyManyRows) {
+  KernelSpec many = grok1(KernelOp::linear, {Element::i8}, Numerics::fast, 512);
+  KernelSpec batch = grok1(KernelOp::linear, {Element::i8}, Numerics::fast, 64);
+  NvidiaCode code = compile({many, batch}, /*assemble=*/false);
+  for (const NvidiaChipCode &chip : code.chips) {
+    EXPECT_EQ(count(chip.kernels[1].ptx, "tcgen05"), 0u) << chip.chip;
+    const bool isNew = chip.chip == "sm_100a";
+    const std::string &ptx = chip.kernels[0].ptx;
+    EXPECT_EQ(count(ptx, "tcgen05.mma.cta_group::1.kind::i8"), isNew ? 16u : 0u) << chip.chip;
+    EXPECT_EQ(count(ptx, "tcgen05.commit"), isNew ? 4u : 0u) << chip.chip;
+    EXPECT_EQ(count(ptx, "tcgen05.alloc"), isNew ? 1u : 0u) << chip.chip;
+    EXPECT_EQ(count(ptx, "tcgen05.dealloc"), isNew ? 1u : 0u) << chip.chip;
+    const std::string load = "tcgen05.ld.sync.aligned.32x32b.x16.b32";
+    EXPECT_GE(count(ptx, load), isNew ? 5u : 0u) << chip.chip;
+    for (size_t at = ptx.find(load); at != std::string::npos; at = ptx.find(load, at + 1)) {
+      const size_t open = ptx.find('{', at), close = ptx.find('}', open);
+      const std::string first = ptx.substr(open + 1, ptx.find(',', open) - open - 1);
+      const size_t wait = ptx.find("tcgen05.wait::ld", at);
+      ASSERT_NE(wait, std::string::npos);
+      EXPECT_GT(ptx.find(first + ",", close), wait) << ptx.substr(at, 1200);
+      EXPECT_GT(ptx.find(first + ";", close), wait) << first;
+    }
+  }
+}
+
 // Few rows on Hopper: two blocks to a tile where whole tiles would keep a quarter of the
 // multiprocessors waiting (docs/gpu.md, "Balance"); of 228 KiB, with one for the system
 // beside each block, there is room for the blocks of two launches.
