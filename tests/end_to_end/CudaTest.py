@@ -20,7 +20,8 @@ import tools
 
 CHIPS = {"sm_80": "8.0", "sm_90a": "9.0"}
 # What the fake driver is told; the tests of a machine with a GPU hide that.
-FAKE = {"GROK_CUDA_LIBRARY": os.path.join(tools.BUILD, "lib", "libfake-cuda.so")}
+FAKE = {"GROK_CUDA_LIBRARY": os.path.join(tools.BUILD, "lib", "libfake-cuda.so"),
+        "GROK_NCCL_LIBRARY": ""}
 # The fake driver is told the plan by whoever starts the program.
 WRAPPER = """#!/bin/bash
 for a; do [ ! -f "$a/model.plan" ] || export FAKE_CUDA_PLAN=$a/model.plan; done

@@ -41,8 +41,17 @@ static void protectAll(int protection) {
     mprotect(reinterpret_cast<void *>(address), bytes, protection);
 }
 
-OpenMemory::OpenMemory() { protectAll(PROT_READ | PROT_WRITE); }
-OpenMemory::~OpenMemory() { protectAll(PROT_NONE); }
+OpenMemory::OpenMemory() {
+  if (fake().openings++ == 0)
+    protectAll(PROT_READ | PROT_WRITE);
+}
+OpenMemory::~OpenMemory() {
+  if (--fake().openings == 0)
+    protectAll(PROT_NONE);
+}
+
+// Of memory that comes now.
+static int protectionNow() { return fake().openings > 0 ? PROT_READ | PROT_WRITE : PROT_NONE; }
 
 int drain(StreamObject &stream) {
   const OpenMemory open;
@@ -105,9 +114,8 @@ void addWork(Stream stream, std::function<int()> work) {
 
 void letOthersWork() {
   fake().mutex.unlock();
-  usleep(20);
+  usleep(50);
   fake().mutex.lock();
-  protectAll(PROT_READ | PROT_WRITE);
 }
 
 static int enqueue(Stream stream, std::function<int()> work) {
@@ -258,7 +266,7 @@ int cuMemAlloc_v2(Address *address, size_t bytes) {
   }
   if (bytes <= 1 << 20) // nobody may count on zeros
     std::memset(place, 0xa5, bytes);
-  mprotect(place, bytes, PROT_NONE);
+  mprotect(place, bytes, protectionNow());
   *address = reinterpret_cast<Address>(place);
   fake().allocations[*address] = bytes;
   fake().files[*address] = file;
@@ -299,7 +307,7 @@ int cuIpcOpenMemHandle_v2(Address *address, MemoryHandle handle, unsigned) {
   const std::string path =
       "/proc/" + std::to_string(shared.process) + "/fd/" + std::to_string(shared.file);
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  void *place = mmap(nullptr, shared.bytes, PROT_NONE, MAP_SHARED, file, 0);
+  void *place = mmap(nullptr, shared.bytes, protectionNow(), MAP_SHARED, file, 0);
   close(file);
   if (place == MAP_FAILED)
     return invalidValue;

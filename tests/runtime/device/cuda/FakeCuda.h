@@ -77,6 +77,7 @@ struct FakeState {
   int version = 0, devices = 0, major = 0, minor = 0;
   uint64_t memory = 0, used = 0;
   int stickyError = success;
+  int openings = 0;                        // OpenMemory that live
   std::string errorText;                   // of it
   std::map<Address, uint64_t> allocations; // other processes' included, while they are open
   std::map<Address, int> files;            // of our own, for other processes
