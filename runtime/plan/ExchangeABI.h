@@ -18,11 +18,9 @@
 // Both services keep to that, in any mixture, on the members alike or not: a message of
 // one piece and no shares has its words, row by row, in the first places of the half of
 // one number, whichever of the two sends it, and a launch awaits each of them from all
-// members before it ends. exchange_norm has such messages alone; there one thread of the
-// blocks of a row sends a word and awaits it, and what other threads look at beside (a
-// thread without a word, the row's first) is read before the launch ends. A launch reads
-// the number, and sends, only after all earlier ones have ended (griddepcontrol.wait);
-// only scales, which are weights, are read before.
+// members before it ends. exchange_norm has such messages alone; there, too, one thread
+// takes care of a place. A launch reads the number, and sends, only after all earlier ones
+// have ended (griddepcontrol.wait); only scales, which are weights, are read before.
 #pragma once
 
 #include <stddef.h>

@@ -68,13 +68,13 @@ void ExchangeNorm::exchange(Value row, Value part, llvm::function_ref<void()> me
   Value now = kernel.add(windows->number, kernel.word(1));
   Value first = kernel.mul(part, partWords), start = kernel.mul(row, words);
   std::vector<Word> own;
-  Values positions; // of words that do not exist: of the row's first, which somebody sends
+  Values positions; // of a word that does not exist: of the thread's first
   for (int64_t at = 0; at < partWords; at += kernel.threads) {
     Value inPart = kernel.add(kernel.thread, at), column = kernel.add(first, inPart);
     Value exists = kernel.both(kernel.less(inPart, kernel.index(partWords)),
                                kernel.less(column, kernel.index(words)));
     own.push_back({exists, column});
-    positions.push_back(kernel.add(start, kernel.select(exists, column, kernel.index(0))));
+    positions.push_back(kernel.add(start, kernel.select(exists, column, own[0].column)));
   }
   for (auto [word, position] : llvm::zip_equal(own, positions))
     kernel.when(word.exists, [&, position = position] {
@@ -82,12 +82,14 @@ void ExchangeNorm::exchange(Value row, Value part, llvm::function_ref<void()> me
       windows->send(kernel.load(kernel.i32, from), position, now);
     });
   meet();
-  const Values all = windows->await(positions, now);
-  for (auto [i, word] : llvm::enumerate(own))
-    kernel.when(word.exists, [&, i = i, &word = word] {
-      ValueRange ofMembers = ValueRange(all).slice(i * grokExchangeMembers, grokExchangeMembers);
-      keep(windows->sumOf(ofMembers), word.column);
-    });
+  kernel.when(own[0].exists, [&] {
+    const Values all = windows->await(positions, now);
+    for (auto [i, word] : llvm::enumerate(own))
+      kernel.when(word.exists, [&, i = i, &word = word] {
+        ValueRange ofMembers = ValueRange(all).slice(i * grokExchangeMembers, grokExchangeMembers);
+        keep(windows->sumOf(ofMembers), word.column);
+      });
+  });
 }
 
 // residual_norm of a held row that the block's threads have written or await; of the

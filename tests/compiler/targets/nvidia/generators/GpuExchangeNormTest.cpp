@@ -9,6 +9,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <thread>
 
 namespace grok::compiler::testing {
 
@@ -84,6 +85,11 @@ public:
   int plainMistakes(int64_t rows, const GpuLaunch &how, unsigned seed) {
     return mistakes(Rows(members, emb, rows, seed), how,
                     std::vector<bool>(static_cast<size_t>(members), true));
+  }
+  /// One member's launch, of which nothing is expected.
+  void runAlone(size_t member, const Rows &rows) {
+    devices.describe(member, paddedTo16(emb), /*isSum=*/true);
+    isRight(member, rows, {});
   }
 
   const int members;
@@ -221,6 +227,20 @@ static int overwritten(Group &group) {
 TEST_P(GpuExchangeNorm, LeavesTheNumberBefore) {
   Group group(2, 90, GetParam());
   EXPECT_EQ(overwritten(group), 0);
+}
+
+// One device alone, whose peers never come, until the host gives up.
+TEST_P(GpuExchangeNorm, SaysForWhomItWaitsAndGivesUp) {
+  Group group(3, 90, GetParam());
+  volatile GrokExchangeControl &control = group.devices[0].control;
+  std::thread device([&] { group.runAlone(0, Rows(3, 90, 1, 1)); });
+  while (control.waiting == 0)
+    std::this_thread::yield();
+  const uint32_t waiting = control.waiting;
+  control.abort = 1;
+  device.join();
+  EXPECT_EQ(waiting, 7u << 8 | 2); // operation 7, member 1
+  EXPECT_EQ(group.errors[0], "");
 }
 
 // ---- bugs that must show
