@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#include "runtime/executor/ExchangeNorms.h"
 #include "runtime/executor/Executor.h"
+#include "runtime/executor/ExchangeNorms.h"
 #include "runtime/executor/WeightTraffic.h"
 #include "runtime/plan/PlanCheck.h"
 #include <algorithm>
