@@ -59,8 +59,8 @@ GpuShape generateGpuKernel(mlir::ModuleOp module, llvm::StringRef symbol, const 
   const bool isProduct = generator.threads == 0;
   const bool isExchangeNorm = spec.op == KernelOp::exchangeNorm; // places its wait itself, too
   const int64_t clusterBlocks = isProduct && !isTask ? productClusterBlocks(spec, chip)
-                                : isExchangeNorm        ? exchangeNormClusterBlocks(chip)
-                                                        : 1;
+                                : isExchangeNorm     ? exchangeNormClusterBlocks(chip)
+                                                     : 1;
   const int64_t threads = isProduct ? productThreads(spec, chip, clusterBlocks) : generator.threads;
   GpuBuilder kernel(module, symbol, spec, chip, threads, clusterBlocks);
   kernel.isAhead = isTask;
