@@ -79,7 +79,7 @@ private:
   void call(const Callee &callee, Value number, Value slot);
   void callOneOf(ArrayRef<Callee> callees, Value number, Value slot);
   void endTask(Value task);
-  void signal(Value task);
+  Value signals(Value task);
   Value slotOf(Value number) {
     return rowAddress(taskSlots, remainder(number, 2 * tasksAtOnce), taskBytes);
   }
@@ -332,17 +332,13 @@ void PersistentKernel::copyTasks(Value first) {
   });
 }
 
-// What all threads of the block have written can be read by who then sees the counter.
-void PersistentKernel::signal(Value task) {
+// Whether this thread counts the block in.
+Value PersistentKernel::signals(Value task) {
   Value takers = takersOf(launchState, word32(slotOf(task), 0));
   Value place =
       select(less(word(static_cast<int32_t>(mostForLast)), takers),
              ofLaunch(offsetof(LaunchState, block)), ofLaunch(offsetof(LaunchState, fromLast)));
-  when(less(place, takers), [&] {
-    Value counter = rowAddress(load(pointer, launchState), add(task, 1), grokCounterBytes);
-    LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, counter, word(1),
-                              LLVM::AtomicOrdering::release, gpuScope);
-  });
+  return both(isFirst(), less(place, takers));
 }
 
 void PersistentKernel::endTask(Value task) {
@@ -352,8 +348,14 @@ void PersistentKernel::endTask(Value task) {
   // What the part has left in shared memory may be overwritten by bulk copies.
   if (chip.hasBulkCopies)
     NVVM::FenceProxyOp::create(ops, location, NVVM::ProxyKind::async, NVVM::SharedSpaceAttr());
+  Value isSignal = signals(task); // the task's slot may be another one's after the barrier
   barrier();
-  when(isFirst(), [&] { signal(task); });
+  // What all threads of the block have written can be read by who then sees the counter.
+  when(isSignal, [&] {
+    Value counter = rowAddress(load(pointer, launchState), add(task, 1), grokCounterBytes);
+    LLVM::AtomicRMWOp::create(ops, location, LLVM::AtomicBinOp::add, counter, word(1),
+                              LLVM::AtomicOrdering::release, gpuScope);
+  });
 }
 
 GpuShape PersistentKernel::emit() {
