@@ -72,6 +72,19 @@ class WholePlans(unittest.TestCase):
         self.assertIn("all_reduce (NCCL)", told)
         self.assertIn("all_gather (NCCL)", told)
 
+    @unittest.skipUnless(os.environ.get("GROKC_FULL"), "with --param full=1")
+    def test_sixteen_ranks(self):
+        """More than the windows' kernel serves."""
+        options = ["--weights=int8", "--numerics=fast", "--target=sm_80", "--emulate",
+                   "--reproducible"]
+        one = models.compiled("nano-reproducible", tools.NANO, *options, "--sharding=tp1")
+        self.artifact = models.compiled("nano-sixteen", tools.NANO, *options,
+                                        "--sharding=ep8.tp2", "--devices=16")
+        expected = decode.feed(one, self.tokens[:3], "--device=emulated")
+        with CudaTest.environment(**self.fakes(FAKE_CUDA_DEVICES="16")):
+            actual = decode.feed(self.artifact, self.tokens[:3], "--device=cuda")
+        numpy.testing.assert_array_equal(actual, expected)
+
     def test_errors_end_the_job(self):
         codes, _, said = self.end(self.generate(FAKE_NCCL_FAIL="error=6"))
         self.assertEqual(codes, [3, 3], said)

@@ -54,16 +54,23 @@ OpenMemory::~OpenMemory() {
 static int protectionNow() { return fake().openings > 0 ? PROT_READ | PROT_WRITE : PROT_NONE; }
 
 int drain(StreamObject &stream) {
+  while (stream.isDraining)
+    letOthersWork();
+  stream.isDraining = true;
   const OpenMemory open;
   for (const auto &work : std::exchange(stream.queue, {}))
     if (fake().stickyError == success)
       fake().stickyError = work();
+  stream.isDraining = false;
   return fake().stickyError;
 }
 
+/// Of this thread's context.
 static int drainAll() {
-  for (StreamObject *stream : fake().streams)
-    drain(*stream);
+  const std::vector<StreamObject *> streams = fake().streams;
+  for (StreamObject *stream : streams)
+    if (stream->context == current)
+      drain(*stream);
   return fake().stickyError;
 }
 
@@ -401,6 +408,7 @@ int cuMemsetD32Async(Address to, unsigned value, size_t count, Stream stream) {
 int cuStreamCreate(Stream *stream, unsigned) {
   ENTER("cuStreamCreate");
   *stream = new StreamObject;
+  (*stream)->context = current;
   fake().streams.push_back(*stream);
   return success;
 }
@@ -418,6 +426,8 @@ int cuStreamQuery(Stream stream) {
   if (stream->isWorking)
     return notReady;
   ENTER("cuStreamQuery");
+  if (stream->isDraining)
+    return notReady;
   if (stream->queue.empty())
     return success;
   stream->isWorking = true;

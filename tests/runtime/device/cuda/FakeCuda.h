@@ -37,6 +37,8 @@ constexpr int fakeMultiprocessors = 2; // that hold a block each
 struct StreamObject {
   std::vector<std::function<int()>> queue;
   std::atomic<bool> isWorking = false; // in the background
+  Context context = nullptr;           // whose thread made it
+  bool isDraining = false;             // by some thread, which may let others work
 };
 struct EventObject {
   double seconds = -1; // when it was reached
