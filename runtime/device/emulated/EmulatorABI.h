@@ -243,9 +243,6 @@ struct GrokEmulatorTable {
    * it may start before they have. */
   void (*startsEarly)(GrokEmulatorThread *);
   void (*waitForLaunches)(GrokEmulatorThread *);
-};
-
-/* What a translated kernel exports: `values[i]` is the address of parameter i. */
 
   /* What the thread spins for from here on, for messages: that the counter of task
    * `awaited` is `target` at least, before task `task`. Null: for nothing any more. */
@@ -269,6 +266,9 @@ struct GrokEmulatorTable {
                     GrokEmulatorSite);
   void (*tmemWait)(GrokEmulatorThread *, uint32_t isStore, GrokEmulatorSite);
   void (*tmemFence)(GrokEmulatorThread *, uint32_t isAfter, GrokEmulatorSite);
+};
+
+/* What a translated kernel exports: `values[i]` is the address of parameter i. */
 typedef void (*GrokEmulatedKernel)(GrokEmulatorThread *, void *const *values);
 
 /* Global memory that a launch may touch. Regions do not overlap. */

@@ -22,8 +22,8 @@ namespace grok::runtime::emulated {
 struct Block;
 struct Cluster;
 struct Launch;
-struct Warp;
 struct TensorMemory;
+struct Warp;
 struct Worker;
 
 enum class State : uint8_t {
@@ -109,6 +109,8 @@ struct Lane : GrokEmulatorThread {
   uint64_t waitedPhase = 0;
   uint32_t clusterArrivals = 0;
   uint32_t clusterWaits = 0;
+  uint64_t productCount = 0; // of tcgen05.mma
+  uint32_t tensorFence = 0;  // time of its last tcgen05.fence::after_thread_sync
 };
 
 /// Lanes of a warp that meet at a collective.
@@ -117,8 +119,6 @@ struct Meeting {
   Run run = nullptr;
   uint32_t mask = 0;
   uint32_t arrived = 0;
-  uint64_t productCount = 0; // of tcgen05.mma
-  uint32_t tensorFence = 0;  // time of its last tcgen05.fence::after_thread_sync
   uint64_t how = 0; // must agree
   GrokEmulatorSite site = "";
 };
@@ -164,6 +164,12 @@ struct CopyArrival {
   uint64_t copies;
 };
 
+/// tcgen05.commit: an arrival after the lane's first products.
+struct ProductArrival {
+  Lane *lane;
+  uint64_t products;
+};
+
 /// PTX ISA, "mbarrier": a phase ends when no arrival and no transaction is due.
 struct MBarrier {
   uint32_t expected = 0; // arrivals of the next phase
@@ -172,12 +178,7 @@ struct MBarrier {
   uint64_t phase = 0;
   std::vector<BulkCopy> copies; // complete on this barrier, delivered when somebody waits
   std::vector<CopyArrival> arrivals;
-/// tcgen05.commit: an arrival after the lane's first products.
-struct ProductArrival {
-  Lane *lane;
-  uint64_t products;
-};
-
+  std::vector<ProductArrival> products;
   GrokEmulatorSite site = ""; // of its init
 };
 
@@ -186,7 +187,6 @@ struct Block {
   uint32_t index = 0; // in the grid
   uint32_t rank = 0;  // in the cluster
   SharedMemory shared;
-  std::vector<ProductArrival> products;
   uint64_t sharedBytes = 0;
   bool isEntered = false;
   uint32_t clock = 1;        // counts barriers of the whole block and proxy fences
@@ -203,6 +203,7 @@ struct Block {
   std::array<NamedBarrier, 16> barriers;
   std::map<uint64_t, MBarrier> mbarriers; // by offset
   std::vector<Lane *> mbarrierWaiters;
+  std::shared_ptr<TensorMemory> tensorMemory; // null until a thread uses it
 };
 
 struct Cluster {
@@ -211,7 +212,6 @@ struct Cluster {
   uint32_t phase = 0;
 };
 
-  std::shared_ptr<TensorMemory> tensorMemory; // null until a thread uses it
 /// Numbers for schedules: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
 struct Random {
   uint64_t state = 0;
