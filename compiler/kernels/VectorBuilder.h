@@ -5,8 +5,8 @@
 #pragma once
 
 #include "compiler/kernels/KernelSpec.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
 namespace grok::compiler {

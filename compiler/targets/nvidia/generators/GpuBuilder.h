@@ -7,8 +7,6 @@
 #include "compiler/kernels/VectorBuilder.h"
 #include "compiler/targets/nvidia/Chips.h"
 #include "compiler/targets/nvidia/GpuShape.h"
-#include "mlir/Dialect/GPU/IR/GPUDialect.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/IR/BuiltinOps.h"
 #include <source_location>
 

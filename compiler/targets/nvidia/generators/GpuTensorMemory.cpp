@@ -2,7 +2,7 @@
 // tcgen05: products of sm_100a, whose sums stand in tensor memory.
 #include "compiler/targets/nvidia/generators/GpuBuilder.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 namespace grok::compiler {
 

@@ -2,7 +2,7 @@
 // What four warps of sm_90a do together.
 #include "compiler/targets/nvidia/generators/GpuBuilder.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 namespace grok::compiler {
 

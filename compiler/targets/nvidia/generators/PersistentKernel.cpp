@@ -5,7 +5,8 @@
 #include "compiler/targets/nvidia/emulator/EmulatorTranslation.h"
 #include "runtime/plan/KernelABI.h"
 
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 #include <algorithm>
 

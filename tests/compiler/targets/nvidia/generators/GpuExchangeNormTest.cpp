@@ -6,6 +6,7 @@
 #include "tests/compiler/targets/nvidia/generators/ExchangeGroup.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include <algorithm>
 #include <gtest/gtest.h>
