@@ -52,10 +52,10 @@ TEST_F(GrokPlan, ShowsJson) {
   EXPECT_EQ(gpu["chip"], "sm_80");
   EXPECT_EQ(gpu["kernels"][5]["symbol"], "toy_unembed");
   EXPECT_EQ(gpu["kernels"][5]["threads"], 32);
-  ASSERT_THAT(gpu["services"], SizeIs(3));
+  ASSERT_THAT(gpu["services"], SizeIs(4));
   EXPECT_EQ(gpu["services"][0]["op"], "read");
   EXPECT_EQ(gpu["services"][0]["symbol"], "toy_read");
-  for (size_t service : {0, 1, 2}) {
+  for (size_t service : {0, 1, 2, 3}) {
     EXPECT_EQ(gpu["services"][service]["cooperative"], service == 1);
     EXPECT_EQ(gpu["services"][service]["awaits_peers"], service == 2);
   }
