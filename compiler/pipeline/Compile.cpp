@@ -35,11 +35,9 @@ namespace fs = std::filesystem;
 
 using Clock = std::chrono::steady_clock;
 
-/// Rows up to which GPUs stream weights for a few sequences at once; beyond, they
-/// share weight tiles among many rows.
-static constexpr int64_t gpuDecodeRows = 8; // one n tile of mma, for which there are rings
-// Beyond, GPUs have kernels of large tiles, which few rows would leave idle.
-static constexpr int64_t gpuBatchRows = 64;
+/// Rows up to which GPUs have kernels of their own: one and two n tiles of mma, for which
+/// weights come in rings, and a batch, which would leave the tiles of many rows idle.
+static constexpr int64_t gpuSmallSteps[] = {8, 16, 64};
 
 namespace {
 /// One run: what the phases hand to one another.
@@ -103,7 +101,7 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.maxStepRows = options.maxStepRows;
   phase.pageTokens = options.pageTokens;
   if (!options.chips.empty())
-    phase.smallSteps = {gpuDecodeRows, gpuBatchRows};
+    phase.smallSteps.assign(std::begin(gpuSmallSteps), std::end(gpuSmallSteps));
   phase.kv = nameOf(options.kv);
   bool isStored = options.weights == "f32" || options.weights == "bf16";
   phase.weights = isStored ? "stored" : options.weights;

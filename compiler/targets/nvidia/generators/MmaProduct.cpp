@@ -46,7 +46,8 @@ int64_t MmaProduct::bestClusterBlocks(const KernelSpec &spec, const NvidiaChip &
 }
 
 static int64_t rowTilesOf(const KernelSpec &spec) {
-  return spec.maxRows <= tileRows ? 1 : mostRowTiles;
+  const int64_t tiles = (spec.maxRows + tileRows - 1) / tileRows;
+  return tiles <= 2 ? tiles : mostRowTiles;
 }
 
 // Stages in flight of each warp: narrow weights make small stages. Many rows' sums

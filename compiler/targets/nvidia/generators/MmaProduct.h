@@ -10,8 +10,8 @@
 
 namespace grok::compiler {
 
-/// Two panels at a time, of which each warp has its slices. In kernels for up to eight
-/// rows, one n8 tile, they come through a ring in shared memory where the chip has bulk
+/// Two panels at a time, of which each warp has its slices. In kernels for up to sixteen
+/// rows, two n8 tiles, they come through a ring in shared memory where the chip has bulk
 /// copies; elsewhere from device memory straight to registers, a stage or more ahead of
 /// their use. The rows' operands come through the first-level cache. Chunks of up to
 /// eight rows have code of their own.

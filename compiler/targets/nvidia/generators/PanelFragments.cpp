@@ -11,15 +11,18 @@ static constexpr int64_t lineBytes = 64;
 static constexpr int64_t chunkBytes = 16; // of a line, for one lane
 static constexpr int64_t superRuns = 4;   // runs that share a header of multipliers
 
+// Of a step that waits for weights. Beyond, sums take the registers of all.
+static constexpr int64_t fewRows = 16;
+
 bool usesWeightRing(const KernelSpec &spec, const NvidiaChip &chip) {
-  return chip.hasBulkCopies && spec.maxRows <= 8;
+  return chip.hasBulkCopies && spec.maxRows <= fewRows;
 }
 
 // Eight loads of 16 bytes are what registers hold beside the sums of few rows; four
 // of int8 beside those of many. Codes of a unit are never more.
 static int64_t stageInputsOf(const KernelSpec &spec) {
   const WeightFormat &format = spec.weight;
-  const bool isFew = spec.maxRows <= 8 && format.element == Element::i8;
+  const bool isFew = spec.maxRows <= fewRows && format.element == Element::i8;
   return std::min<int64_t>(format.unit, format.hasMultipliers() || isFew ? 128 : 64);
 }
 

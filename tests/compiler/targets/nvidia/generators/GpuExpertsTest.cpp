@@ -111,6 +111,7 @@ TEST(GpuExperts, gateUp) {
     checkGateUp(c);
     checkGateUp(withRows(c, 1, 1));
   }
+  checkGateUp(withRows(everyFormat[0], 14, 16));
   checkGateUp(withRows(everyFormat[0], 70, 512));
 }
 
@@ -119,6 +120,7 @@ TEST(GpuExperts, downCombine) {
     checkDown(c);
     checkDown(withRows(c, 1, 1));
   }
+  checkDown(withRows(everyFormat[2], 14, 16));
   checkDown(withRows(everyFormat[0], 70, 512));
 }
 

@@ -72,11 +72,17 @@ TEST(GpuLinear, manyRows) {
       checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 512), rows);
 }
 
-// Rings of weights, one n tile of rows.
+// Rings of weights, one n tile of rows and two; halves of a tile, of which two blocks
+// each make one; older chips without rings.
 TEST(GpuLinear, fewRows) {
-  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}})
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}}) {
     for (int64_t rows : {2, 8})
       checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 8), rows);
+    for (int64_t rows : {3, 9, 16})
+      checkLinear(linearSpec(format, {256, 48, 1}, Numerics::fast, 16), rows);
+    checkLinear(linearSpec(format, {1024, 48, 1}, Numerics::fast, 16), 13);
+  }
+  checkLinear(linearSpec({Element::i8}, {256, 48, 1}, Numerics::fast, 16), 12, "sm_80");
 }
 
 // By wgmma: whole and narrow chunks, sixteen slices, slices that cross row groups, a
@@ -147,8 +153,9 @@ TEST(GpuLinear, halvesOnTensorCores) {
     Buffer x = randomRows(random, rows, spec.in, /*isBf16=*/true);
     Buffer y = Buffer::ofWords(rows * panels * panelColumns);
     Step step = Step::ofRows(rows);
-    KernelSpec many = spec, exact = spec;
+    KernelSpec many = spec, few = spec, exact = spec;
     many.maxRows = 512;
+    few.maxRows = 16;
     exact.numerics = Numerics::f32;
     exact.maxRows = 512;
     auto expected = runOnCpu(exact, step, tiles, {&x, &weights, &scales, &y});
@@ -169,6 +176,7 @@ TEST(GpuLinear, halvesOnTensorCores) {
     for (const Buffer *buffer : {&x, &weights, &scales, &got})
       all.push_back(copyOf(*buffer));
     expectOnGpu(many, step, all, {&x, &weights, &scales, &y});
+    expectOnGpu(few, step, all, {&x, &weights, &scales, &y});
     expectOnGpu(spec, step, all, {&x, &weights, &scales, &y}); // one row at a time: the same bits
   }
 }

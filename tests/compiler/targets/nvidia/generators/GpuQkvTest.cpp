@@ -80,6 +80,7 @@ TEST(GpuQkv, everyFormat) {
 TEST(GpuQkv, manyRows) {
   for (CacheElement kv : {CacheElement::bf16, CacheElement::i8, CacheElement::e4m3}) {
     check({96, 4, 2, 32, 9, Element::i8, Numerics::fast, kv});
+    check({96, 4, 2, 32, 15, Element::i8, Numerics::fast, kv}, 16);
     for (const char *chip : {"sm_90a", "sm_100a"})
       check({96, 2, 1, 32, 70, Element::i8, Numerics::fast, kv}, 512, chip);
   }

@@ -47,7 +47,7 @@ static void assemble(Numerics numerics, const std::vector<Format> &formats) {
     GTEST_SKIP() << "no ptxas";
   std::vector<KernelSpec> specs;
   for (const Format &format : formats)
-    for (int64_t maxRows : {1, 8, 512})
+    for (int64_t maxRows : {1, 8, 16, 512})
       for (KernelOp op : {KernelOp::linear, KernelOp::qkv, KernelOp::gateUp, KernelOp::downCombine})
         specs.push_back(grok1(op, format, numerics, maxRows));
   NvidiaCode code = compile(specs, /*assemble=*/true);
