@@ -15,9 +15,8 @@ public:
   /// Of launches, in order, of kernels that the persistent kernel is made of, with the
   /// memory that each uses; null where the plan has none for this device. The operands'
   /// addresses are copied.
-  static Result<std::unique_ptr<TaskList>> create(Device &device,
-                                                  std::span<const DeviceLaunch> launches,
-                                                  const std::vector<TaskUses> &uses);
+  static Result<std::unique_ptr<TaskList>>
+  create(Device &device, std::span<const DeviceLaunch> launches, const std::vector<TaskUses> &uses);
 
   /// Does the launches on the step that begin() has named.
   Result<void> run();

@@ -25,7 +25,8 @@ struct Gpu {
 
 /// Of the devices for which the plan has code number `place`, counted round: a process
 /// may see one alone of the several that its host has. `chip` chooses among the plan's;
-/// empty = $GROK_GPU_CODE, else the newest that runs. The error names the devices and the plan's chips.
+/// empty = $GROK_GPU_CODE, else the newest that runs. The error names the devices and the plan's
+/// chips.
 Result<Gpu> findGpu(const plan::Plan &plan, std::string_view chip, int place);
 
 } // namespace grok::runtime::cuda

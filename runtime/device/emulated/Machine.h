@@ -250,7 +250,7 @@ struct Store {
 struct Launch {
   const GrokEmulatorLaunch *what = nullptr;
   Store *store = nullptr;
-  std::vector<Region> regions; // ascending
+  std::vector<Region> regions;        // ascending
   std::unique_ptr<GlobalRaces> races; // or null: not looked for
   std::atomic<bool> hasFailed{false};
   std::vector<Worker> *workers = nullptr;

@@ -126,9 +126,9 @@ static float treeOf(const float *parts, int64_t stride, int64_t count) {
   int64_t left = 1;
   while (2 * left < count)
     left *= 2;
-  return count == 1 ? parts[0]
-                    : treeOf(parts, stride, left) +
-                          treeOf(parts + left * stride, stride, count - left);
+  return count == 1
+             ? parts[0]
+             : treeOf(parts, stride, left) + treeOf(parts + left * stride, stride, count - left);
 }
 
 // A service: what runtime/plan/MergeABI.h says.
@@ -145,8 +145,8 @@ void toy_merge(GrokEmulatorThread *thread, void *const *values) {
     ((float *)target)[what->index * share + i] =
         treeOf((const float *)parts + i, share, what->members);
   for (int64_t i = 0; !what->isSum && i < count * what->members; ++i)
-    target[i] = parts[(i / width % what->members * rows + i / width / what->members) * width +
-                      i % width];
+    target[i] =
+        parts[(i / width % what->members * rows + i / width / what->members) * width + i % width];
 }
 
 void toy_unembed(GrokEmulatorThread *thread, void *const *values) {
