@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/executor/PeerExchange.h"
+#include "runtime/executor/Greeting.h"
 #include <cstdlib>
 #include <thread>
 
@@ -49,23 +50,6 @@ struct Greeting {
 
 } // namespace
 
-/// Sends to all others and gets what they sent; `all` by member, the own in place.
-static Result<void> greet(Communicator &communicator, const Group &group, const Greeting &own,
-                          std::vector<Greeting> &all) {
-  for (int member = 0; member < group.members(); ++member)
-    if (member != group.index())
-      if (auto sent = communicator.send(group.rankOf(member), &own, sizeof own); !sent)
-        return sent;
-  all.assign(static_cast<size_t>(group.members()), own);
-  for (int member = 0; member < group.members(); ++member)
-    if (member != group.index())
-      if (auto got = communicator.receive(group.rankOf(member), &all[static_cast<size_t>(member)],
-                                          sizeof(Greeting));
-          !got)
-        return got;
-  return {};
-}
-
 static bool allCan(const std::vector<Greeting> &greetings) {
   return std::all_of(greetings.begin(), greetings.end(),
                      [](const Greeting &greeting) { return greeting.canReach != 0; });
@@ -107,19 +91,20 @@ Result<void> PeerExchange::meet(const RankLinks::Entry &entry) {
       window = std::move(*made);
       own.canReach = 1;
     }
-  std::vector<Greeting> all;
-  if (auto greeted = greet(communicator, group, own, all); !greeted)
-    return greeted;
-  if (!allCan(all))
+  auto offered = greet(communicator, group, own);
+  if (!offered)
+    return fail(offered.error());
+  if (!allCan(*offered))
     return {};
   std::vector<WindowOffer> offers;
-  for (const Greeting &greeting : all)
+  for (const Greeting &greeting : *offered)
     offers.push_back(greeting.offer);
   auto meeting = makeMeeting(group, offers, std::move(window));
   own.canReach = meeting.has_value();
-  if (auto greeted = greet(communicator, group, own, all); !greeted)
-    return greeted;
-  if (allCan(all))
+  auto mapped = greet(communicator, group, own);
+  if (!mapped)
+    return fail(mapped.error());
+  if (allCan(*mapped))
     meetings.emplace(entry.over, std::move(*meeting));
   return {};
 }
