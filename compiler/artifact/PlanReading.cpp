@@ -56,6 +56,7 @@ FailureOr<KernelSpec> compiler::readKernelSpec(plan::KernelOp kernel) {
                                                {"page_tokens", &spec.pageTokens},
                                                {"max_context", &spec.maxContext},
                                                {"key_slice", &spec.keySlice},
+                                               {"digits", &spec.digits},
                                                {"tile_panels", &spec.tilePanels}};
   const llvm::StringMap<double *> numbers = {
       {"eps", &spec.eps}, {"multiplier", &spec.multiplier}, {"softcap", &spec.softcap}};

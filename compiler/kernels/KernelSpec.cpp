@@ -2,6 +2,7 @@
 // Names, canonical text and limits of kernel specifications.
 #include "compiler/kernels/KernelSpec.h"
 
+#include "dialects/plan/QuantizedRow.h"
 #include "dialects/plan/SumOrder.h"
 
 #include <algorithm>
@@ -236,6 +237,8 @@ std::string canonicalText(const KernelSpec &spec) {
   case KernelOp::merge:
     break;
   }
+  if (spec.digits > 1)
+    writer.add("digits", spec.digits);
   return writer.text;
 }
 
@@ -330,6 +333,11 @@ public:
     require(spec.headDim % 2 == 0, "head_dim must be even");
     require(!hasCodes(spec.kv) || spec.numerics != Numerics::bf16,
             "the literal bf16 mode has no cache of codes");
+  }
+  void digits() {
+    dimension("digits", spec.digits, plan::QuantizedRow::mostDigits);
+    require(spec.digits == 1 || spec.op == KernelOp::quantize || readsQuantizedRows(spec),
+            "digits are of quantised rows alone");
   }
   void routing() {
     dimension("experts", spec.experts, 256);
@@ -429,6 +437,7 @@ std::optional<std::string> problemIn(const KernelSpec &spec) {
   case KernelOp::merge:
     break;
   }
+  check.digits();
   return check.problem;
 }
 

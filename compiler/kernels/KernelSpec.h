@@ -99,6 +99,7 @@ struct KernelSpec {
   double multiplier = 1; // embed, unembed, attention
   double softcap = 0;    // attention; 0 = none
   WeightFormat weight;   // the matrix operand(s)
+  int64_t digits = 1;    // int8 digits of an input in quantised rows (plan::QuantizedRow)
 
   bool operator==(const KernelSpec &) const = default;
 };

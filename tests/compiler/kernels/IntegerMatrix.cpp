@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tests/compiler/kernels/IntegerMatrix.h"
 
-#include "dialects/plan/QuantizedRow.h"
+#include "tests/compiler/kernels/QuantizedReference.h"
 
 #include <cmath>
 
@@ -129,11 +129,10 @@ IntegerMatrix randomIntegers(std::mt19937 &random, int64_t inputs, int64_t colum
 
 // ---- sums
 
-float documentedSum(const IntegerMatrix &matrix, const uint8_t *record, int64_t column,
-                    bool hasFma) {
+float documentedSum(const IntegerMatrix &matrix, const uint8_t *record, int64_t column, bool hasFma,
+                    int64_t digits) {
   const WeightFormat &format = matrix.format;
-  const auto layout = plan::QuantizedRow::of(matrix.inputs, format.unit);
-  const auto *codes = reinterpret_cast<const int8_t *>(record);
+  const auto layout = plan::QuantizedRow::of(matrix.inputs, format.unit, digits);
   const auto *rowScales = reinterpret_cast<const float *>(record + layout.scalesOffset);
   auto multiplyAdd = [&](float a, float b, float sum) {
     volatile float product = a * b; // not to be contracted by this compiler
@@ -145,7 +144,7 @@ float documentedSum(const IntegerMatrix &matrix, const uint8_t *record, int64_t 
   for (int64_t start = 0; start < matrix.inputs; start += format.unit) {
     int32_t unitSum = 0;
     for (int64_t k = start; k < start + format.unit; ++k)
-      unitSum += codes[k] * matrix.at(k, column);
+      unitSum += codeAt(record, layout, k) * matrix.at(k, column);
     float factor = rowScales[start / format.unit];
     if (!scalesSlices)
       factor *= matrix.scaleAt(start, column);

@@ -22,7 +22,7 @@ IntegerMatrix randomIntegers(std::mt19937 &random, int64_t inputs, int64_t colum
                              const WeightFormat &format);
 
 /// One output of a quantised row by docs/numerics.md, operation by operation.
-float documentedSum(const IntegerMatrix &matrix, const uint8_t *record, int64_t column,
-                    bool hasFma);
+float documentedSum(const IntegerMatrix &matrix, const uint8_t *record, int64_t column, bool hasFma,
+                    int64_t digits = 1);
 
 } // namespace grok::compiler::testing

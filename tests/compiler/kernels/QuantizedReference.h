@@ -10,8 +10,10 @@
 namespace grok::compiler::testing {
 
 /// Records of padded float32 rows.
-inline Buffer quantizedRows(const float *x, int64_t rows, int64_t inputs, int64_t unit) {
-  const auto layout = plan::QuantizedRow::of(inputs, unit);
+inline Buffer quantizedRows(const float *x, int64_t rows, int64_t inputs, int64_t unit,
+                            int64_t digits = 1) {
+  const auto layout = plan::QuantizedRow::of(inputs, unit, digits);
+  const auto most = static_cast<float>(plan::QuantizedRow::largestCode(digits));
   Buffer records(rows * layout.bytes);
   for (int64_t row = 0; row < rows; ++row) {
     const float *from = x + row * paddedTo16(inputs);
@@ -20,29 +22,44 @@ inline Buffer quantizedRows(const float *x, int64_t rows, int64_t inputs, int64_
       float largest = 0;
       for (int64_t k = start; k < start + unit; ++k)
         largest = std::max(largest, std::fabs(from[k]));
-      const float scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0;
+      const float scale = largest / most, inverse = largest > 0 ? most / largest : 0;
       std::memcpy(record + layout.scalesOffset + start / unit * 4, &scale, 4);
       for (int64_t k = start; k < start + unit; ++k) {
-        float code = std::clamp(std::nearbyint(from[k] * inverse), -127.0f, 127.0f);
-        record[k] = static_cast<uint8_t>(static_cast<int8_t>(code));
-        auto *sums = reinterpret_cast<int16_t *>(record + layout.sumsOffset);
-        sums[k / layout.sumRows * 2 + (k % 4 >= 2)] += static_cast<int16_t>(code);
+        auto code = static_cast<int>(std::clamp(std::nearbyint(from[k] * inverse), -most, most));
+        int high = code;
+        if (digits == 2) // of all ways the one whose low digit is -64 .. 63
+          high = static_cast<int>(std::floor((code + 64) / 128.0));
+        for (int64_t digit = 0; digit < digits; ++digit) {
+          const int value = digit == 0 ? high : code - 128 * high;
+          record[digit * layout.digitBytes + k] = static_cast<uint8_t>(value);
+          auto *sums = reinterpret_cast<int16_t *>(record + layout.sumsOffset +
+                                                   digit * layout.digitSumBytes);
+          sums[k / layout.sumRows * 2 + (k % 4 >= 2)] += static_cast<int16_t>(value);
+        }
       }
     }
   }
   return records;
 }
 
+/// Input `k` of a record as a whole number.
+inline int codeAt(const uint8_t *record, const plan::QuantizedRow &layout, int64_t k) {
+  const auto *codes = reinterpret_cast<const int8_t *>(record);
+  return layout.digits == 1 ? codes[k] : 128 * codes[k] + codes[layout.digitBytes + k];
+}
+
 /// The rows that records stand for, padded.
-inline Buffer dequantizedRows(const Buffer &records, int64_t rows, int64_t inputs, int64_t unit) {
-  const auto layout = plan::QuantizedRow::of(inputs, unit);
+inline Buffer dequantizedRows(const Buffer &records, int64_t rows, int64_t inputs, int64_t unit,
+                              int64_t digits = 1) {
+  const auto layout = plan::QuantizedRow::of(inputs, unit, digits);
   Buffer x(rows * paddedTo16(inputs) * 4);
   for (int64_t row = 0; row < rows; ++row) {
     const uint8_t *record = records.byteData() + row * layout.bytes;
     for (int64_t k = 0; k < inputs; ++k) {
       float scale;
       std::memcpy(&scale, record + layout.scalesOffset + k / unit * 4, 4);
-      x.floats()[row * paddedTo16(inputs) + k] = scale * static_cast<int8_t>(record[k]);
+      x.floats()[row * paddedTo16(inputs) + k] =
+          scale * static_cast<float>(codeAt(record, layout, k));
     }
   }
   return x;

@@ -61,9 +61,9 @@ Buffer copyOf(const Buffer &buffer) {
 }
 
 Buffer inputRows(const KernelSpec &spec, const Buffer &rows, int64_t count) {
-  return readsQuantizedRows(spec)
-             ? quantizedRows(rows.floats(), count, contractionOf(spec), spec.weight.unit)
-             : copyOf(rows);
+  return readsQuantizedRows(spec) ? quantizedRows(rows.floats(), count, contractionOf(spec),
+                                                  spec.weight.unit, spec.digits)
+                                  : copyOf(rows);
 }
 
 std::vector<Buffer> runOnCpu(const KernelSpec &spec, const Step &step, int64_t tiles,
