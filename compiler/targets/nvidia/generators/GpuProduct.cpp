@@ -18,8 +18,9 @@ GpuProduct::GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows, int
       results(kernel.sharedMemory(chunkRows * this->resultColumns * 4)) {}
 
 int64_t GpuProduct::inputRowBytes() const {
-  return readsQuantizedRows(kernel.spec) ? plan::QuantizedRow::of(contraction, unit).bytes
-                                         : rowBytes(contraction);
+  if (!readsQuantizedRows(kernel.spec))
+    return rowBytes(contraction);
+  return plan::QuantizedRow::of(contraction, unit, kernel.spec.digits).bytes;
 }
 
 Value GpuProduct::rowsOfChunk(Value rows, Value chunk) {
