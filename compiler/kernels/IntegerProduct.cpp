@@ -26,10 +26,12 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
     : MatrixProduct(kernel, width, isRagged,
                     kernel.spec.maxRows == 1 ? Blocking{kernel.tiles.gemvPanels, 1}
                                              : Blocking{chunkWalkPanels, kernel.tiles.integerRows}),
-      format(kernel.spec.weight), record(plan::QuantizedRow::of(contraction, unit)),
+      format(kernel.spec.weight),
+      record(plan::QuantizedRow::of(contraction, unit, kernel.spec.digits)),
       packed(kernel, format, contraction),
       packedDot(kernel, packedBytes(format), packed.zeroPoint()),
       storedDot(kernel, ByteDot::storedBytes(kernel, format), packed.zeroPoint()),
+      fewRows(sharedOut(kernel.tiles.fewRows)), manyRows(sharedOut(kernel.tiles.manyRows)),
       runsPerUnit(unit / packed.runInputs()), startCount(usesTiles()           ? 0
                                                          : storedDot.isCodes() ? runsPerUnit
                                                                                : 1),
@@ -43,9 +45,9 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
   pending = kernel.scratch(levels * chunkRows * rowBytes);
   stored = kernel.scratch(walkPanels * unit * panelColumns);
   const int64_t gatheredUnits = gathersAll() ? contraction / unit : 1;
-  codes = kernel.scratch(gatheredUnits * chunkRows * unit);
+  codes = kernel.scratch(gatheredUnits * chunkRows * record.digits * unit);
   rowScales = kernel.scratch(gatheredUnits * chunkRows * 4);
-  starts = kernel.scratch(chunkRows * startCount * 4);
+  starts = kernel.scratch(chunkRows * record.digits * startCount * 4);
   if (!usesTiles())
     return;
   tileProduct.emplace(kernel);
@@ -69,26 +71,46 @@ void IntegerProduct::emit(const MatrixOperand &matrix, Value firstPanel, Value p
 
 IntegerProduct::RowUnit IntegerProduct::rowUnit(Value row, Value unitNumber) {
   RowUnit result;
-  result.codes = kernel.rowAddress(row, unitNumber, unit);
+  Value codes = kernel.rowAddress(row, unitNumber, unit);
   result.scale = kernel.load(
       kernel.f32, kernel.offset(kernel.rowAddress(row, unitNumber, 4), record.scalesOffset));
   const int64_t runWords = packed.runInputs() / record.sumRows;
   Value words = kernel.offset(kernel.rowAddress(row, unitNumber, unit / record.sumRows * 4),
                               record.sumsOffset);
-  for (int64_t run = 0; run < runsPerUnit; ++run)
-    result.startWords.push_back(
-        packedDot.startWord(kernel.offset(words, run * runWords * 4), runWords));
+  for (int64_t digit = 0; digit < record.digits; ++digit) {
+    DigitUnit &unitDigit = result.digits.emplace_back();
+    unitDigit.codes = kernel.offset(codes, digit * record.digitBytes);
+    for (int64_t run = 0; run < runsPerUnit; ++run)
+      unitDigit.startWords.push_back(packedDot.startWord(
+          kernel.offset(words, digit * record.digitSumBytes + run * runWords * 4), runWords));
+  }
   return result;
+}
+
+// What digits, each a row, leave of a block's registers.
+RegisterBlock IntegerProduct::sharedOut(RegisterBlock block) const {
+  return {std::max<int64_t>(block.rows / record.digits, 1), block.panels};
+}
+
+// Sums of a unit's digits as the sum of its inputs.
+Value IntegerProduct::sumOfDigits(ValueRange digitSums) {
+  Value sum = digitSums.front();
+  for (Value low : digitSums.drop_front())
+    sum = kernel.add(kernel.shiftLeft(sum, plan::QuantizedRow::radixBits), low);
+  return sum;
 }
 
 // Sums of a unit, [row][panel].
 Values IntegerProduct::multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
                                     Value unitNumber) {
   const ByteDot &dot = dotOf(lines);
-  Values total;
+  llvm::SmallVector<DigitUnit, 8> digits;
+  for (const RowUnit &row : rows)
+    digits.append(row.digits.begin(), row.digits.end());
+  Values total; // [row][digit][panel]
   for (int64_t run = 0; run < (dot.isCodes() ? runsPerUnit : 1); ++run) {
     PackedLines::Place place = packed.placeOf(kernel.add(kernel.mul(unitNumber, runsPerUnit), run));
-    Values sums = multiplyRun(lines, rows, place, run), multipliers(lines.count());
+    Values sums = multiplyRun(lines, digits, place, run), multipliers(lines.count());
     for (size_t panel = 0; panel < lines.count() && dot.isCodes(); ++panel)
       multipliers[panel] = dot.multipliersAt(kernel.offset(lines.panels[panel], place.multipliers));
     for (size_t i = 0; i < sums.size(); ++i) {
@@ -99,29 +121,37 @@ Values IntegerProduct::multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> 
         total[i] = kernel.add(total[i], sum);
     }
   }
-  return total;
+  Values sums;
+  for (size_t row = 0; row < rows.size(); ++row)
+    for (size_t panel = 0; panel < lines.count(); ++panel) {
+      Values ofDigits;
+      for (int64_t digit = 0; digit < record.digits; ++digit)
+        ofDigits.push_back(total[(row * record.digits + digit) * lines.count() + panel]);
+      sums.push_back(sumOfDigits(ofDigits));
+    }
+  return sums;
 }
 
 // `place` counts for packed lines only.
-Values IntegerProduct::multiplyRun(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+Values IntegerProduct::multiplyRun(const Lines &lines, llvm::ArrayRef<DigitUnit> digits,
                                    const PackedLines::Place &place, int64_t run) {
   const ByteDot &dot = dotOf(lines);
   const int64_t inputs = dot.isCodes() ? packed.runInputs() : unit, first = run * inputs;
   const int64_t bundle = lines.isStored ? lineInputs : packed.bundleInputs();
   const int64_t step = std::min(inputs, std::max(leastStep, bundle));
   Values starts;
-  for (const RowUnit &row : rows)
-    starts.append(lines.count(), dot.start(row.startWords[run]));
-  llvm::SmallVector<RowUnit, 8> runRows(rows.begin(), rows.end());
-  for (RowUnit &row : runRows)
-    row.codes = kernel.offset(row.codes, first);
+  for (const DigitUnit &digit : digits)
+    starts.append(lines.count(), dot.start(digit.startWords[run]));
+  llvm::SmallVector<DigitUnit, 8> runDigits(digits.begin(), digits.end());
+  for (DigitUnit &digit : runDigits)
+    digit.codes = kernel.offset(digit.codes, first);
   Lines runLines = lines;
   for (Value &line : runLines.lines)
     line = kernel.offset(line, first * panelColumns);
   auto body = [&](Value at, ValueRange carried) {
     Values sums(carried);
     for (int64_t inner = 0; inner < step; inner += bundle)
-      addBundle(runLines, runRows, place, kernel.add(at, inner), sums);
+      addBundle(runLines, runDigits, place, kernel.add(at, inner), sums);
     return sums;
   };
   if (step == inputs)
@@ -131,7 +161,7 @@ Values IntegerProduct::multiplyRun(const Lines &lines, llvm::ArrayRef<RowUnit> r
 
 // The lines that open together, from input `at` of the run on; panel by panel,
 // because registers do not hold the opened lines of all.
-void IntegerProduct::addBundle(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+void IntegerProduct::addBundle(const Lines &lines, llvm::ArrayRef<DigitUnit> digits,
                                const PackedLines::Place &place, Value at, Values &sums) {
   const ByteDot &dot = dotOf(lines);
   for (size_t panel = 0; panel < lines.count(); ++panel) {
@@ -147,11 +177,11 @@ void IntegerProduct::addBundle(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
     }
     for (size_t line = 0; line < opened.size(); ++line) {
       Values prepared = dot.prepare(opened[line]);
-      for (size_t row = 0; row < rows.size(); ++row) {
+      for (size_t digit = 0; digit < digits.size(); ++digit) {
         Value inputs =
-            kernel.load(kernel.i32, kernel.offset(kernel.offset(rows[row].codes, at),
+            kernel.load(kernel.i32, kernel.offset(kernel.offset(digits[digit].codes, at),
                                                   static_cast<int64_t>(line) * lineInputs));
-        Value &sum = sums[row * lines.count() + panel];
+        Value &sum = sums[digit * lines.count() + panel];
         sum = dot.add(sum, prepared, inputs);
       }
     }

@@ -17,6 +17,9 @@ namespace grok::compiler {
 ///
 /// One row, and few rows, take weights straight from memory; for many rows
 /// each unit's weights are opened once into the first-level cache.
+///
+/// Of rows of two digits each is multiplied as a row of its own by the weights
+/// that are at hand; (high << 7) + low is the sum of the unit.
 class IntegerProduct final : public MatrixProduct {
 public:
   IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged, bool areNeighbours);
@@ -27,11 +30,14 @@ public:
   void prepare(Value rows, RowInput input, Value key) override;
 
 private:
-  // One row's inputs of a unit.
-  struct RowUnit {
+  // One row's inputs of a unit, the high digit first.
+  struct DigitUnit {
     Value codes;
     Values startWords; // per run of codes, else one
-    Value scale;       // float32
+  };
+  struct RowUnit {
+    llvm::SmallVector<DigitUnit, plan::QuantizedRow::mostDigits> digits;
+    Value scale; // float32
   };
   // Weights of a register block.
   struct Lines {
@@ -44,10 +50,12 @@ private:
   // Shared by all forms.
   RowUnit rowUnit(Value row, Value unitNumber);
   Values multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> rows, Value unitNumber);
-  Values multiplyRun(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
+  Values multiplyRun(const Lines &lines, llvm::ArrayRef<DigitUnit> digits,
                      const PackedLines::Place &place, int64_t run);
-  void addBundle(const Lines &lines, llvm::ArrayRef<RowUnit> rows, const PackedLines::Place &place,
-                 Value at, Values &sums);
+  void addBundle(const Lines &lines, llvm::ArrayRef<DigitUnit> digits,
+                 const PackedLines::Place &place, Value at, Values &sums);
+  Value sumOfDigits(ValueRange digitSums);
+  RegisterBlock sharedOut(RegisterBlock block) const;
   const ByteDot &dotOf(const Lines &lines) const { return lines.isStored ? storedDot : packedDot; }
   Values unitScales(const MatrixOperand &matrix, llvm::ArrayRef<Value> panels, Value unitNumber);
   Value addUnit(Value unitSum, Value rowScale, Value columnScale, Value sliceSum);
@@ -83,7 +91,7 @@ private:
   // Tiles (IntegerProductTiles.cpp).
   struct TileInputs {
     Value codes, scales; // of row 0 of the chunk
-    int64_t codeStride, scaleStride;
+    int64_t codeStride, digitStride, scaleStride;
   };
   struct TileBlock {
     Value firstPanel;
@@ -103,18 +111,20 @@ private:
 
   void gatherRows(const ChunkUnit &chunk, Value first);
   RowUnit gatheredRow(Value row);
+  Value gatheredCodes(Value row);
   void storeUnit(const ChunkUnit &chunk);
   void storeRun(Value panel, Value to, const PackedLines::Place &place);
   Value filledRows(Value rows);
   bool storesLines() const;
 
   std::optional<TileProduct> tileProduct;
-  Value tileSums; // [row of two tiles][panel of two][16] int32
+  Value tileSums; // [row of two tiles, or both digits of one][panel of two][16] int32
   WeightFormat format;
   plan::QuantizedRow record;
   PackedLines packed;
   ByteDot packedDot, storedDot;
-  int64_t runsPerUnit, startCount; // start words of a gathered row
+  RegisterBlock fewRows, manyRows;
+  int64_t runsPerUnit, startCount; // start words of a gathered row's digit
   bool areNeighbours;              // input rows
   bool scalesUnits;                // slices cross row groups
   int64_t levels;                  // of the tree of slices
@@ -122,7 +132,7 @@ private:
   Value pending; // chunks: [level][row][walk panel][16]
   Value gatheredKey; // of the chunk that `codes` and `rowScales` hold whole, [unit][row]..
   Value stored;      // [walk panel][unit / 4][16][4] opened weights
-  Value codes, starts, rowScales; // gathered: [row][unit], [row][startCount], [row]
+  Value codes, starts, rowScales; // gathered: [row][digit][unit], [row][digit][startCount], [row]
 };
 
 } // namespace grok::compiler

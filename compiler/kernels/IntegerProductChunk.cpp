@@ -22,7 +22,7 @@ bool IntegerProduct::storesLines() const {
 }
 
 Value IntegerProduct::isMany(Value rows) {
-  return kernel.less(kernel.index(fewBlocks * kernel.tiles.fewRows.rows), rows);
+  return kernel.less(kernel.index(fewBlocks * fewRows.rows), rows);
 }
 
 void IntegerProduct::emitChunk(const MatrixOperand &matrix, const Walk &walk, Value rows,
@@ -95,7 +95,7 @@ void IntegerProduct::mergeRows(const MatrixOperand &matrix, const Walk &walk, Va
 
 // Rows that fill up the last block repeat the last real row.
 Value IntegerProduct::filledRows(Value rows) {
-  int64_t block = std::max(kernel.tiles.fewRows.rows, kernel.tiles.manyRows.rows);
+  int64_t block = std::max(fewRows.rows, manyRows.rows);
   if (usesTiles())
     block = std::max(block, TileProduct::rows);
   return kernel.minimum(kernel.add(rows, block - 1), kernel.index(chunkRows));
@@ -150,7 +150,7 @@ void IntegerProduct::addBlock(const ChunkUnit &chunk, const Lines &lines,
 // Blocks of one, two or all rows of a full block: an expert of a small batch
 // has any of these.
 void IntegerProduct::emitFewRows(const ChunkUnit &chunk) {
-  const int64_t whole = kernel.tiles.fewRows.rows;
+  const int64_t whole = fewRows.rows;
   kernel.loop(kernel.index(0), chunk.rows, whole, [&](Value first) {
     Value left = kernel.sub(chunk.rows, first);
     auto emitFrom = [&](int64_t count, auto &emitMore) -> void {
@@ -165,13 +165,12 @@ void IntegerProduct::emitFewRows(const ChunkUnit &chunk) {
 }
 
 void IntegerProduct::emitFewRowBlock(const ChunkUnit &chunk, Value first, int64_t count) {
-  const RegisterBlock &block = kernel.tiles.fewRows;
   llvm::SmallVector<RowUnit, 8> rows;
   for (int64_t i = 0; i < count; ++i) {
     Value row = kernel.minimum(kernel.add(first, i), kernel.add(chunk.rows, -1));
     rows.push_back(rowUnit(chunk.input(row), chunk.number));
   }
-  const int64_t panels = std::min(kernel.tiles.gemvPanels, block.panels * block.rows / count);
+  const int64_t panels = std::min(kernel.tiles.gemvPanels, fewRows.panels * fewRows.rows / count);
   forPanelBlocks(chunk, panels, [&](Value firstPanel, const Values &absolute) {
     Lines lines{/*isStored=*/false, {}, {}};
     for (Value panel : absolute)
@@ -184,11 +183,10 @@ void IntegerProduct::emitFewRowBlock(const ChunkUnit &chunk, Value first, int64_
 // ---- many rows
 
 void IntegerProduct::emitManyRows(const ChunkUnit &chunk) {
-  const RegisterBlock &block = kernel.tiles.manyRows;
   gatherRows(chunk, kernel.index(0));
   if (storesLines())
     storeUnit(chunk);
-  forPanelBlocks(chunk, block.panels, [&](Value firstPanel, const Values &absolute) {
+  forPanelBlocks(chunk, manyRows.panels, [&](Value firstPanel, const Values &absolute) {
     Lines lines{storesLines(), {}, {}};
     for (size_t i = 0; i < absolute.size(); ++i) {
       Value panel = kernel.add(firstPanel, i);
@@ -196,9 +194,9 @@ void IntegerProduct::emitManyRows(const ChunkUnit &chunk) {
       lines.panels.push_back(kernel.rowAddress(chunk.matrix.weights, absolute[i], panelBytes));
     }
     Values scales = unitScales(chunk.matrix, absolute, chunk.number);
-    kernel.loop(kernel.index(0), chunk.rows, block.rows, [&](Value first) {
+    kernel.loop(kernel.index(0), chunk.rows, manyRows.rows, [&](Value first) {
       llvm::SmallVector<RowUnit, 8> rows;
-      for (int64_t i = 0; i < block.rows; ++i)
+      for (int64_t i = 0; i < manyRows.rows; ++i)
         rows.push_back(gatheredRow(kernel.add(first, i)));
       addBlock(chunk, lines, rows, first, firstPanel, scales);
     });
@@ -213,27 +211,41 @@ void IntegerProduct::gatherRows(const ChunkUnit &chunk, Value first) {
     Value real = kernel.minimum(row, kernel.add(chunk.rows, -1));
     Value from = chunk.input(real);
     Value source = kernel.rowAddress(from, chunk.number, unit);
-    Value target = kernel.rowAddress(codes, row, unit);
-    for (int64_t at = 0; at < unit; at += length)
-      kernel.store(kernel.load(part, kernel.offset(source, at)), kernel.offset(target, at));
+    Value target = gatheredCodes(row);
+    for (int64_t digit = 0; digit < record.digits; ++digit)
+      for (int64_t at = 0; at < unit; at += length)
+        kernel.store(kernel.load(part, kernel.offset(source, digit * record.digitBytes + at)),
+                     kernel.offset(target, digit * unit + at));
     Value scale = kernel.offset(kernel.rowAddress(from, chunk.number, 4), record.scalesOffset);
     kernel.store(kernel.load(kernel.f32, scale), kernel.rowAddress(rowScales, row, 4));
     const int64_t words = unit / record.sumRows / std::max<int64_t>(startCount, 1);
     Value sumWords = kernel.offset(kernel.rowAddress(from, chunk.number, unit / record.sumRows * 4),
                                    record.sumsOffset);
-    for (int64_t i = 0; i < startCount; ++i)
-      kernel.store(storedDot.startWord(kernel.offset(sumWords, i * words * 4), words),
-                   kernel.offset(kernel.rowAddress(starts, row, startCount * 4), i * 4));
+    Value startWords = kernel.rowAddress(starts, row, record.digits * startCount * 4);
+    for (int64_t i = 0; i < record.digits * startCount; ++i) {
+      const int64_t digit = i / startCount, from = digit * record.digitSumBytes;
+      kernel.store(
+          storedDot.startWord(kernel.offset(sumWords, from + i % startCount * words * 4), words),
+          kernel.offset(startWords, i * 4));
+    }
   });
+}
+
+Value IntegerProduct::gatheredCodes(Value row) {
+  return kernel.rowAddress(codes, row, record.digits * unit);
 }
 
 IntegerProduct::RowUnit IntegerProduct::gatheredRow(Value row) {
   RowUnit result;
-  result.codes = kernel.rowAddress(codes, row, unit);
   result.scale = kernel.load(kernel.f32, kernel.rowAddress(rowScales, row, 4));
-  for (int64_t i = 0; i < startCount; ++i)
-    result.startWords.push_back(kernel.load(
-        kernel.i32, kernel.offset(kernel.rowAddress(starts, row, startCount * 4), i * 4)));
+  Value startWords = kernel.rowAddress(starts, row, record.digits * startCount * 4);
+  for (int64_t digit = 0; digit < record.digits; ++digit) {
+    DigitUnit &unitDigit = result.digits.emplace_back();
+    unitDigit.codes = kernel.offset(gatheredCodes(row), digit * unit);
+    for (int64_t i = 0; i < startCount; ++i)
+      unitDigit.startWords.push_back(
+          kernel.load(kernel.i32, kernel.offset(startWords, (digit * startCount + i) * 4)));
+  }
   return result;
 }
 

@@ -15,7 +15,8 @@ bool IntegerProduct::usesTiles() const {
 }
 
 // Neighbouring rows are multiplied where they stand, as far as they fill whole
-// tiles; the last ones are gathered. All others were gathered by prepare().
+// tiles; the last ones are gathered. All others were gathered by prepare(). A
+// tile's two digits are multiplied as two tiles of rows are.
 void IntegerProduct::emitTiles(const ChunkUnit &chunk) {
   constexpr int64_t tileRows = TileProduct::rows;
   Value whole = kernel.mul(kernel.quotient(chunk.rows, tileRows), tileRows);
@@ -25,14 +26,15 @@ void IntegerProduct::emitTiles(const ChunkUnit &chunk) {
     storeUnit(chunk);
   else
     prefetchUnit(chunk);
-  constexpr int64_t most = TileProduct::mostRowTiles;
+  const int64_t most = TileProduct::mostRowTiles / record.digits;
   TileInputs inputs = areNeighbours ? inputsInPlace(chunk) : gatheredInputs(chunk);
   Value tiles =
       kernel.quotient(areNeighbours ? chunk.rows : kernel.add(chunk.rows, tileRows - 1), tileRows);
   Value even = kernel.mul(kernel.quotient(tiles, most), most);
   kernel.loop(kernel.index(0), even, most,
               [&](Value tile) { emitTileRows(chunk, inputs, tile, most); });
-  kernel.when(kernel.less(even, tiles), [&] { emitTileRows(chunk, inputs, even, 1); });
+  if (most > 1)
+    kernel.when(kernel.less(even, tiles), [&] { emitTileRows(chunk, inputs, even, 1); });
   if (areNeighbours)
     kernel.when(kernel.less(whole, chunk.rows),
                 [&] { emitTileRows(chunk, gatheredInputs(chunk), tiles, 1); });
@@ -56,8 +58,9 @@ void IntegerProduct::emitTileRows(const ChunkUnit &chunk, const TileInputs &inpu
 
 IntegerProduct::TileInputs IntegerProduct::gatheredInputs(const ChunkUnit &chunk) {
   Value number = gathersAll() ? chunk.number : kernel.index(0);
-  return {kernel.rowAddress(codes, number, chunkRows * unit),
-          kernel.rowAddress(rowScales, number, chunkRows * 4), unit, 4};
+  const int64_t codeStride = record.digits * unit;
+  return {kernel.rowAddress(codes, number, chunkRows * codeStride),
+          kernel.rowAddress(rowScales, number, chunkRows * 4), codeStride, unit, 4};
 }
 
 // Tiles want rows at one distance: scattered rows are copied, once for all
@@ -71,15 +74,15 @@ void IntegerProduct::prepare(Value rows, RowInput input, Value key) {
       Value from = input(kernel.minimum(row, kernel.add(rows, -1)));
       Value scales = kernel.offset(from, record.scalesOffset);
       kernel.loop(kernel.index(0), kernel.index(contraction / unit), 1, [&](Value number) {
-        Value to = kernel.rowAddress(codes, kernel.add(kernel.mul(number, chunkRows), row), unit);
+        Value place = kernel.add(kernel.mul(number, chunkRows), row), to = gatheredCodes(place);
         Value source = kernel.rowAddress(from, number, unit);
-        for (int64_t at = 0; at < unit; at += TileProduct::inputs)
-          kernel.store(kernel.load(kernel.vectorOf(kernel.i8, TileProduct::inputs),
-                                   kernel.offset(source, at), 64),
-                       kernel.offset(to, at), 64);
-        Value scaleTo =
-            kernel.rowAddress(rowScales, kernel.add(kernel.mul(number, chunkRows), row), 4);
-        kernel.store(kernel.load(kernel.f32, kernel.rowAddress(scales, number, 4)), scaleTo);
+        for (int64_t digit = 0; digit < record.digits; ++digit)
+          for (int64_t at = 0; at < unit; at += TileProduct::inputs)
+            kernel.store(kernel.load(kernel.vectorOf(kernel.i8, TileProduct::inputs),
+                                     kernel.offset(source, digit * record.digitBytes + at), 64),
+                         kernel.offset(to, digit * unit + at), 64);
+        kernel.store(kernel.load(kernel.f32, kernel.rowAddress(scales, number, 4)),
+                     kernel.rowAddress(rowScales, place, 4));
       });
     });
   };
@@ -92,7 +95,8 @@ void IntegerProduct::prepare(Value rows, RowInput input, Value key) {
 IntegerProduct::TileInputs IntegerProduct::inputsInPlace(const ChunkUnit &chunk) {
   Value row = chunk.input(kernel.index(0));
   Value scales = kernel.offset(kernel.rowAddress(row, chunk.number, 4), record.scalesOffset);
-  return {kernel.rowAddress(row, chunk.number, unit), scales, record.bytes, record.bytes};
+  return {kernel.rowAddress(row, chunk.number, unit), scales, record.bytes, record.digitBytes,
+          record.bytes};
 }
 
 // What the rows are too few to prefetch of the next unit's weights: see
@@ -111,17 +115,19 @@ void IntegerProduct::prefetchUnit(const ChunkUnit &chunk) {
 
 void IntegerProduct::emitTileBlock(const ChunkUnit &chunk, const TileBlock &block,
                                    const TileInputs &inputs, Value firstTile, int64_t rowTiles) {
-  Value firstRow = kernel.mul(firstTile, TileProduct::rows);
+  constexpr int64_t tileRows = TileProduct::rows;
+  Value firstRow = kernel.mul(firstTile, tileRows);
   Value rowCodes = kernel.rowAddress(inputs.codes, firstRow, inputs.codeStride);
   const auto panels = static_cast<int64_t>(block.weights.size());
-  tileProduct->multiply({.inputs = rowCodes,
-                         .inputStride = inputs.codeStride,
-                         .rowTileBytes = TileProduct::rows * inputs.codeStride,
-                         .stepBytes = TileProduct::inputs,
-                         .rowTiles = rowTiles,
-                         .weights = block.weights,
-                         .steps = unit / TileProduct::inputs},
-                        tileSums, panels * vectorBytes);
+  tileProduct->multiply(
+      {.inputs = rowCodes,
+       .inputStride = inputs.codeStride,
+       .rowTileBytes = record.digits == 1 ? tileRows * inputs.codeStride : inputs.digitStride,
+       .stepBytes = TileProduct::inputs,
+       .rowTiles = rowTiles * record.digits,
+       .weights = block.weights,
+       .steps = unit / TileProduct::inputs},
+      tileSums, panels * vectorBytes);
   Value corner = kernel.rowAddress(
       sums, kernel.add(kernel.mul(firstRow, walkPanels), block.firstPanel), vectorBytes);
   Value scales = kernel.rowAddress(inputs.scales, firstRow, inputs.scaleStride);
@@ -138,14 +144,19 @@ void IntegerProduct::emitTileBlock(const ChunkUnit &chunk, const TileBlock &bloc
       Value rowScale =
           kernel.broadcast(kernel.load(kernel.f32, kernel.offset(scale, i * inputs.scaleStride)));
       for (int64_t j = 0; j < panels; ++j) {
-        Value unitSum =
-            kernel.load(kernel.words, kernel.offset(from, (i * panels + j) * vectorBytes), 64);
+        Values unitSums;
+        for (int64_t digit = 0; digit < record.digits; ++digit)
+          unitSums.push_back(kernel.load(
+              kernel.words,
+              kernel.offset(from, ((digit * tileRows + i) * panels + j) * vectorBytes), 64));
         Value at = kernel.offset(to, (i * walkPanels + j) * vectorBytes);
-        kernel.store(addUnit(unitSum, rowScale, block.scales[j], sumBefore(chunk, at)), at, 64);
+        kernel.store(
+            addUnit(sumOfDigits(unitSums), rowScale, block.scales[j], sumBefore(chunk, at)), at,
+            64);
       }
     }
   };
-  kernel.loop(kernel.index(0), kernel.index(rowTiles * TileProduct::rows), scaledRows, addRows);
+  kernel.loop(kernel.index(0), kernel.index(rowTiles * tileRows), scaledRows, addRows);
 }
 
 } // namespace grok::compiler

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// quantize: float32 rows to int8 records, one scale per unit. Tile = row.
+// quantize: float32 rows to records of int8 digits, one scale per unit. Tile = row.
 #include "compiler/kernels/KernelGenerators.h"
 #include "compiler/kernels/VectorMath.h"
 #include "dialects/plan/QuantizedRow.h"
 
 namespace grok::compiler {
-
-static constexpr float largestCode = 127.0f;
 
 namespace {
 
@@ -14,7 +12,9 @@ class RowQuantizer {
 public:
   explicit RowQuantizer(KernelBuilder &kernel)
       : kernel(kernel), inputs(kernel.spec.in), unit(kernel.spec.weight.unit),
-        lanes(std::min(unit, VectorBuilder::lanes)), layout(plan::QuantizedRow::of(inputs, unit)) {}
+        lanes(std::min(unit, VectorBuilder::lanes)),
+        layout(plan::QuantizedRow::of(inputs, unit, kernel.spec.digits)),
+        largestCode(static_cast<float>(plan::QuantizedRow::largestCode(layout.digits))) {}
 
   void emitRow(Value row);
 
@@ -22,6 +22,7 @@ private:
   void emitUnit(Value from, Value record, Value number);
   Value largestOf(const Values &parts);
   Value codesOf(Value part, Value inverse);
+  Values digitsOf(Value codes);
   Value sumWord(Value codes);
   void clear(Value record, int64_t from, int64_t end);
 
@@ -29,6 +30,7 @@ private:
   int64_t inputs, unit;
   int64_t lanes; // inputs of one vector
   plan::QuantizedRow layout;
+  float largestCode;
 };
 
 } // namespace
@@ -38,9 +40,13 @@ void RowQuantizer::emitRow(Value row) {
   Value record = kernel.rowAddress(kernel.operand(1), row, layout.bytes);
   kernel.loop(kernel.index(0), kernel.index((inputs / unit)), 1,
               [&](Value number) { emitUnit(from, record, number); });
-  clear(record, inputs, layout.scalesOffset);
+  for (int64_t digit = 0; digit < layout.digits; ++digit)
+    clear(record, digit * layout.digitBytes + inputs, (digit + 1) * layout.digitBytes);
   clear(record, layout.scalesOffset + 4 * (inputs / unit), layout.sumsOffset);
-  clear(record, layout.sumsOffset + 4 * (inputs / layout.sumRows), layout.bytes);
+  for (int64_t digit = 0; digit < layout.digits; ++digit) {
+    const int64_t first = layout.sumsOffset + digit * layout.digitSumBytes;
+    clear(record, first + 4 * (inputs / layout.sumRows), first + layout.digitSumBytes);
+  }
 }
 
 void RowQuantizer::clear(Value record, int64_t from, int64_t end) {
@@ -62,16 +68,22 @@ void RowQuantizer::emitUnit(Value from, Value record, Value number) {
                                 kernel.div(limit, largest), kernel.number(0.0f));
   kernel.store(kernel.div(largest, limit),
                kernel.offset(kernel.rowAddress(record, number, 4), layout.scalesOffset));
-  Value all = kernel.broadcast(inverse, lanes), run;
+  Value all = kernel.broadcast(inverse, lanes);
+  Values runs(layout.digits); // sums of each digit
   Value sums = kernel.rowAddress(record, kernel.mul(number, unit / layout.sumRows), 4);
   for (size_t i = 0; i < parts.size(); ++i) {
-    Value words = codesOf(parts[i], all);
+    Values digits = digitsOf(codesOf(parts[i], all));
     const int64_t at = static_cast<int64_t>(i) * lanes, end = at + lanes;
-    kernel.store(kernel.narrow(words, kernel.i8), kernel.offset(codes, at));
-    run = at % layout.sumRows == 0 ? words : kernel.add(run, words);
-    if (end % layout.sumRows == 0)
-      kernel.store(sumWord(run),
-                   kernel.offset(sums, layout.sumsOffset + (end / layout.sumRows - 1) * 4));
+    for (int64_t digit = 0; digit < layout.digits; ++digit) {
+      Value words = digits[digit], &run = runs[digit];
+      kernel.store(kernel.narrow(words, kernel.i8),
+                   kernel.offset(codes, digit * layout.digitBytes + at));
+      run = at % layout.sumRows == 0 ? words : kernel.add(run, words);
+      if (end % layout.sumRows == 0)
+        kernel.store(sumWord(run),
+                     kernel.offset(sums, layout.sumsOffset + digit * layout.digitSumBytes +
+                                             (end / layout.sumRows - 1) * 4));
+    }
   }
 }
 
@@ -91,6 +103,16 @@ Value RowQuantizer::codesOf(Value part, Value inverse) {
         low = kernel.constantLike(code, -largestCode);
   code = kernel.select(kernel.less(high, code), high, code);
   return kernel.toInteger(kernel.maximum(code, low));
+}
+
+// The high one first.
+Values RowQuantizer::digitsOf(Value codes) {
+  if (layout.digits == 1)
+    return {codes};
+  constexpr int32_t bits = plan::QuantizedRow::radixBits;
+  Value half = kernel.constantLike(codes, plan::QuantizedRow::radix / 2);
+  Value high = kernel.shiftRightSigned(kernel.add(codes, half), bits);
+  return {high, kernel.sub(codes, kernel.shiftLeft(high, bits))};
 }
 
 // Lanes in fours: k % 4 = 0, 1 to the low half word, 2, 3 to the high one.

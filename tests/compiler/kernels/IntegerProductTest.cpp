@@ -19,6 +19,7 @@ struct ProductCase {
 class IntegerProduct : public ::testing::TestWithParam<std::string> {
 protected:
   void check(const ProductCase &c, const std::vector<int64_t> &rowCounts);
+  void checkDigits(const ProductCase &c, const std::vector<int64_t> &rowCounts, int64_t digits);
 };
 
 static KernelSpec specOf(const ProductCase &c, int64_t maxRows) {
@@ -33,25 +34,37 @@ static KernelSpec specOf(const ProductCase &c, int64_t maxRows) {
 }
 
 void IntegerProduct::check(const ProductCase &c, const std::vector<int64_t> &rowCounts) {
+  for (int64_t digits : {1, 2})
+    checkDigits(c, rowCounts, digits);
+}
+
+void IntegerProduct::checkDigits(const ProductCase &c, const std::vector<int64_t> &rowCounts,
+                                 int64_t digits) {
   const std::string name = std::to_string(c.inputs) + "x" + std::to_string(c.columns) + " G" +
                            std::to_string(c.groups) + " " + nameOf(c.element) + " g" +
-                           std::to_string(c.group);
+                           std::to_string(c.group) + " digits " + std::to_string(digits);
   SCOPED_TRACE(name);
   std::mt19937 random = reproducible(31);
   KernelSpec one = specOf(c, 1), many = specOf(c, 512);
+  one.digits = many.digits = digits;
   ASSERT_EQ(problemIn(one), std::nullopt);
   const WeightFormat &format = one.weight;
   const int64_t most = *std::max_element(rowCounts.begin(), rowCounts.end());
-  const int64_t recordBytes = plan::QuantizedRow::of(c.inputs, format.unit).bytes;
+  const int64_t recordBytes = plan::QuantizedRow::of(c.inputs, format.unit, digits).bytes;
   const int64_t stride = paddedTo16(c.columns), tiles = (c.columns + 63) / 64;
   IntegerMatrix matrix = randomIntegers(random, c.inputs, c.columns, format);
   Buffer x = randomRows(random, most, c.inputs, /*isBf16=*/false);
-  Buffer records = quantizedRows(x.floats(), most, c.inputs, format.unit);
+  // Of large inputs alike, codes come near every bound, and of two digits the
+  // sums of units leave the integers that float32 holds.
+  for (int64_t k = 0; k < c.inputs; ++k)
+    x.floats()[(most - 1) * paddedTo16(c.inputs) + k] = 1 - 1e-5f * static_cast<float>(k % 16);
+  Buffer records = quantizedRows(x.floats(), most, c.inputs, format.unit, digits);
   std::vector<float> expected(most * stride);
   for (int64_t row = 0; row < most; ++row)
     for (int64_t column = 0; column < c.columns; ++column)
-      expected[row * stride + column] = documentedSum(
-          matrix, records.byteData() + row * recordBytes, column, GetParam() != "x86-64-v2");
+      expected[row * stride + column] =
+          documentedSum(matrix, records.byteData() + row * recordBytes, column,
+                        GetParam() != "x86-64-v2", digits);
   LoadedKernels kernels({{"one", one}, {"many", many}}, GetParam());
   auto run = [&](const char *symbol, int64_t first, int64_t rows) {
     Buffer y(rows * stride * 4);
