@@ -15,6 +15,7 @@ struct ExpertCase {
   int64_t emb, ffn, experts, selected, rows, downGroups;
   Element element;
   Numerics numerics;
+  int64_t digits = 1;
 };
 
 class ExpertKernels : public ::testing::TestWithParam<std::string> {
@@ -56,6 +57,7 @@ ExpertKernels::Setup ExpertKernels::setUpCase(const ExpertCase &c) {
   gateUp.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics);
   down.op = KernelOp::downCombine;
   down.weight = WeightFormat::forContraction(c.element, c.ffn, c.downGroups, c.numerics);
+  gateUp.digits = down.digits = c.digits;
   bool isBf16 = c.numerics == Numerics::bf16;
   Setup s{c,
           randomExperts(random, c.experts, c.emb, c.ffn, gateUp.weight, c.numerics),
@@ -100,8 +102,9 @@ ExpertKernels::Outputs ExpertKernels::run(const LoadedKernels &kernels, const Se
   auto inputOf = [&](const float *rows, int64_t number, int64_t inputs, const KernelSpec &spec) {
     Buffer plain(number * paddedTo16(inputs) * 4);
     std::memcpy(plain.data(), rows, plain.size());
-    return readsQuantizedRows(spec) ? quantizedRows(rows, number, inputs, spec.weight.unit)
-                                    : std::move(plain);
+    return readsQuantizedRows(spec)
+               ? quantizedRows(rows, number, inputs, spec.weight.unit, spec.digits)
+               : std::move(plain);
   };
   Buffer gateInput = inputOf(x, count, c.emb, s.gateUp);
   kernels.run("group", {experts, o.groups.data()}, step, 0, 1);
@@ -135,8 +138,8 @@ void ExpertKernels::compare(const Setup &s, const Outputs &o) {
         *at = roundedToBf16(*at);
       return plain;
     }
-    return dequantizedRows(quantizedRows(rows.floats(), number, inputs, unit), number, inputs,
-                           unit);
+    return dequantizedRows(quantizedRows(rows.floats(), number, inputs, unit, spec.digits), number,
+                           inputs, unit, spec.digits);
   };
   Buffer seenX = seenBy(s.x, c.rows, c.emb, s.gateUp);
   Buffer seenY = seenBy(o.y, pairs, c.ffn, s.downCombine);
@@ -229,8 +232,13 @@ TEST_P(ExpertKernels, fastOddShapes) {
   check({96, 344, 4, 1, 7, 2, Element::i8, Numerics::fast});
   check({90, 40, 3, 2, 4, 1, Element::i8, Numerics::fast}); // units of 2: rows stay float32
 }
-TEST_P(ExpertKernels, fastManyRows) { check({64, 64, 2, 1, 430, 1, Element::i8, Numerics::fast}); }
-
+TEST_P(ExpertKernels, fastManyRows) {
+  for (int64_t digits : {1, 2})
+    check({64, 64, 2, 1, 430, 1, Element::i8, Numerics::fast, digits});
+}
+TEST_P(ExpertKernels, fastTwoDigits) {
+  check({128, 256, 4, 2, 40, 2, Element::i8, Numerics::fast, 2});
+}
 TEST_P(ExpertKernels, fastBfloat16) {
   check({96, 256, 4, 2, 40, 1, Element::bf16, Numerics::fast});
 }

@@ -18,6 +18,7 @@ struct SubsetCase {
   int64_t emb, ffn, experts, selected, rows;
   Element element;
   Numerics numerics;
+  int64_t digits = 1;
 };
 
 // Some experts' matrices behind each other, and where each stands among them.
@@ -57,6 +58,7 @@ void ExpertSubsets::prepare(const SubsetCase &shape) {
   gateUp.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics);
   down.op = KernelOp::downCombine;
   down.weight = WeightFormat::forContraction(c.element, c.ffn, 1, c.numerics);
+  gateUp.digits = down.digits = c.digits;
   gate = randomExperts(random, c.experts, c.emb, c.ffn, gateUp.weight, c.numerics);
   up = randomExperts(random, c.experts, c.emb, c.ffn, gateUp.weight, c.numerics);
   downward = randomExperts(random, c.experts, c.ffn, c.emb, down.weight, c.numerics);
@@ -100,6 +102,7 @@ const LoadedKernels &ExpertSubsets::kernelsFor(size_t count) {
   KernelSpec map = gateUp, group = gateUp, first = down, later, apart, laterApart;
   map.op = KernelOp::mapExperts;
   map.experts = c.experts;
+  map.digits = group.digits = 1;
   group.op = KernelOp::group;
   gateUp.experts = group.experts = first.experts = static_cast<int64_t>(count);
   later = apart = laterApart = first;
@@ -126,7 +129,7 @@ void ExpertSubsets::run(const Subset &subset, bool isFirst, const Buffer &out,
   loaded.run("group", {local.data(), groups.data()}, step, 0, 1);
   auto inputOf = [&](const Buffer &rows, int64_t number, int64_t inputs, const KernelSpec &spec) {
     if (readsQuantizedRows(spec))
-      return quantizedRows(rows.floats(), number, inputs, spec.weight.unit);
+      return quantizedRows(rows.floats(), number, inputs, spec.weight.unit, spec.digits);
     Buffer plain(number * paddedTo16(inputs) * 4);
     std::memcpy(plain.data(), rows.data(), plain.size());
     return plain;
@@ -212,6 +215,9 @@ void ExpertSubsets::check(const SubsetCase &shape) {
 TEST_P(ExpertSubsets, int8) { check({96, 256, 4, 2, 20, Element::i8, Numerics::f32}); }
 TEST_P(ExpertSubsets, bf16Numerics) { check({64, 96, 4, 2, 9, Element::i8, Numerics::bf16}); }
 TEST_P(ExpertSubsets, fast) { check({128, 256, 4, 2, 20, Element::i8, Numerics::fast}); }
+TEST_P(ExpertSubsets, fastTwoDigits) {
+  check({128, 256, 4, 2, 20, Element::i8, Numerics::fast, 2});
+}
 TEST_P(ExpertSubsets, oddShapes) { check({90, 40, 4, 3, 7, Element::i8, Numerics::fast}); }
 
 TEST_P(ExpertSubsets, bf16NumericsDoesNotAccumulate) {

@@ -95,6 +95,33 @@ TEST(KernelSpecTest, quantizeOfPairsTakesTheGroups) {
   EXPECT_NE(canonicalText(spec), ofRows);
 }
 
+TEST(KernelSpecTest, textNamesTheSecondDigit) {
+  KernelSpec spec = linearSpec();
+  spec.numerics = Numerics::fast;
+  const std::string ofOne = canonicalText(spec);
+  EXPECT_THAT(ofOne, ::testing::Not(::testing::HasSubstr("digits")));
+  spec.digits = 2;
+  EXPECT_EQ(canonicalText(spec), ofOne + " digits=2");
+}
+
+TEST(KernelSpecTest, digitsAreOfQuantizedRows) {
+  KernelSpec product = linearSpec(), quantize = linearSpec();
+  product.numerics = Numerics::fast;
+  quantize.op = KernelOp::quantize;
+  for (KernelSpec spec : {product, quantize}) {
+    spec.digits = 2;
+    EXPECT_EQ(problemIn(spec), std::nullopt);
+    spec.digits = 3;
+    EXPECT_EQ(problemIn(spec),
+              std::string(nameOf(spec.op)) + " kernel: digits is 3, expected 1..2");
+    spec.digits = 0;
+    EXPECT_THAT(problemIn(spec).value_or(""), ::testing::HasSubstr("digits is 0"));
+  }
+  product.digits = 2;
+  product.numerics = Numerics::f32; // rows stay float32
+  EXPECT_EQ(problemIn(product), "linear kernel: digits are of quantised rows alone");
+}
+
 TEST(KernelSpecTest, textIgnoresWhatTheOpDoesNotUse) {
   KernelSpec a = linearSpec(), b = linearSpec();
   b.vocab = 1000;

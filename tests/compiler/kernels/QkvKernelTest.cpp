@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "tests/compiler/kernels/CacheHarness.h"
+#include "tests/compiler/kernels/QuantizedReference.h"
 
 #include <cmath>
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@ struct QkvCase {
   Element element;
   Numerics numerics;
   CacheElement kv;
+  int64_t digits = 1;
 };
 
 class QkvKernel : public ::testing::TestWithParam<std::string> {
@@ -25,7 +27,7 @@ protected:
   };
   static Setup setUpCase(const QkvCase &c);
   static void run(const LoadedKernels &kernels, const std::string &symbol, const Setup &s,
-                  const float *x, float *q, const CachePool &cache, const Step &step,
+                  const void *x, float *q, const CachePool &cache, const Step &step,
                   bool oneTileAtATime);
   static void compareRow(const Setup &s, const Step &step, int64_t row, const Buffer &x,
                          const Buffer &q, const CachePool &cache);
@@ -36,7 +38,8 @@ protected:
 
 QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
   KernelSpec spec = qkvSpec(c);
-  spec.weight = WeightFormat::forContraction(c.element, c.emb);
+  spec.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics);
+  spec.digits = c.digits;
   std::mt19937 random = reproducible(41);
   auto matrix = [&](int64_t heads) {
     return randomMatrix(random, c.emb, heads * c.headDim, spec.weight, c.numerics, c.headDim);
@@ -59,7 +62,7 @@ QkvKernel::Setup QkvKernel::setUpCase(const QkvCase &c) {
 }
 
 void QkvKernel::run(const LoadedKernels &kernels, const std::string &symbol, const Setup &s,
-                    const float *x, float *q, const CachePool &cache, const Step &step,
+                    const void *x, float *q, const CachePool &cache, const Step &step,
                     bool oneTileAtATime) {
   std::vector<const void *> buffers = {x,
                                        s.wq.packed.data(),
@@ -167,13 +170,21 @@ void QkvKernel::check(const QkvCase &c) {
   CachePool together(s.spec, 2, 1), alone(s.spec, 2, 1), split(s.spec, 2, 1);
   together.describe(step);
   std::mt19937 random = reproducible(42);
-  Buffer x = randomRows(random, 7, c.emb, c.numerics == Numerics::bf16);
+  Buffer x = randomRows(random, 7, c.emb, c.numerics == Numerics::bf16), records(0);
+  const uint8_t *inputs = x.byteData();
+  int64_t inputBytes = paddedTo16(c.emb) * 4;
+  if (const int64_t unit = s.spec.weight.unit; readsQuantizedRows(s.spec)) {
+    records = quantizedRows(x.floats(), 7, c.emb, unit, c.digits);
+    x = dequantizedRows(records, 7, c.emb, unit, c.digits);
+    inputs = records.byteData();
+    inputBytes = plan::QuantizedRow::of(c.emb, unit, c.digits).bytes;
+  }
   int64_t qRow = c.qHeads * paddedTo16(c.headDim);
   Buffer q(7 * qRow * 4), qAlone(7 * qRow * 4), qSplit(7 * qRow * 4);
-  run(kernels, "gemm", s, x.floats(), q.floats(), together, step, false);
+  run(kernels, "gemm", s, inputs, q.floats(), together, step, false);
   for (int64_t row = 0; row < 7; ++row)
     ASSERT_NO_FATAL_FAILURE(compareRow(s, step, row, x, q, together)) << "row " << row;
-  run(kernels, "gemm", s, x.floats(), qSplit.floats(), split, step, true);
+  run(kernels, "gemm", s, inputs, qSplit.floats(), split, step, true);
   EXPECT_TRUE(qSplit == q && split.pool == together.pool);
   for (int64_t row = 0; row < 7; ++row) {
     Step one = Step::ofRows(1);
@@ -181,14 +192,18 @@ void QkvKernel::check(const QkvCase &c) {
     one.positions = {step.positions[row]};
     one.tokens = {step.tokens[row]};
     alone.describe(one);
-    run(kernels, "gemv", s, x.floats() + row * paddedTo16(c.emb), qAlone.floats() + row * qRow,
-        alone, one, false);
+    run(kernels, "gemv", s, inputs + row * inputBytes, qAlone.floats() + row * qRow, alone, one,
+        false);
   }
   EXPECT_TRUE(qAlone == q && alone.pool == together.pool) << "GEMV differs from GEMM";
   EXPECT_TRUE(q.isGuardIntact() && together.pool.isGuardIntact());
 }
 
 TEST_P(QkvKernel, int8) { check({192, 6, 2, 32, Element::i8, Numerics::f32, CacheElement::f32}); }
+TEST_P(QkvKernel, fast) {
+  check({192, 6, 2, 32, Element::i8, Numerics::fast, CacheElement::f32});
+  check({192, 6, 2, 32, Element::i8, Numerics::fast, CacheElement::f32, 2});
+}
 TEST_P(QkvKernel, wideHeads) {
   check({64, 2, 1, 128, Element::i8, Numerics::f32, CacheElement::f32});
 }

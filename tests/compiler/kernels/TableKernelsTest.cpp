@@ -35,6 +35,7 @@ protected:
   void checkEmbed(const TableCase &c);
   void checkLocalEmbed(const TableCase &c);
   void checkUnembed(const TableCase &c);
+  void checkFastUnembed(int64_t digits);
 };
 
 void TableKernels::checkEmbed(const TableCase &c) {
@@ -138,15 +139,17 @@ TEST_P(TableKernels, unembed) {
 }
 
 // Quantised rows: each logit row has the bits that it has alone.
-TEST_P(TableKernels, fastUnembed) {
+void TableKernels::checkFastUnembed(int64_t digits) {
   TableCase c{256, 90, Element::i8, Numerics::fast};
   std::mt19937 random = reproducible(13);
   KernelSpec gemm = specOf(c, KernelOp::unembed, 64), gemv = specOf(c, KernelOp::unembed, 1);
+  gemm.digits = gemv.digits = digits;
   const int64_t unit = gemm.weight.unit, rows = 40, stride = paddedTo16(c.vocab);
   TestMatrix table = randomMatrix(random, c.emb, c.vocab, gemm.weight, c.numerics);
   Buffer records =
-      quantizedRows(randomRows(random, rows, c.emb, false).floats(), rows, c.emb, unit);
-  Buffer x = dequantizedRows(records, rows, c.emb, unit);
+      quantizedRows(randomRows(random, rows, c.emb, false).floats(), rows, c.emb, unit, digits);
+  Buffer x = dequantizedRows(records, rows, c.emb, unit, digits);
+  const int64_t recordBytes = plan::QuantizedRow::of(c.emb, unit, digits).bytes;
   Step step = Step::ofRows(rows);
   std::erase_if(step.logitRow, [](int32_t row) { return row % 3 == 1; });
   const auto wanted = static_cast<int64_t>(step.logitRow.size());
@@ -156,8 +159,8 @@ TEST_P(TableKernels, fastUnembed) {
               step, 0, 2);
   for (int64_t i = 0; i < wanted; ++i)
     kernels.run("gemv",
-                {records.byteData() + step.logitRow[i] * plan::QuantizedRow::of(c.emb, unit).bytes,
-                 table.packed.data(), table.scales.data(), alone.floats() + i * stride},
+                {records.byteData() + step.logitRow[i] * recordBytes, table.packed.data(),
+                 table.scales.data(), alone.floats() + i * stride},
                 Step::ofRows(1), 0, 2);
   EXPECT_TRUE(alone == logits);
   for (int64_t i = 0; i < wanted; ++i)
@@ -170,6 +173,11 @@ TEST_P(TableKernels, fastUnembed) {
       ASSERT_NEAR(logits.floats()[i * stride + token], sum * 0.578125,
                   dotTolerance(table.format, c.emb, magnitude));
     }
+}
+
+TEST_P(TableKernels, fastUnembed) {
+  checkFastUnembed(1);
+  checkFastUnembed(2);
 }
 
 TEST_P(TableKernels, noLogitsWanted) {
