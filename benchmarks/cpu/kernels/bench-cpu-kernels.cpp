@@ -111,12 +111,17 @@ struct Format {
   Numerics numerics;
   WeightFormat::Element element;
   int64_t group;
+  int64_t digits = 1; // of an input
 };
-constexpr Format formats[] = {{"f32_int8", Numerics::f32, WeightFormat::Element::i8, 0},
-                              {"fast_int8", Numerics::fast, WeightFormat::Element::i8, 0},
-                              {"fast_int4", Numerics::fast, WeightFormat::Element::i4, 64},
-                              {"fast_int3", Numerics::fast, WeightFormat::Element::i3, 64},
-                              {"fast_bf16", Numerics::fast, WeightFormat::Element::bf16, 0}};
+constexpr Format formats[] = {
+    {"f32_int8", Numerics::f32, WeightFormat::Element::i8, 0},
+    {"fast_int8", Numerics::fast, WeightFormat::Element::i8, 0},
+    {"fast_int4", Numerics::fast, WeightFormat::Element::i4, 64},
+    {"fast_int3", Numerics::fast, WeightFormat::Element::i3, 64},
+    {"fast_int8_digits2", Numerics::fast, WeightFormat::Element::i8, 0, 2},
+    {"fast_int4_digits2", Numerics::fast, WeightFormat::Element::i4, 64, 2},
+    {"fast_int3_digits2", Numerics::fast, WeightFormat::Element::i3, 64, 2},
+    {"fast_bf16", Numerics::fast, WeightFormat::Element::bf16, 0}};
 
 // The three matrix kernels of the release.
 struct Op {
@@ -139,6 +144,7 @@ KernelSpec specOf(const Op &op, const Format &format, int64_t maxRows) {
   spec.out = emb;
   spec.experts = experts;
   spec.selected = selected;
+  spec.digits = format.digits;
   const bool isFloat = format.element == WeightFormat::Element::bf16;
   spec.weight = WeightFormat::forContraction(
       format.element, op.contraction, isFloat ? 1 : op.groups, format.numerics, format.group);
