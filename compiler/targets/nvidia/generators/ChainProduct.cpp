@@ -23,7 +23,8 @@ static int64_t stepOf(const KernelSpec &spec) {
 ChainProduct::ChainProduct(GpuBuilder &kernel, int64_t slots)
     : GpuProduct(kernel, slots, kernel.spec.maxRows == 1 ? 1 : mostRows),
       readsCodes(readsQuantizedRows(kernel.spec)),
-      record(readsCodes ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
+      record(readsCodes ? plan::QuantizedRow::of(contraction, unit, kernel.spec.digits)
+                        : plan::QuantizedRow()),
       step(stepOf(kernel.spec)), slotsTogether(threads / panelColumns / slices),
       partials(kernel.sharedMemory(threads * chunkRows * 4)) {
   kernel.holdBlocks(kernel.spec.maxRows == 1 ? 3 : 1);
@@ -127,15 +128,25 @@ Values ChainProduct::chainsOf(const Work &work, Value unitNumber) {
     Values chains(carried);
     Values weights = readWeights(kernel.rowAddress(start, at, inputBytes()));
     Value k = kernel.add(firstInput, at);
-    for (int64_t row = 0; row < chunkRows; ++row) {
-      Values x = readRow(work.inputs[row], k);
+    for (size_t chain = 0; chain < chains.size(); ++chain) { // [row][digit]
+      Value row = kernel.offset(work.inputs[chain / record.digits],
+                                static_cast<int64_t>(chain) % record.digits * record.digitBytes);
+      Values x = readRow(row, k);
       for (size_t i = 0; i < weights.size(); ++i)
-        chains[row] = readsCodes ? kernel.dot4(weights[i], x[i], chains[row])
-                                 : kernel.multiplyAdd(weights[i], x[i], chains[row]);
+        chains[chain] = readsCodes ? kernel.dot4(weights[i], x[i], chains[chain])
+                                   : kernel.multiplyAdd(weights[i], x[i], chains[chain]);
     }
     return chains;
   };
-  return kernel.loop(kernel.index(0), kernel.index(unit), step, Values(chunkRows, zero), body);
+  Values chains = kernel.loop(kernel.index(0), kernel.index(unit), step,
+                              Values(chunkRows * record.digits, zero), body);
+  if (record.digits == 1)
+    return chains;
+  Values sums;
+  for (int64_t row = 0; row < chunkRows; ++row)
+    sums.push_back(kernel.add(kernel.shiftLeft(chains[2 * row], plan::QuantizedRow::radixBits),
+                              chains[2 * row + 1]));
+  return sums;
 }
 
 // ---- weights

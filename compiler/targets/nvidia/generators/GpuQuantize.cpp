@@ -11,7 +11,6 @@
 
 namespace grok::compiler::gpu_kernels {
 
-static constexpr float largestCode = 127.0f;
 static constexpr int64_t quadInputs = 4;
 
 namespace {
@@ -21,8 +20,9 @@ public:
   explicit RowQuantizer(GpuBuilder &kernel)
       : kernel(kernel), inputs(kernel.spec.in), unit(kernel.spec.weight.unit),
         unitThreads(std::min(unit / quadInputs, warpLanes)),
-        threadQuads(unit / quadInputs / unitThreads), layout(plan::QuantizedRow::of(inputs, unit)) {
-  }
+        threadQuads(unit / quadInputs / unitThreads),
+        layout(plan::QuantizedRow::of(inputs, unit, kernel.spec.digits)),
+        largestCode(static_cast<float>(plan::QuantizedRow::largestCode(layout.digits))) {}
 
   void emit();
 
@@ -30,6 +30,7 @@ private:
   int64_t tileUnits() const { return kernel.threads / unitThreads; }
   void emitUnit(Value from, Value record, Value number);
   void emitQuad(Value quad, Value exists, ValueRange x, Value inverse, Value record);
+  void emitDigits(Value quad, Value exists, ValueRange digits, Value record, int64_t number);
   Value largestOf(const Values &parts);
   Value codeOf(Value x, Value inverse);
   void clear(Value record, int64_t from, int64_t end);
@@ -40,6 +41,7 @@ private:
   int64_t inputs, unit;
   int64_t unitThreads, threadQuads;
   plan::QuantizedRow layout;
+  float largestCode;
 };
 
 } // namespace
@@ -59,9 +61,13 @@ void RowQuantizer::emit() {
         kernel.add(kernel.mul(part, tileUnits()), kernel.quotient(kernel.thread, unitThreads));
     emitUnit(from, record, number);
     kernel.when(kernel.equal(part, kernel.index(0)), [&] {
-      clear(record, inputs, layout.scalesOffset);
+      for (int64_t digit = 0; digit < layout.digits; ++digit)
+        clear(record, digit * layout.digitBytes + inputs, (digit + 1) * layout.digitBytes);
       clear(record, layout.scalesOffset + 4 * units, layout.sumsOffset);
-      clear(record, layout.sumsOffset + 4 * (inputs / layout.sumRows), layout.bytes);
+      for (int64_t digit = 0; digit < layout.digits; ++digit) {
+        const int64_t sums = layout.sumsOffset + digit * layout.digitSumBytes;
+        clear(record, sums + 4 * (inputs / layout.sumRows), sums + layout.digitSumBytes);
+      }
     });
   });
 }
@@ -114,11 +120,26 @@ Value RowQuantizer::largestOf(const Values &parts) {
   return largest;
 }
 
-// The codes of one quad, and from the first quad of every sumRows codes their sums.
 void RowQuantizer::emitQuad(Value quad, Value exists, ValueRange x, Value inverse, Value record) {
-  Values codes;
+  Values codes, high;
   for (Value input : x)
     codes.push_back(codeOf(input, inverse));
+  if (layout.digits == 1)
+    return emitDigits(quad, exists, codes, record, 0);
+  for (Value &code : codes) { // of all ways the one whose low digit is centered
+    Value middle = kernel.word(plan::QuantizedRow::radix / 2);
+    high.push_back(
+        kernel.shiftRightSigned(kernel.add(code, middle), plan::QuantizedRow::radixBits));
+    code = kernel.sub(code, kernel.shiftLeft(high.back(), plan::QuantizedRow::radixBits));
+  }
+  emitDigits(quad, exists, high, record, 0);
+  emitDigits(quad, exists, codes, record, 1);
+}
+
+// Digit `number` of one quad's codes, and from the first quad of every sumRows codes
+// their sums.
+void RowQuantizer::emitDigits(Value quad, Value exists, ValueRange codes, Value record,
+                              int64_t number) {
   Value word = kernel.bitAnd(codes[0], kernel.word(0xff));
   for (int32_t j = 1; j < quadInputs; ++j) {
     Value byte = kernel.bitAnd(codes[j], kernel.word(0xff));
@@ -128,12 +149,13 @@ void RowQuantizer::emitQuad(Value quad, Value exists, ValueRange x, Value invers
   Value first = sumOver(kernel.add(codes[0], codes[1]), sumQuads);
   Value second = sumOver(kernel.add(codes[2], codes[3]), sumQuads);
   kernel.when(exists, [&] {
-    kernel.store(word, kernel.rowAddress(record, quad, quadInputs));
+    kernel.store(word, kernel.offset(kernel.rowAddress(record, quad, quadInputs),
+                                     number * layout.digitBytes));
     kernel.when(kernel.equal(kernel.remainder(quad, sumQuads), kernel.index(0)), [&] {
       Value sums =
           kernel.bitOr(kernel.shiftLeft(second, 16), kernel.bitAnd(first, kernel.word(0xffff)));
       Value to = kernel.rowAddress(record, kernel.quotient(quad, sumQuads), 4);
-      kernel.store(sums, kernel.offset(to, layout.sumsOffset));
+      kernel.store(sums, kernel.offset(to, layout.sumsOffset + number * layout.digitSumBytes));
     });
   });
 }

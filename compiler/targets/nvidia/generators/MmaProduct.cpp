@@ -9,10 +9,11 @@ namespace grok::compiler {
 
 using Element = WeightFormat::Element;
 
-static constexpr int64_t tileRows = 8; // the n side of mma
-static constexpr int64_t tileSums = 8; // of a lane: two m16 tiles of four
+static constexpr int64_t tileColumns = 8;  // the n side of mma
+static constexpr int64_t accumulators = 8; // of a lane and n tile: two m16 tiles of four
 static constexpr int64_t mostWarps = 8;
 static constexpr int64_t mostRowTiles = 4;
+static constexpr int64_t tilesTogether = 2; // whose sums of a unit of two digits are made
 
 bool MmaProduct::fits(const KernelSpec &spec) {
   if (spec.numerics != Numerics::fast)
@@ -45,8 +46,10 @@ int64_t MmaProduct::bestClusterBlocks(const KernelSpec &spec, const NvidiaChip &
   return whole < enough && halves > whole ? ClusterSums::blocks : 1;
 }
 
+static int64_t tileRowsOf(const KernelSpec &spec) { return tileColumns / spec.digits; }
+
 static int64_t rowTilesOf(const KernelSpec &spec) {
-  const int64_t tiles = (spec.maxRows + tileRows - 1) / tileRows;
+  const int64_t tiles = (spec.maxRows + tileRowsOf(spec) - 1) / tileRowsOf(spec);
   return tiles <= 2 ? tiles : mostRowTiles;
 }
 
@@ -72,8 +75,10 @@ static std::unique_ptr<WeightRing> makeRing(GpuBuilder &kernel, const PanelFragm
 }
 
 MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
-    : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRows), isInteger(format.isInteger()),
-      record(isInteger ? plan::QuantizedRow::of(contraction, unit) : plan::QuantizedRow()),
+    : GpuProduct(kernel, slots, rowTilesOf(kernel.spec) * tileRowsOf(kernel.spec)),
+      isInteger(format.isInteger()), digits(kernel.spec.digits),
+      record(isInteger ? plan::QuantizedRow::of(contraction, unit, digits) : plan::QuantizedRow()),
+      tileRows(tileRowsOf(kernel.spec)), laneRows(2 / digits), tileSums(accumulators / digits),
       fragments(kernel), stagesPerUnit(unit / fragments.inputs()),
       rowTiles(rowTilesOf(kernel.spec)), ownSlices(slices / kernel.clusterBlocks / kernel.warps),
       parts(usesWeightRing(kernel.spec, kernel.chip) ? kernel.warps : slices),
@@ -88,10 +93,17 @@ MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
   if (ring)
     kernel.limitBlocks(mostWarps / kernel.warps);
   kernel.keepLoops();
+  if (digits > 1)
+    ownDigit = kernel.mul(kernel.remainder(group, digits), record.digitBytes);
 }
 
-Values MmaProduct::zeros(int64_t rowTiles, Value zero) const {
-  return Values(rowTiles * tileSums, zero);
+// Of a unit of integers.
+Values MmaProduct::zeroSums(size_t rowTiles) const {
+  return Values(rowTiles * (format.hasMultipliers() ? tileSums : accumulators), kernel.word(0));
+}
+
+Values MmaProduct::zeros(int64_t rowTiles) const {
+  return Values(rowTiles * tileSums, kernel.number(0.0f));
 }
 
 void MmaProduct::compute(PanelSource source, Value rows, RowInput input) {
@@ -112,8 +124,9 @@ void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, in
     work.panel = source(slot);
     work.lane = fragments.laneOf(work.panel);
     for (int64_t tile = 0; tile < rowTiles; ++tile) {
-      Value row = kernel.add(group, tile * tileRows);
-      work.inputs.push_back(input(kernel.minimum(row, kernel.add(rows, -1))));
+      Value row = kernel.add(kernel.quotient(group, digits), tile * tileRows);
+      Value from = input(kernel.minimum(row, kernel.add(rows, -1)));
+      work.inputs.push_back(ownDigit ? kernel.offset(from, ownDigit) : from);
     }
     computePair(work, rowTiles);
     kernel.barrier();
@@ -162,13 +175,13 @@ void MmaProduct::computePair(const Work &work, int64_t rowTiles) {
   const size_t loaded = carried.size();
   const bool addsSlices = parts != slices;
   if (addsSlices) // the sum of the slices so far: two at most, neighbours in the tree
-    carried.append(zeros(rowTiles, kernel.number(0.0f)));
+    carried.append(zeros(rowTiles));
   auto ofSlice = [&](Value slice, mlir::ValueRange values) -> Values {
     Values next(values.take_front(loaded));
     Values sums = multiplySlice(work, slice, lastStage, next);
     const Values columns = sliceScales(work, slice);
     auto scaled = [&](size_t i) {
-      return columns.empty() ? sums[i] : kernel.mul(sums[i], columns[i / 2 % 4]);
+      return columns.empty() ? sums[i] : kernel.mul(sums[i], columns[i / laneRows % 4]);
     };
     if (!addsSlices) {
       storePart(slice, sums.size(), scaled);
@@ -191,9 +204,9 @@ Values MmaProduct::multiplySlice(const Work &work, Value slice, Value lastStage,
   const auto tiles = static_cast<int64_t>(work.inputs.size());
   const size_t loaded = ahead.size();
   Values start = ahead;
-  start.append(zeros(tiles, kernel.number(0.0f)));
+  start.append(zeros(tiles));
   if (!isInteger) // the chain of the running unit
-    start.append(zeros(tiles, kernel.number(0.0f)));
+    start.append(zeros(tiles));
   const int64_t rounds = isInteger ? unitsPerSlice : unitsPerSlice * stagesPerUnit;
   Value first = kernel.mul(slice, rounds);
   Values end = kernel.loop(first, kernel.add(first, rounds), 1, start,
@@ -215,11 +228,36 @@ void MmaProduct::multiplyRound(const Work &work, Value number, Value lastStage, 
   if (!isInteger)
     return withStage(work, number, lastStage, ahead,
                      [&](const Stage &stage) { sums = multiplyHalves(work, stage, sums); });
-  Values unitSums = zeros(static_cast<int64_t>(work.inputs.size()), kernel.word(0));
+  if (digits > 1)
+    return withStage(work, number, lastStage, ahead,
+                     [&](const Stage &stage) { multiplyUnit(work, number, stage, sums); });
+  Values unitSums = zeroSums(work.inputs.size());
   for (int64_t part = 0; part < stagesPerUnit; ++part)
     withStage(work, kernel.add(kernel.mul(number, stagesPerUnit), part), lastStage, ahead,
-              [&](const Stage &stage) { unitSums = multiplyCodes(work, stage, unitSums); });
+              [&](const Stage &stage) {
+                unitSums = multiplyCodes(work, stage, fragments.open(stage.loaded), unitSums);
+              });
   sums = addUnit(work, number, unitSums, sums);
+}
+
+// The same, if a stage holds a unit: some row tiles at a time, so that few accumulators
+// take registers.
+void MmaProduct::multiplyUnit(const Work &work, Value number, const Stage &stage, Values &sums) {
+  const Steps steps = fragments.open(stage.loaded);
+  auto nothing = [](int64_t) {};
+  const Stage others{stage.number, stage.loaded, nothing};
+  Work some{work.panel, work.lane, {}};
+  Values result;
+  for (size_t first = 0; first < work.inputs.size(); first += tilesTogether) {
+    const size_t count = std::min<size_t>(tilesTogether, work.inputs.size() - first);
+    some.inputs.assign(work.inputs.begin() + first, work.inputs.begin() + first + count);
+    if (first > 0)
+      kernel.syncWarp(); // else all tiles' operands are read at once, and registers spill
+    Values unitSums = multiplyCodes(some, first == 0 ? stage : others, steps, zeroSums(count));
+    result.append(addUnit(some, number, unitSums,
+                          mlir::ValueRange(sums).slice(first * tileSums, count * tileSums)));
+  }
+  sums = result;
 }
 
 // Takes the first stage off `ahead`, and puts another at its end.
@@ -294,7 +332,7 @@ Values MmaProduct::multiplyHalves(const Work &work, const Stage &stage, mlir::Va
     for (int64_t tile = 0; tile < tiles; ++tile) {
       Values rows = operandsOf(work, stage, tile, step, read[tile]);
       for (int64_t half = 0; half < 2; ++half) {
-        Value *part = &chain[tile * tileSums + half * 4];
+        Value *part = &chain[tile * accumulators + half * 4];
         Values made = kernel.mmaBf16(steps[step].tiles[half], rows, Values(part, part + 4));
         std::copy(made.begin(), made.end(), part);
       }
@@ -311,20 +349,21 @@ Values MmaProduct::multiplyHalves(const Work &work, const Stage &stage, mlir::Va
   return result;
 }
 
-// Adds to the integer sums of a unit, for codes 2^codeShift times as much.
-Values MmaProduct::multiplyCodes(const Work &work, const Stage &stage, Values total) {
+// Adds to the integer sums of a unit: accumulators, or of codes runs of them times their
+// multipliers, of one digit 2^codeShift times as much.
+Values MmaProduct::multiplyCodes(const Work &work, const Stage &stage, const Steps &steps,
+                                 Values total) {
   const auto tiles = static_cast<int64_t>(work.inputs.size());
-  auto steps = fragments.open(stage.loaded);
   const int64_t perRun = fragments.stepsPerRun();
   llvm::SmallVector<Values, 4> read(tiles);
   Values sums = total;
   for (int64_t step = 0; step < fragments.steps(); ++step) {
     if (format.hasMultipliers() && step % perRun == 0)
-      sums = zeros(tiles, kernel.word(0));
+      sums = Values(tiles * accumulators, kernel.word(0));
     for (int64_t tile = 0; tile < tiles; ++tile) {
       Values rows = operandsOf(work, stage, tile, step, read[tile]);
       for (int64_t half = 0; half < 2; ++half) {
-        Value *part = &sums[tile * tileSums + half * 4];
+        Value *part = &sums[tile * accumulators + half * 4];
         Values made = kernel.mmaBytes(steps[step].tiles[half], rows, Values(part, part + 4),
                                       /*unsignedA=*/false);
         std::copy(made.begin(), made.end(), part);
@@ -334,10 +373,41 @@ Values MmaProduct::multiplyCodes(const Work &work, const Stage &stage, Values to
     if (!format.hasMultipliers() || step % perRun != perRun - 1)
       continue;
     Values multipliers = fragments.multipliers(stage.loaded, step / perRun);
-    for (size_t i = 0; i < sums.size(); ++i)
-      total[i] = kernel.add(total[i], kernel.mul(sums[i], multipliers[i / 2 % 4]));
+    for (size_t i = 0; i < total.size(); ++i) {
+      Value sum = digits == 1 ? sums[i] : sumOfDigits(sums, i, fragments.codeShift());
+      total[i] = kernel.add(total[i], kernel.mul(sum, multipliers[i / laneRows % 4]));
+    }
   }
   return format.hasMultipliers() ? total : sums;
+}
+
+// The two digits' sums of a column and row stand together, both 2^shift times too large;
+// the low one's then is a multiple of that. Both together fit an int32 only without.
+Value MmaProduct::sumOfDigits(const Values &sums, size_t i, int32_t shift) const {
+  Value low = sums[2 * i + 1];
+  if (shift)
+    low = kernel.shiftRightSigned(low, shift);
+  return kernel.add(kernel.shiftLeft(sums[2 * i], plan::QuantizedRow::radixBits - shift), low);
+}
+
+// Sum `i` of a unit, exact.
+Value MmaProduct::unitSum(const Values &sums, size_t i) const {
+  if (digits > 1)
+    return format.hasMultipliers() ? sums[i] : sumOfDigits(sums, i, 0);
+  return fragments.codeShift() ? kernel.shiftRightSigned(sums[i], fragments.codeShift()) : sums[i];
+}
+
+// The scales of the rows whose sums the lane has: lane 4 g + t has read that of the row of
+// its codes, row g / digits; sums are of rows 2 t and 2 t + 1, or row t of two digits.
+Values MmaProduct::rowScales(Value ownRow, Value unitNumber) const {
+  Value address = kernel.offset(kernel.rowAddress(ownRow, unitNumber, 4), record.scalesOffset);
+  if (ownDigit)
+    address = kernel.offset(address, kernel.sub(kernel.index(0), ownDigit));
+  Value own = kernel.load(kernel.f32, address), first = kernel.shiftLeft(quad32, 3);
+  Values scales = {kernel.shuffleFrom(own, first)};
+  if (laneRows == 2)
+    scales.push_back(kernel.shuffleFrom(own, kernel.bitOr(first, kernel.word(4))));
+  return scales;
 }
 
 Values MmaProduct::addUnit(const Work &work, Value unitNumber, const Values &unitSums,
@@ -348,21 +418,14 @@ Values MmaProduct::addUnit(const Work &work, Value unitNumber, const Values &uni
     columns = columnScales(work.panel, rowGroup, kernel.mul(kernel.remainder(group, 4), 4), 4);
   }
   for (size_t tile = 0; tile < work.inputs.size(); ++tile) {
-    // Lane 4 r + t has read the scale of row r; sums are of rows 2 t and 2 t + 1.
-    Value address = kernel.rowAddress(work.inputs[tile], unitNumber, 4);
-    Value own = kernel.load(kernel.f32, kernel.offset(address, record.scalesOffset));
-    Value first = kernel.shiftLeft(quad32, 3);
-    Value ofRow[2] = {kernel.shuffleFrom(own, first),
-                      kernel.shuffleFrom(own, kernel.bitOr(first, kernel.word(4)))};
+    const Values ofRow = rowScales(work.inputs[tile], unitNumber);
     for (int64_t i = 0; i < tileSums; ++i) {
-      Value factor = ofRow[i % 2];
+      Value factor = ofRow[i % laneRows];
       if (scalesUnits)
-        factor = kernel.mul(factor, columns[i / 2]);
-      Value unitSum = unitSums[tile * tileSums + i];
-      if (fragments.codeShift())
-        unitSum = kernel.shiftRightSigned(unitSum, fragments.codeShift());
-      result.push_back(
-          kernel.multiplyAdd(kernel.toFloat(unitSum), factor, sums[tile * tileSums + i]));
+        factor = kernel.mul(factor, columns[i / laneRows]);
+      const size_t number = tile * tileSums + i;
+      Value sum = kernel.toFloat(unitSum(unitSums, number));
+      result.push_back(kernel.multiplyAdd(sum, factor, sums[number]));
     }
   }
   return result;
@@ -395,10 +458,11 @@ void MmaProduct::addSlices(Value pair, int64_t rowTiles) {
     Value sum = sumOfParts(parts, [&](int64_t part) {
       return kernel.load(kernel.f32, kernel.offset(from, part * count * warpLanes * 4));
     });
-    Value row = kernel.add(kernel.mul(kernel.quotient(number, tileSums), tileRows),
-                           kernel.add(kernel.mul(quad, 2), kernel.remainder(number, 2)));
+    Value row =
+        kernel.add(kernel.mul(kernel.quotient(number, tileSums), tileRows),
+                   kernel.add(kernel.mul(quad, laneRows), kernel.remainder(number, laneRows)));
     Value column =
-        kernel.add(kernel.mul(group, 4), kernel.remainder(kernel.quotient(number, 2), 4));
+        kernel.add(kernel.mul(group, 4), kernel.remainder(kernel.quotient(number, laneRows), 4));
     Value position = kernel.add(kernel.mul(pair, 2 * panelColumns), column);
     Value own = kernel.rowAddress(resultRow(row), position, 4);
     if (clusterSums)

@@ -11,10 +11,13 @@
 namespace grok::compiler {
 
 /// Two panels at a time, of which each warp has its slices. In kernels for up to sixteen
-/// rows, two n8 tiles, they come through a ring in shared memory where the chip has bulk
+/// rows they come through a ring in shared memory where the chip has bulk
 /// copies; elsewhere from device memory straight to registers, a stage or more ahead of
-/// their use. The rows' operands come through the first-level cache. Chunks of up to
-/// eight rows have code of their own.
+/// their use. The rows' operands come through the first-level cache. Chunks of no
+/// more rows than an n8 tile have code of their own.
+///
+/// Such a tile has eight rows, or the two digits of four: lane 4 g + t reads digit g % 2 of
+/// row g / 2, so both digits' sums of a row are neighbours in one lane.
 class MmaProduct final : public GpuProduct {
 public:
   MmaProduct(GpuBuilder &kernel, int64_t slots);
@@ -31,11 +34,12 @@ public:
   void forResults(Value rows, llvm::function_ref<void(Value row, Value position)> body) override;
 
 private:
-  // What a lane works with for one pair of panels; sums are [row tile][m16 tile][4].
+  // What a lane works with for one pair of panels. Its sums are [row tile][column 0..3]
+  // [laneRows], its accumulators the same of each digit.
   struct Work {
     GpuPanel panel;
     PanelFragments::Lane lane;
-    Values inputs; // of each row tile, the lane's row
+    Values inputs; // of each row tile, the lane's row, from its digit on
   };
   void computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles);
   void computePair(const Work &work, int64_t rowTiles);
@@ -49,8 +53,13 @@ private:
   void multiplyRound(const Work &work, Value number, Value lastStage, Values &ahead, Values &sums);
   void withStage(const Work &work, Value number, Value lastStage, Values &ahead,
                  llvm::function_ref<void(const Stage &)> multiply);
-  Values multiplyCodes(const Work &work, const Stage &stage, Values sums);
+  using Steps = llvm::SmallVector<PanelFragments::Step, 4>;
+  void multiplyUnit(const Work &work, Value number, const Stage &stage, Values &sums);
+  Values multiplyCodes(const Work &work, const Stage &stage, const Steps &steps, Values sums);
   Values multiplyHalves(const Work &work, const Stage &stage, mlir::ValueRange sums);
+  Value sumOfDigits(const Values &sums, size_t i, int32_t shift) const;
+  Value unitSum(const Values &sums, size_t i) const;
+  Values rowScales(Value ownRow, Value unitNumber) const;
   Values addUnit(const Work &work, Value unitNumber, const Values &unitSums, mlir::ValueRange sums);
   /// B operands of row tile `tile` for `step`; `read` keeps what the lane has read.
   Values operandsOf(const Work &work, const Stage &stage, int64_t tile, int64_t step,
@@ -62,18 +71,23 @@ private:
   Value firstSlice() const;
   void storePart(Value part, size_t count, llvm::function_ref<Value(size_t number)> sumOf);
   void addSlices(Value pair, int64_t rowTiles);
-  Values zeros(int64_t rowTiles, Value zero) const;
+  Values zeros(int64_t rowTiles) const;
+  Values zeroSums(size_t rowTiles) const;
 
   const bool isInteger;
+  const int64_t digits;
   const plan::QuantizedRow record;
+  const int64_t tileRows, laneRows; // of an n8 tile, and of a lane there
+  const int64_t tileSums;           // of a lane and tile
   PanelFragments fragments;
   const int64_t stagesPerUnit, rowTiles, ownSlices;
   const int64_t parts; // that meet in shared memory: slices, or beside a ring the sums of warps
   std::unique_ptr<WeightRing> ring; // or null
   std::optional<ClusterSums> clusterSums;
   const int64_t depth;       // stages in flight of each warp, else
-  Value partials;            // float32 [parts][row tile][8][lanes], shared
+  Value partials;            // float32 [parts][row tile][tileSums][lanes], shared
   Value group, quad, quad32; // of the lane: 4 group + quad
+  Value ownDigit;            // where its row's digit begins, if there are two
 };
 
 } // namespace grok::compiler

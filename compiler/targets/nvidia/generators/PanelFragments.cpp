@@ -18,12 +18,13 @@ bool usesWeightRing(const KernelSpec &spec, const NvidiaChip &chip) {
   return chip.hasBulkCopies && spec.maxRows <= fewRows;
 }
 
-// Eight loads of 16 bytes are what registers hold beside the sums of few rows; four
-// of int8 beside those of many. Codes of a unit are never more.
+// Eight loads of 16 bytes are what registers hold beside the sums of few rows, or beside
+// those of two digits, which are few at a time; four of int8 beside those of many. Codes
+// of a unit are never more.
 static int64_t stageInputsOf(const KernelSpec &spec) {
   const WeightFormat &format = spec.weight;
-  const bool isFew = spec.maxRows <= fewRows && format.element == Element::i8;
-  return std::min<int64_t>(format.unit, format.hasMultipliers() || isFew ? 128 : 64);
+  const bool areFew = (spec.maxRows <= fewRows || spec.digits > 1) && format.element == Element::i8;
+  return std::min<int64_t>(format.unit, format.hasMultipliers() || areFew ? 128 : 64);
 }
 
 // Lines that stand together in a lane: with more of them its loads of the rows'

@@ -3,6 +3,7 @@
 // blocks and in any order of threads.
 #include "compiler/kernels/GroupsLayout.h"
 #include "dialects/plan/QuantizedRow.h"
+#include "tests/compiler/kernels/QuantizedReference.h"
 #include "tests/compiler/targets/nvidia/GpuKernelRun.h"
 
 #include <algorithm>
@@ -246,30 +247,40 @@ TEST(GpuRoute, mapExperts) {
 
 // ---- quantize
 
+static void checkRecords(int64_t inputs, int64_t rowGroups, int64_t digits) {
+  std::mt19937 random = reproducible(5);
+  KernelSpec spec;
+  spec.op = KernelOp::quantize;
+  spec.numerics = Numerics::fast;
+  spec.maxRows = 8;
+  spec.in = inputs;
+  spec.weight = WeightFormat::forContraction(Element::i8, inputs, rowGroups, Numerics::fast);
+  spec.digits = digits;
+  const int64_t unit = spec.weight.unit;
+  Buffer x = randomRows(random, 3, inputs, false, 3.0f);
+  x.floats()[1] = 1e6f;              // a spike hides its neighbours
+  for (int64_t k = 0; k < unit; ++k) // a unit of zeros has scale 0
+    x.floats()[2 * paddedTo16(inputs) + k] = 0;
+  Buffer records = dirty(3 * plan::QuantizedRow::of(inputs, unit, digits).bytes / 4);
+  expectSameBits(spec, Step::ofRows(3), 3, {&x, &records});
+  Buffer defined = quantizedRows(x.floats(), 3, inputs, unit, digits),
+         own = dirty(static_cast<int64_t>(records.size()) / 4);
+  GpuKernel(spec).run({x, own}, Step::ofRows(3));
+  EXPECT_TRUE(own == defined);
+  spec.selected = 2; // the rows are pairs, as many as the groups say
+  Buffer groups = Buffer::ofWords(GroupsLayout(4).length(3, 2));
+  groups.words()[GroupsLayout(4).pairCount] = 2;
+  expectSameBits(spec, Step::ofRows(3), 2, {&x, &records, &groups});
+}
+
 TEST(GpuQuantize, records) {
   struct Case {
-    int64_t inputs, groups;
+    int64_t inputs, rowGroups;
   };
   for (Case c : {Case{6144, 8}, Case{512, 1}, Case{192, 2}, Case{96, 1}, Case{80, 1}, Case{88, 1},
-                 Case{36, 1}}) {
-    std::mt19937 random = reproducible(5);
-    KernelSpec spec;
-    spec.op = KernelOp::quantize;
-    spec.numerics = Numerics::fast;
-    spec.maxRows = 8;
-    spec.in = c.inputs;
-    spec.weight = WeightFormat::forContraction(Element::i8, c.inputs, c.groups, Numerics::fast);
-    Buffer x = randomRows(random, 3, c.inputs, false, 3.0f);
-    x.floats()[1] = 1e6f;                          // a spike hides its neighbours
-    for (int64_t k = 0; k < spec.weight.unit; ++k) // a unit of zeros has scale 0
-      x.floats()[2 * paddedTo16(c.inputs) + k] = 0;
-    Buffer records = dirty(3 * plan::QuantizedRow::of(c.inputs, spec.weight.unit).bytes / 4);
-    expectSameBits(spec, Step::ofRows(3), 3, {&x, &records});
-    spec.selected = 2; // the rows are pairs, as many as the groups say
-    Buffer groups = Buffer::ofWords(GroupsLayout(4).length(3, 2));
-    groups.words()[GroupsLayout(4).pairCount] = 2;
-    expectSameBits(spec, Step::ofRows(3), 2, {&x, &records, &groups});
-  }
+                 Case{36, 1}})
+    for (int64_t digits : {1, 2})
+      checkRecords(c.inputs, c.rowGroups, digits);
 }
 
 // ---- the service that times memory
