@@ -2,6 +2,8 @@
 // Ops that treat rows one by one: embed, norm, rope, gelu, add, logit rows.
 #include "compiler/interpreter/Definitions.h"
 
+#include "dialects/plan/QuantizedRow.h"
+
 #include "mlir/IR/BuiltinTypes.h"
 
 #include <algorithm>
@@ -26,10 +28,14 @@ std::optional<CodeForm> codeFormOf(mlir::Type cacheElement) {
   return std::nullopt;
 }
 
-double largestCode(CodeForm form) { return form == CodeForm::int8 ? 127 : 448; }
+double largestCode(CodeForm form) {
+  if (form == CodeForm::e4m3)
+    return 448;
+  return plan::QuantizedRow::largestCode(form == CodeForm::int15 ? 2 : 1);
+}
 
 double roundToCode(double x, CodeForm form) {
-  if (form == CodeForm::int8)
+  if (form != CodeForm::e4m3)
     return std::nearbyint(x);
   // Three bits behind the leading one; below 2^-6 the spacing stays.
   constexpr int fractionBits = 3, leastExponent = -6;

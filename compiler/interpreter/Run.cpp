@@ -186,7 +186,8 @@ Result<Values> Run::evaluate(mlir::Operation &op) {
       })
       .Case([&](QuantizeOp op) {
         auto format = mlir::cast<FormatAttr>(op.getResult().getType().getEncoding());
-        return one(quantize(get<Tensor>(op.getX()), format.getGroupRows()));
+        const CodeForm form = format.getBits() == 8 ? CodeForm::int8 : CodeForm::int15;
+        return one(quantize(get<Tensor>(op.getX()), format.getGroupRows(), form));
       })
       .Case([&](EmbedOp op) {
         return one(embed(get<Indices>(op.getTokens()), matrix(op.getTable()),

@@ -21,6 +21,18 @@ static ByteDot::Bytes packedBytes(const WeightFormat &format) {
   return format.hasMultipliers() ? ByteDot::Bytes::codes : ByteDot::Bytes::weights;
 }
 
+// Registers hold the sums of each digit: of fewer rows, or, for few rows, of
+// fewer panels, whose weights are still opened once for all rows.
+static RegisterBlock withFewerRows(RegisterBlock block, int64_t digits) {
+  return {std::max<int64_t>(block.rows / digits, 1), block.panels};
+}
+
+static RegisterBlock withFewerPanels(RegisterBlock block, int64_t digits) {
+  if (block.panels % digits != 0)
+    return withFewerRows(block, digits);
+  return {block.rows, block.panels / digits};
+}
+
 IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagged,
                                bool areNeighbours)
     : MatrixProduct(kernel, width, isRagged,
@@ -31,7 +43,8 @@ IntegerProduct::IntegerProduct(KernelBuilder &kernel, int64_t width, bool isRagg
       packed(kernel, format, contraction),
       packedDot(kernel, packedBytes(format), packed.zeroPoint()),
       storedDot(kernel, ByteDot::storedBytes(kernel, format), packed.zeroPoint()),
-      fewRows(sharedOut(kernel.tiles.fewRows)), manyRows(sharedOut(kernel.tiles.manyRows)),
+      fewRows(withFewerPanels(kernel.tiles.fewRows, record.digits)),
+      manyRows(withFewerRows(kernel.tiles.manyRows, record.digits)),
       runsPerUnit(unit / packed.runInputs()), startCount(usesTiles()           ? 0
                                                          : storedDot.isCodes() ? runsPerUnit
                                                                                : 1),
@@ -85,11 +98,6 @@ IntegerProduct::RowUnit IntegerProduct::rowUnit(Value row, Value unitNumber) {
           kernel.offset(words, digit * record.digitSumBytes + run * runWords * 4), runWords));
   }
   return result;
-}
-
-// What digits, each a row, leave of a block's registers.
-RegisterBlock IntegerProduct::sharedOut(RegisterBlock block) const {
-  return {std::max<int64_t>(block.rows / record.digits, 1), block.panels};
 }
 
 // Sums of a unit's digits as the sum of its inputs.

@@ -55,7 +55,6 @@ private:
   void addBundle(const Lines &lines, llvm::ArrayRef<DigitUnit> digits,
                  const PackedLines::Place &place, Value at, Values &sums);
   Value sumOfDigits(ValueRange digitSums);
-  RegisterBlock sharedOut(RegisterBlock block) const;
   const ByteDot &dotOf(const Lines &lines) const { return lines.isStored ? storedDot : packedDot; }
   Values unitScales(const MatrixOperand &matrix, llvm::ArrayRef<Value> panels, Value unitNumber);
   Value addUnit(Value unitSum, Value rowScale, Value columnScale, Value sliceSum);

@@ -103,6 +103,7 @@ PhaseOptions Compilation::phaseOptions() const {
   if (!options.chips.empty())
     phase.smallSteps.assign(std::begin(gpuSmallSteps), std::end(gpuSmallSteps));
   phase.kv = nameOf(options.kv);
+  phase.activationBits = options.activationBits;
   bool isStored = options.weights == "f32" || options.weights == "bf16";
   phase.weights = isStored ? "stored" : options.weights;
   phase.bitsPerWeight = options.bitsPerWeight;

@@ -24,6 +24,7 @@ struct CompileOptions {
   bool persistent = false;         // GPUs do a step of one row in one launch; experimental
   Numerics numerics = Numerics::fast;
   CacheElement kv = CacheElement::f32;
+  int64_t activationBits = 8;        // fast: of inputs that meet integer weights; or 15
   std::string weights = "stored";    // stored, f32, bf16, int8, int4, int3 or auto
   double bitsPerWeight = 0;          // auto: at most this average; 0 = any
   uint64_t memoryBudget = 0;         // auto: weights, cache and arena; 0 = any

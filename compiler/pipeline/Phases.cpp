@@ -51,7 +51,7 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     passes.addPass(createCanonicalizerPass());
     passes.addPass(createCSEPass());
     buildFusionPipeline(passes);
-    passes.addPass(createQuantizeActivations());
+    passes.addPass(createQuantizeActivations({.bits = options.activationBits}));
     return;
   case Phase::outline: {
     OutlineKernelsOptions outline;
@@ -83,6 +83,9 @@ struct ToPlanOptions : PassPipelineOptions<ToPlanOptions> {
                              llvm::cl::init(32)};
   Option<std::string> kv{*this, "kv", llvm::cl::desc("Cache element: f32, bf16, int8 or fp8"),
                          llvm::cl::init("f32")};
+  Option<int64_t> activationBits{*this, "activation-bits",
+                                 llvm::cl::desc("Of inputs of integer products: 8 or 15"),
+                                 llvm::cl::init(8)};
 };
 } // namespace
 
@@ -100,6 +103,7 @@ void compiler::registerPipelines() {
                                             options.maxStepRows = chosen.maxStepRows;
                                             options.pageTokens = chosen.pageTokens;
                                             options.kv = chosen.kv;
+                                            options.activationBits = chosen.activationBits;
                                             for (Phase phase : allPhases)
                                               addPhase(passes, phase, options);
                                           });

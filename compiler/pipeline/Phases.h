@@ -40,6 +40,7 @@ struct PhaseOptions {
   int64_t pageTokens = 32;
   std::vector<int64_t> smallSteps; // row bounds of steps between one row and the most
   std::string kv = "f32";          // element type of cache pages
+  int64_t activationBits = 8;      // of inputs that meet integer weights in the fast mode, or 15
 
   // What `grok-select-quantization` is asked for.
   std::string weights = "stored";

@@ -43,14 +43,14 @@ void boundCacheWrite(CacheBound::value_type &layer, const Cache::Layer &written,
 /// `error` and the group's largest, of size `largest`, by `moved`.
 static double quantizedError(double x, double error, double largest, double moved, CodeForm form) {
   const double most = largestCode(form);
-  const double widest = form == CodeForm::int8 ? 1 : 32; // between two codes
+  const double widest = form == CodeForm::e4m3 ? 32 : 1; // between two codes
   double scale = largest / most, otherScale = (largest + moved) / most;
   double anyway = error + widest * (scale + otherScale) / 2; // half a step on both sides
   if (moved >= largest)
     return anyway;
   double steps = x / scale;
   // The quotient's error, and the two roundings that make a number of that size.
-  double size = form == CodeForm::int8 ? most : std::abs(steps);
+  double size = form == CodeForm::e4m3 ? std::abs(steps) : most;
   double uncertain =
       (error + std::abs(x) * moved / largest) * most / (largest - moved) + size * 0x1p-22;
   double highest = roundToCode(steps + uncertain, form);

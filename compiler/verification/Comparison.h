@@ -18,9 +18,9 @@ struct Mismatch {
 /// Fails if the buffer has not the reference's shape.
 Result<Mismatch> compareNumbers(const RecordedBuffer &buffer, const Known &reference);
 
-/// The values of quantised rows [.., bytes of a row] with groups of `unit` out of
-/// `inputs` values. Fails if a row's sums are not those of its codes.
-Result<RecordedBuffer> dequantizeRows(const RecordedBuffer &buffer, int64_t inputs, int64_t unit);
+/// The values of quantised rows [.., bytes of a row] that stand for ones of `type`.
+/// Fails if a row's sums are not those of its codes.
+Result<RecordedBuffer> dequantizeRows(const RecordedBuffer &buffer, mlir::RankedTensorType type);
 
 /// Gates and chosen experts [T, k] of a route. A choice other than the
 /// reference's is right if rounding alone can decide between the two.

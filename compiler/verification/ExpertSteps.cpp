@@ -56,9 +56,7 @@ Result<void> StepVerifier::verifyPairs(const Probe &probe, const SubsetGroups &s
     return tl::unexpected((*launch)->name + ": expected rows for each choice");
   rows = firstPairs(rows, countPairs(*subset.groups));
   if (auto quantize = mlir::dyn_cast<QuantizeOp>(probe.op)) {
-    auto type = quantize.getResult().getType();
-    auto opened = dequantizeRows(rows, type.getShape().back(),
-                                 mlir::cast<FormatAttr>(type.getEncoding()).getGroupRows());
+    auto opened = dequantizeRows(rows, quantize.getResult().getType());
     if (!opened)
       return tl::unexpected((*launch)->name + ": " + opened.error());
     rows = std::move(*opened);

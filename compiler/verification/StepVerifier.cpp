@@ -106,9 +106,7 @@ Result<Mismatch> StepVerifier::compare(const Probe &probe, const RecordedLaunch 
   for (size_t i = 0; i < numSeen; ++i) {
     RecordedBuffer buffer = launch.written[i];
     if (auto quantize = mlir::dyn_cast<QuantizeOp>(probe.op)) {
-      auto type = quantize.getResult().getType();
-      auto rows = dequantizeRows(buffer, type.getShape().back(),
-                                 mlir::cast<FormatAttr>(type.getEncoding()).getGroupRows());
+      auto rows = dequantizeRows(buffer, quantize.getResult().getType());
       if (!rows)
         return tl::unexpected(launch.name + ": " + rows.error());
       buffer = std::move(*rows);

@@ -104,13 +104,14 @@ def Grok_DequantizeOp : Grok_Op<"dequantize"> {
 }
 
 def Grok_QuantizeOp : Grok_Op<"quantize"> {
-  let summary = "Activations rounded to 8 bits per row and group";
+  let summary = "Activations rounded to 8 or 15 bits per row and group";
   let description = [{
     The fast mode's input of a matrix product. Of every group of `group_rows`
-    neighbours in a row: `scale = max|x| / 127`,
-    `code = round_to_even(x * (127 / max|x|))`, and the result is `code * scale`,
-    all in float32; a group of zeros stays zero. The format stands in the
-    result's type, whose values are thus multiples of their group's scale.
+    neighbours in a row: `scale = max|x| / most`,
+    `code = round_to_even(x * (most / max|x|))`, and the result is `code * scale`,
+    all in float32; a group of zeros stays zero. `most` is 127, or with 15 bits
+    16319: two digits, `128 * high + low`. The format stands in the result's
+    type, whose values are thus multiples of their group's scale.
 
     ```mlir
     %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>

@@ -44,11 +44,17 @@ LogicalResult GrokDialect::verifyOperationAttribute(Operation *op, NamedAttribut
   return success();
 }
 
+/// Of an input that is two digits (docs/numerics.md).
+static constexpr unsigned activationBits = 15;
+
 LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, unsigned bits,
                                  int64_t groupRows, Type scale, int64_t multiplierRows,
                                  int64_t zeroPoint, StringAttr codebook, bool alongLast) {
-  if (bits < 1 || bits > 8)
-    return emitError() << "expects 1 to 8 bits per code, found " << bits;
+  bool isOfActivations = bits == activationBits && alongLast && isa<Float32Type>(scale) &&
+                         multiplierRows == 0 && !codebook;
+  if ((bits < 1 || bits > 8) && !isOfActivations)
+    return emitError() << "expects 1 to 8 bits per code, or " << activationBits
+                       << " of activations along the last axis on f32 scales, found " << bits;
   if (groupRows < 1)
     return emitError() << "expects group_rows to be positive, found " << groupRows;
   if (!isa<Float32Type, BFloat16Type, Float16Type>(scale))
@@ -57,6 +63,8 @@ LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, u
     return emitError() << "expects multiplier_rows to divide group_rows " << groupRows << ", found "
                        << multiplierRows;
   int64_t lowest = bits == 8 ? -128 : 0, highest = bits == 8 ? 127 : (int64_t(1) << bits) - 1;
+  if (isOfActivations)
+    highest = 0;
   if (zeroPoint < lowest || zeroPoint > highest)
     return emitError() << "expects zero_point to be a code from " << lowest << " to " << highest
                        << ", found " << zeroPoint;
@@ -138,9 +146,11 @@ LogicalResult QuantizeOp::verify() {
       failed(checkRows(*this, {getX(), getResult()})))
     return failure();
   auto format = dyn_cast_or_null<FormatAttr>(getResult().getType().getEncoding());
-  if (!format || format.getBits() != 8 || !format.getAlongLast() || !format.getScale().isF32() ||
-      format.getMultiplierRows() != 0 || format.getZeroPoint() != 0 || format.getCodebook())
-    return emitOpError("expects a result of 8 bits with f32 scales along the last axis, found ")
+  if (!format || (format.getBits() != 8 && format.getBits() != activationBits) ||
+      !format.getAlongLast() || !format.getScale().isF32() || format.getMultiplierRows() != 0 ||
+      format.getZeroPoint() != 0 || format.getCodebook())
+    return emitOpError(
+               "expects a result of 8 or 15 bits with f32 scales along the last axis, found ")
            << getResult().getType();
   return success();
 }

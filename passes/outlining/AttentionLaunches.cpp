@@ -6,9 +6,9 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::plan;
 
-KernelParams StepOutliner::makeCacheParams(int64_t queryHeads, int64_t unit,
+KernelParams StepOutliner::makeCacheParams(int64_t queryHeads, RowCodes input,
                                            DictionaryAttr weight) {
-  KernelParams params = makeParams(unit, weight);
+  KernelParams params = makeParams(input, weight);
   params.addText("kv", settings.kv).add("q_heads", queryHeads);
   params.add("kv_heads", settings.cache.getKvHeads()).add("head_dim", settings.cache.getHeadDim());
   params.add("layers", settings.cache.getLayers()).add("page_tokens", settings.pageTokens);
@@ -42,7 +42,7 @@ LogicalResult StepOutliner::outline(FusedQKVOp op) {
       (op.getNorm() && failed(launchNorm(op, op.getX(), op.getNorm(), op.getEps().convertToDouble(),
                                          layer, x->buffer))))
     return failure();
-  MatrixOrder order{.columnGroup = headDim, .unit = x->unit};
+  MatrixOrder order{.columnGroup = headDim, .unit = x->codes.unit};
   FailureOr<PackedMatrix> query = layout.packMatrix(op, op.getQuery(), order);
   FailureOr<PackedMatrix> key = layout.packMatrix(op, op.getKey(), order);
   FailureOr<PackedMatrix> value = layout.packMatrix(op, op.getValue(), order);
@@ -57,7 +57,7 @@ LogicalResult StepOutliner::outline(FusedQKVOp op) {
   Value q = bucket.addRows(loc, layer, "q", {queryHeads, headDim});
   buffers[op.getRotated()] = q;
   cache = op.getUpdated();
-  KernelParams params = makeCacheParams(queryHeads, x->unit, query->format);
+  KernelParams params = makeCacheParams(queryHeads, x->codes, query->format);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", query->inputs)
       .add("weight", query->format);

@@ -70,8 +70,8 @@ Value StepOutliner::groupRows(Operation *op, Value experts, const ExpertShape &s
 }
 
 KernelParams StepOutliner::makeExpertParams(const ExpertShape &shape, int64_t emb,
-                                            const PackedMatrix &matrix, int64_t unit) {
-  KernelParams params = makeParams(unit, matrix.format);
+                                            const PackedMatrix &matrix, RowCodes input) {
+  KernelParams params = makeParams(input, matrix.format);
   params.add("max_rows", bucket.getMaxRows()).add("emb", emb).add("ffn", shape.ffn);
   params.add("experts", shape.experts).add("selected", shape.selected);
   params.add("tile_panels", settings.tilePanels).add("weight", matrix.format);
@@ -80,7 +80,7 @@ KernelParams StepOutliner::makeExpertParams(const ExpertShape &shape, int64_t em
 
 LogicalResult StepOutliner::launchGateUp(FusedGateUpOp op, const ExpertSubset &subset,
                                          const ProductInput &x) {
-  MatrixOrder order{.unit = x.unit};
+  MatrixOrder order{.unit = x.codes.unit};
   FailureOr<PackedMatrix> gate = layout.packMatrix(op, op.getGate(), order, subset);
   FailureOr<PackedMatrix> up = layout.packMatrix(op, op.getUp(), order, subset);
   FailureOr<Value> experts = bufferOf(op, op.getExperts());
@@ -106,7 +106,7 @@ LogicalResult StepOutliner::launchGateUp(FusedGateUpOp op, const ExpertSubset &s
   int64_t active = std::min(shape.experts, bucket.getMaxRows() * shape.selected);
   TilesAttr tiles = bucket.countIn(/*operand=*/5, /*element=*/1, active * countTiles(gate->panels));
   bucket.addLaunch(loc, {.op = "gate_up", .layer = shape.layer, .tiles = tiles},
-                   makeExpertParams(shape, gate->inputs, *gate, x.unit),
+                   makeExpertParams(shape, gate->inputs, *gate, x.codes),
                    {readWhole(x.buffer), readPanels(bucket.addWeight(loc, gate->values)),
                     readPanels(bucket.addWeight(loc, gate->scales)),
                     readPanels(bucket.addWeight(loc, up->values)),
@@ -131,21 +131,12 @@ LogicalResult StepOutliner::outline(FusedGateUpOp op) {
 
 /// One tile for each pair of the groups: not for those of experts elsewhere.
 void StepOutliner::quantizePairs(QuantizeOp op) {
-  RankedTensorType type = typeOf(op.getResult());
-  int64_t inputs = type.getShape().back();
-  int64_t unit = cast<FormatAttr>(type.getEncoding()).getGroupRows();
-  SmallVector<int64_t> shape(type.getShape());
-  shape.back() = QuantizedRow::of(inputs, unit).bytes;
-  Builder builder(op.getContext());
   Location loc = op.getLoc();
   for (ExpertRows rows : SmallVector<ExpertRows>(expertRows[op.getX()])) {
-    KernelParams params = makeParams(unit);
-    params.add("in", inputs).add("selected", rows.selected);
-    params.add("weight", builder.getDictionaryAttr(
-                             builder.getNamedAttr("unit", builder.getI64IntegerAttr(unit))));
+    KernelParams params = makeQuantizeParams(op);
+    params.add("selected", rows.selected);
     std::optional<int64_t> layer = layerOfUsers(op.getResult());
-    Value quantized = bucket.addBuffer(loc, layer, "quantized",
-                                       RankedTensorType::get(shape, builder.getI8Type()));
+    Value quantized = bucket.addBuffer(loc, layer, "quantized", recordsOf(op));
     TilesAttr tiles =
         bucket.countIn(/*operand=*/2, /*element=*/2, bucket.getMaxRows() * rows.selected);
     bucket.addLaunch(loc, {.op = "quantize", .layer = layer, .tiles = tiles}, params,
@@ -157,12 +148,13 @@ void StepOutliner::quantizePairs(QuantizeOp op) {
 
 LogicalResult StepOutliner::launchDownCombine(FusedDownCombineOp op, const ExpertRows &rows,
                                               Value gates, Value &out) {
-  int64_t unit = unitOf(op.getX());
-  FailureOr<PackedMatrix> down = layout.packMatrix(op, op.getDown(), {.unit = unit}, rows.subset);
+  RowCodes codes = codesOf(op.getX());
+  FailureOr<PackedMatrix> down =
+      layout.packMatrix(op, op.getDown(), {.unit = codes.unit}, rows.subset);
   if (failed(down))
     return failure();
   ExpertShape shape{down->inputs, down->experts, rows.selected, layerOfWeight(op.getDown())};
-  KernelParams params = makeExpertParams(shape, down->columns, *down, unit);
+  KernelParams params = makeExpertParams(shape, down->columns, *down, codes);
   Location loc = op.getLoc();
   bool isFirst = !out;
   if (isFirst)

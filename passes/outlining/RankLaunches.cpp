@@ -117,7 +117,7 @@ LogicalResult StepOutliner::outline(ExpertMatmulOp op) {
   if (rows == expertRows.end())
     return op.emitOpError(
         "has no kernel of its own; expects rows of grok.fused_gate_up, or the fused form");
-  int64_t unit = unitOf(op.getX());
+  RowCodes codes = codesOf(op.getX());
   std::optional<int64_t> layer = layerOf(op.getWeight().getDefiningOp<grok::WeightOp>().getPath());
   Location loc = op.getLoc();
   Value out = bucket.addRows(loc, layer, "experts_out", rowOf(op.getResult()));
@@ -125,11 +125,11 @@ LogicalResult StepOutliner::outline(ExpertMatmulOp op) {
   bool isFirst = true;
   for (const ExpertRows &subset : SmallVector<ExpertRows>(rows->second)) {
     FailureOr<PackedMatrix> down =
-        layout.packMatrix(op, op.getWeight(), {.unit = unit}, subset.subset);
+        layout.packMatrix(op, op.getWeight(), {.unit = codes.unit}, subset.subset);
     if (failed(down))
       return failure();
     ExpertShape shape{down->inputs, down->experts, subset.selected, layer};
-    KernelParams params = makeExpertParams(shape, down->columns, *down, unit);
+    KernelParams params = makeExpertParams(shape, down->columns, *down, codes);
     params.add("separate", 1);
     if (!isFirst)
       params.add("accumulate", 1);

@@ -26,24 +26,28 @@ FailureOr<Value> StepOutliner::bufferOf(Operation *user, Value value) {
          << value.getType() << " that no earlier launch of the step writes";
 }
 
-int64_t grok::plan::unitOf(Value x) {
-  RankedTensorType type = typeOf(x);
-  auto format = dyn_cast_or_null<FormatAttr>(type.getEncoding());
-  return format ? format.getGroupRows() : 0;
+RowCodes grok::plan::codesOf(Value x) {
+  auto format = dyn_cast_or_null<FormatAttr>(typeOf(x).getEncoding());
+  if (!format)
+    return {};
+  int64_t digits = format.getBits() == QuantizedRow::bitsOf(2) ? 2 : 1;
+  return {format.getGroupRows(), digits};
 }
 
 FailureOr<ProductInput> StepOutliner::inputOf(Operation *user, Value x) {
   FailureOr<Value> buffer = bufferOf(user, x);
   if (failed(buffer))
     return failure();
-  return ProductInput{*buffer, unitOf(x)};
+  return ProductInput{*buffer, codesOf(x)};
 }
 
-KernelParams StepOutliner::makeParams(int64_t unit, DictionaryAttr weight) {
+KernelParams StepOutliner::makeParams(RowCodes input, DictionaryAttr weight) {
   KernelParams params(bucket.getContext());
   auto element = weight ? weight.getAs<StringAttr>("element") : StringAttr();
   bool isHalf = settings.numerics == "fast" && element && element.getValue() == "bf16";
-  params.addText("numerics", unit || isHalf ? "fast" : settings.isLiteral() ? "bf16" : "f32");
+  params.addText("numerics", input.unit || isHalf ? "fast" : settings.isLiteral() ? "bf16" : "f32");
+  if (input.digits > 1)
+    params.add("digits", input.digits);
   return params;
 }
 
@@ -63,7 +67,7 @@ int64_t StepOutliner::countTiles(int64_t panels) const {
 static int64_t unitOfTable(Value table) {
   for (Operation *user : table.getUsers())
     if (auto unembed = dyn_cast<UnembedOp>(user))
-      return unitOf(unembed.getX());
+      return codesOf(unembed.getX()).unit;
   return 0;
 }
 
@@ -85,6 +89,24 @@ std::optional<int64_t> grok::plan::layerOfUsers(Value value) {
   return std::nullopt;
 }
 
+KernelParams StepOutliner::makeQuantizeParams(QuantizeOp op) {
+  Builder builder(op.getContext());
+  RowCodes codes = codesOf(op.getResult());
+  KernelParams params = makeParams(codes);
+  params.add("in", typeOf(op.getResult()).getShape().back())
+      .add("weight", builder.getDictionaryAttr(
+                         builder.getNamedAttr("unit", builder.getI64IntegerAttr(codes.unit))));
+  return params;
+}
+
+RankedTensorType StepOutliner::recordsOf(QuantizeOp op) {
+  RankedTensorType type = typeOf(op.getResult());
+  RowCodes codes = codesOf(op.getResult());
+  SmallVector<int64_t> shape(type.getShape());
+  shape.back() = QuantizedRow::of(shape.back(), codes.unit, codes.digits).bytes;
+  return RankedTensorType::get(shape, IntegerType::get(op.getContext(), 8));
+}
+
 LogicalResult StepOutliner::outline(QuantizeOp op) {
   if (expertRows.contains(op.getX())) {
     quantizePairs(op);
@@ -94,24 +116,15 @@ LogicalResult StepOutliner::outline(QuantizeOp op) {
   if (failed(x))
     return failure();
   RankedTensorType type = typeOf(op.getResult());
-  int64_t inputs = type.getShape().back(), perRow = type.getRank() == 3 ? type.getDimSize(1) : 1;
-  int64_t unit = cast<FormatAttr>(type.getEncoding()).getGroupRows();
-  SmallVector<int64_t> shape(type.getShape());
-  shape.back() = QuantizedRow::of(inputs, unit).bytes;
+  int64_t perRow = type.getRank() == 3 ? type.getDimSize(1) : 1;
   std::optional<int64_t> layer = layerOfUsers(op.getResult());
-  Type byte = IntegerType::get(op.getContext(), 8);
   Location loc = op.getLoc();
-  Value rows = bucket.addBuffer(loc, layer, "quantized", RankedTensorType::get(shape, byte));
+  Value rows = bucket.addBuffer(loc, layer, "quantized", recordsOf(op));
   buffers[op.getResult()] = rows;
   if (chosen.contains(op.getX()))
     chosen.insert(op.getResult());
-  KernelParams params = makeParams(unit);
-  Builder builder(op.getContext());
-  params.add("in", inputs)
-      .add("weight", builder.getDictionaryAttr(
-                         builder.getNamedAttr("unit", builder.getI64IntegerAttr(unit))));
   bucket.addLaunch(loc, {.op = "quantize", .layer = layer, .tiles = bucket.countRows(perRow)},
-                   params, {readRows(*x), writeRows(rows)});
+                   makeQuantizeParams(op), {readRows(*x), writeRows(rows)});
   return success();
 }
 
@@ -171,7 +184,7 @@ LogicalResult StepOutliner::outline(LinearOp op) {
   FailureOr<ProductInput> x = inputOf(op, op.getX());
   if (failed(x))
     return failure();
-  FailureOr<PackedMatrix> weight = layout.packMatrix(op, op.getWeight(), {.unit = x->unit});
+  FailureOr<PackedMatrix> weight = layout.packMatrix(op, op.getWeight(), {.unit = x->codes.unit});
   if (failed(weight))
     return failure();
   StringRef path = op.getWeight().getDefiningOp<grok::WeightOp>().getPath();
@@ -179,7 +192,7 @@ LogicalResult StepOutliner::outline(LinearOp op) {
   StringRef name = nameOfLinear(path);
   Value y = bucket.addRows(op.getLoc(), layer, name, {weight->columns});
   buffers[op.getResult()] = y;
-  KernelParams params = makeParams(x->unit, weight->format);
+  KernelParams params = makeParams(x->codes, weight->format);
   params.add("max_rows", bucket.getMaxRows()).add("in", weight->inputs).add("out", weight->columns);
   params.add("tile_panels", settings.tilePanels).add("weight", weight->format);
   bucket.addLaunch(op.getLoc(),
@@ -246,7 +259,7 @@ LogicalResult StepOutliner::outline(UnembedOp op) {
   FailureOr<ProductInput> x = inputOf(op, op.getX());
   if (failed(x))
     return failure();
-  FailureOr<PackedMatrix> table = packTable(op, op.getTable(), x->unit);
+  FailureOr<PackedMatrix> table = packTable(op, op.getTable(), x->codes.unit);
   if (failed(table))
     return failure();
   if (!chosen.contains(op.getX()))
@@ -259,7 +272,7 @@ LogicalResult StepOutliner::outline(UnembedOp op) {
   Value logits = isPart ? bucket.addRows(loc, std::nullopt, "logits_part", {table->columns})
                         : bucket.addLogits(loc, table->columns);
   buffers[op.getResult()] = logits;
-  KernelParams params = makeParams(x->unit, table->format);
+  KernelParams params = makeParams(x->codes, table->format);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", table->inputs)
       .add("vocab", table->columns);

@@ -24,10 +24,16 @@ struct StepSettings {
   bool isLiteral() const { return numerics == "bf16"; }
 };
 
+/// What rows hold.
+struct RowCodes {
+  int64_t unit = 0; // inputs of one scale in quantised rows; 0 = float32 rows
+  int64_t digits = 1;
+};
+
 /// The rows that a matrix product reads.
 struct ProductInput {
   mlir::Value buffer;
-  int64_t unit = 0; // of quantised rows; 0 = float32
+  RowCodes codes;
 };
 
 /// The expert matmuls of one layer, for a subset of its experts.
@@ -48,8 +54,7 @@ inline mlir::RankedTensorType typeOf(mlir::Value value) {
   return mlir::cast<mlir::RankedTensorType>(value.getType());
 }
 
-/// Length of the groups of quantised rows; 0 for floats.
-int64_t unitOf(mlir::Value x);
+RowCodes codesOf(mlir::Value x);
 
 /// The layer that a value is computed for: that of a weight beside it.
 std::optional<int64_t> layerOfUsers(mlir::Value value);
@@ -110,6 +115,9 @@ private:
   mlir::LogicalResult launchDownCombine(FusedDownCombineOp op, const ExpertRows &rows,
                                         mlir::Value gates, mlir::Value &out);
   void quantizePairs(QuantizeOp op);
+  /// The launch of what `op` computes needs them, and a buffer of that shape.
+  KernelParams makeQuantizeParams(QuantizeOp op);
+  static mlir::RankedTensorType recordsOf(QuantizeOp op);
   mlir::LogicalResult checkCache(mlir::Operation *op, mlir::Value used);
 
   /// The buffer that holds `value`, or an error at `user`.
@@ -117,14 +125,14 @@ private:
   /// The same as the input of a matrix product: floats, or quantised rows.
   mlir::FailureOr<ProductInput> inputOf(mlir::Operation *user, mlir::Value x);
   mlir::FailureOr<PackedMatrix> packTable(mlir::Operation *user, mlir::Value table, int64_t unit);
-  /// `unit` is that of the product's input, `weight` its matrix format: products
+  /// `input` is the product's, `weight` its matrix format: products
   /// of integers and of bf16 are kernels of their own, all else in the fast mode
   /// is as in the f32 mode.
-  KernelParams makeParams(int64_t unit = 0, mlir::DictionaryAttr weight = {});
-  KernelParams makeCacheParams(int64_t queryHeads, int64_t unit = 0,
+  KernelParams makeParams(RowCodes input = {}, mlir::DictionaryAttr weight = {});
+  KernelParams makeCacheParams(int64_t queryHeads, RowCodes input = {},
                                mlir::DictionaryAttr weight = {});
   KernelParams makeExpertParams(const ExpertShape &shape, int64_t emb, const PackedMatrix &matrix,
-                                int64_t unit);
+                                RowCodes input);
   /// Constants that the literal mode rounds before use.
   double roundConstant(const llvm::APFloat &value) const;
   int64_t countTiles(int64_t panels) const;

@@ -71,7 +71,7 @@ def SelectQuantization : Pass<"grok-select-quantization", "::mlir::ModuleOp"> {
 }
 
 def QuantizeActivations : Pass<"grok-quantize-activations", "::mlir::ModuleOp"> {
-  let summary = "Round the inputs of integer matrix products to 8 bits";
+  let summary = "Round the inputs of integer matrix products to 8 or 15 bits";
   let description = [{
     Under `grok.numerics = "fast"`, every product of f32 rows with a quantised
     weight gets its rows from a `grok.quantize`, whose groups are the units of
@@ -81,6 +81,9 @@ def QuantizeActivations : Pass<"grok-quantize-activations", "::mlir::ModuleOp"> 
     A product stays in floats if its weight is float, if its units are no
     multiple of four inputs, or if its weights (query, key and value; gate and
     up) have different units.
+
+    With `bits=15` an input is two 8-bit digits, `128 * high + low`, for which the
+    kernels take two products of 8 bits.
 
     Runs after fusion. A norm that is part of `grok.fused_qkv` becomes an op
     again: what is rounded is its result.
@@ -96,6 +99,7 @@ def QuantizeActivations : Pass<"grok-quantize-activations", "::mlir::ModuleOp"> 
     ```
   }];
   let dependentDialects = ["::grok::GrokDialect"];
+  let options = [Option<"bits", "bits", "int64_t", /*default=*/"8", "Of an input: 8 or 15">];
   let statistics = [
     Statistic<"numQuantized", "num-quantized", "Inputs rounded">,
     Statistic<"numProducts", "num-products", "Products that read them">,

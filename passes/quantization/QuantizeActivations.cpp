@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// Rounds the inputs of matrix products to 8 bits where integer kernels exist.
+// Rounds the inputs of matrix products to 8 or 15 bits where integer kernels exist.
 #include "passes/quantization/Passes.h"
 
+#include "dialects/plan/QuantizedRow.h"
 #include "dialects/plan/SumOrder.h"
 
 #include "mlir/IR/Builders.h"
@@ -28,6 +29,8 @@ struct Product {
 };
 
 struct QuantizeActivations : grok::impl::QuantizeActivationsBase<QuantizeActivations> {
+  using QuantizeActivationsBase::QuantizeActivationsBase;
+
   void runOnOperation() override;
 
 private:
@@ -126,7 +129,7 @@ void QuantizeActivations::quantize(Operation *op, OpOperand &x, int64_t unit) {
     OpBuilder builder(op);
     auto type = cast<RankedTensorType>(x.get().getType());
     auto format =
-        FormatAttr::get(op->getContext(), /*bits=*/8, unit, builder.getF32Type(),
+        FormatAttr::get(op->getContext(), bits, unit, builder.getF32Type(),
                         /*multiplierRows=*/0, /*zeroPoint=*/0, StringAttr(), /*alongLast=*/true);
     auto result = RankedTensorType::get(type.getShape(), type.getElementType(), format);
     rounded = QuantizeOp::create(builder, op->getLoc(), result, x.get());
@@ -141,6 +144,10 @@ void QuantizeActivations::runOnOperation() {
   auto numerics = module->getAttrOfType<StringAttr>("grok.numerics");
   if (!numerics || numerics != "fast")
     return;
+  if (!llvm::is_contained({plan::QuantizedRow::bitsOf(1), plan::QuantizedRow::bitsOf(2)}, bits)) {
+    module.emitError("expects option bits to be 8 or 15, got ") << int64_t(bits);
+    return signalPassFailure();
+  }
   quantized.clear();
   // In the order of the block, so that what is rounded for one product is
   // there for the next.

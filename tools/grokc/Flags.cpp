@@ -76,6 +76,7 @@ struct Texts {
   std::string numerics = "fast", kv, phase = "artifact", cache = defaultCache();
   std::string weights = "stored", budget, goal = "latency";
   int64_t maxContext = 0;
+  std::optional<int64_t> activationBits;
 };
 } // namespace
 
@@ -116,10 +117,16 @@ static void addOptions(CLI::App &app, Flags &flags, Texts &texts) {
   app.add_flag("--persistent", compile.persistent,
                "Experimental: GPUs decode a token in one launch, by a kernel made of all others");
   app.add_option("--numerics", texts.numerics,
-                 "fast: matrix inputs in 8 bits, within 0.1 % perplexity of f32; f32: every "
+                 "fast: matrix inputs in 8 or 15 bits, within 0.1 % perplexity of f32; f32: every "
                  "activation float32; bf16: the released model's literal roundings")
       ->check(CLI::IsMember({"fast", "f32", "bf16"}))
       ->default_str("fast");
+  app.add_option(
+         "--activation-bits", texts.activationBits,
+         "Of matrix inputs under --numerics=fast, 8 or 15 (default: 15 with a GPU among the "
+         "targets, else 8)")
+      ->type_name("8|15")
+      ->check(CLI::IsMember({8, 15}).description(""));
   app.add_option("--weights", texts.weights,
                  "Format of the weight matrices: int4 and int3 are of the experts, all else is "
                  "then int8; auto chooses within --bits-per-weight or --memory-budget (default: as "
@@ -200,6 +207,14 @@ static tl::expected<void, std::string> finishCache(CompileOptions &compile, cons
   return {};
 }
 
+static tl::expected<void, std::string> finishActivations(CompileOptions &compile,
+                                                         const Texts &texts) {
+  if (texts.activationBits && compile.numerics != Numerics::fast)
+    return Error("--activation-bits: only --numerics=fast rounds matrix inputs to codes");
+  compile.activationBits = texts.activationBits.value_or(8);
+  return {};
+}
+
 /// "6GiB", "512MiB" or "64KiB" in bytes.
 static std::optional<uint64_t> parseSize(const std::string &text) {
   constexpr std::pair<std::string_view, int> units[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
@@ -268,6 +283,8 @@ static tl::expected<void, std::string> finish(Flags &flags, const Texts &texts, 
   if (auto done = checkGpuOptions(compile); !done)
     return done;
   if (auto done = finishCache(compile, texts); !done)
+    return done;
+  if (auto done = finishActivations(compile, texts); !done)
     return done;
   if (auto done = finishWeights(compile, texts); !done)
     return done;

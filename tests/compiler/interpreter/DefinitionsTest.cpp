@@ -77,6 +77,12 @@ TEST(QuantizeTest, RoundsEachGroupToItsScale) {
   EXPECT_THAT(q.values, ElementsAre(127, 0, -2, 254, 4, 0));
 }
 
+TEST(QuantizeTest, RoundsEachGroupToTwoDigits) {
+  // Scales 1 and 2: the largest code is 127 * 128 + 63.
+  Tensor q = quantize(tensor({1, 6}, {16319, 0.5f, -2.5f, -32638, 3, -1}), 3, CodeForm::int15);
+  EXPECT_THAT(q.values, ElementsAre(16319, 0, -2, -32638, 4, 0));
+}
+
 TEST(QuantizeTest, RoundsEachGroupToE4m3) {
   // Scales 448 / 448 = 1 and 896 / 448 = 2. Between 16 and 32 codes are 2 apart, between
   // 1 and 2 an eighth, below 2^-6 a 512th; halves go to the even code.

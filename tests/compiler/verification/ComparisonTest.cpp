@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // When a recorded buffer is what the interpreter says.
 #include "compiler/verification/Comparison.h"
+#include "dialects/grok/GrokDialect.h"
 #include "dialects/plan/QuantizedRow.h"
 
 #include "gmock/gmock.h"
@@ -173,36 +174,64 @@ TEST(SpreadByChoice, LeavesPairsOfExpertsElsewhere) {
 
 namespace {
 
-/// One row of four codes in a group, as the kernel lays it out.
-RecordedBuffer quantisedRow(int16_t lowSum) {
-  const plan::QuantizedRow shape = plan::QuantizedRow::of(/*inputs=*/4, /*unit=*/4);
+/// The type of rows of codes.
+class DequantizeRows : public ::testing::Test {
+protected:
+  mlir::RankedTensorType rowsOf(int64_t inputs, unsigned bits, int64_t unit) {
+    mlir::Type number = mlir::Float32Type::get(&context);
+    auto format = FormatAttr::get(&context, bits, unit, number, /*multiplierRows=*/0,
+                                  /*zeroPoint=*/0, mlir::StringAttr(), /*alongLast=*/true);
+    return mlir::RankedTensorType::get({1, inputs}, number, format);
+  }
+  void SetUp() override { context.loadDialect<GrokDialect>(); }
+
+  mlir::MLIRContext context;
+};
+
+/// One row of four codes in a group, as the kernel lays it out; `lowSum` is of the last digit.
+RecordedBuffer quantisedRow(int16_t lowSum, int64_t digits = 1) {
+  const auto shape = plan::QuantizedRow::of(/*inputs=*/4, /*unit=*/4, digits);
   RecordedBuffer buffer;
   buffer.name = "quantized";
   buffer.shape = {1, shape.bytes};
   buffer.bytes.resize(static_cast<size_t>(shape.bytes));
   const int8_t codes[] = {1, -2, 3, 127};
   const float scale = 0.5f;
-  const int16_t sums[] = {lowSum, 130};
-  std::memcpy(buffer.bytes.data(), codes, sizeof(codes));
+  for (int64_t digit = 0; digit < digits; ++digit) {
+    const int16_t sums[] = {digit == digits - 1 ? lowSum : int16_t(-1), 130};
+    std::memcpy(buffer.bytes.data() + digit * shape.digitBytes, codes, sizeof(codes));
+    std::memcpy(buffer.bytes.data() + shape.sumsOffset + digit * shape.digitSumBytes, sums,
+                sizeof(sums));
+  }
   std::memcpy(buffer.bytes.data() + shape.scalesOffset, &scale, sizeof(scale));
-  std::memcpy(buffer.bytes.data() + shape.sumsOffset, sums, sizeof(sums));
   return buffer;
 }
 
 } // namespace
 
-TEST(DequantizeRows, GivesWhatTheCodesStandFor) {
-  auto rows = dequantizeRows(quantisedRow(-1), /*inputs=*/4, /*unit=*/4);
+TEST_F(DequantizeRows, GivesWhatTheCodesStandFor) {
+  auto rows = dequantizeRows(quantisedRow(-1), rowsOf(4, 8, 4));
   ASSERT_TRUE(rows) << rows.error();
   EXPECT_EQ(rows->shape, (std::vector<int64_t>{1, 4}));
   EXPECT_EQ(rows->numbers, (std::vector<float>{0.5f, -1.0f, 1.5f, 63.5f}));
 }
 
-TEST(DequantizeRows, RefusesWrongSumsAndSizes) {
-  auto rows = dequantizeRows(quantisedRow(0), 4, 4);
-  ASSERT_FALSE(rows);
-  EXPECT_EQ(rows.error(), "quantized: a row's sums are not those of its codes");
-  rows = dequantizeRows(quantisedRow(-1), 128, 64);
+TEST_F(DequantizeRows, GivesWhatTwoDigitsStandFor) {
+  auto rows = dequantizeRows(quantisedRow(-1, /*digits=*/2), rowsOf(4, 15, 4));
+  ASSERT_TRUE(rows) << rows.error();
+  EXPECT_EQ(rows->numbers, (std::vector<float>{64.5f, -129.0f, 193.5f, 8191.5f}));
+}
+
+TEST_F(DequantizeRows, RefusesWrongSumsAndSizes) {
+  for (int64_t digits : {1, 2}) {
+    auto rows = dequantizeRows(quantisedRow(0, digits), rowsOf(4, digits == 1 ? 8 : 15, 4));
+    ASSERT_FALSE(rows);
+    EXPECT_EQ(rows.error(), "quantized: a row's sums are not those of its codes");
+  }
+  auto rows = dequantizeRows(quantisedRow(-1), rowsOf(128, 8, 64));
   ASSERT_FALSE(rows);
   EXPECT_EQ(rows.error(), "quantized: expected rows of 256 bytes");
+  rows = dequantizeRows(quantisedRow(-1), rowsOf(4, 15, 4));
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error(), "quantized: expected rows of 320 bytes");
 }

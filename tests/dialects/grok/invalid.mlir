@@ -371,7 +371,7 @@ func.func @unembed_with_infinite_multiplier(%x: tensor<?x8xf32>, %w: tensor<16x8
 // -----
 
 func.func @quantize_to_four_bits(%x: tensor<?x96xf32>) {
-  // expected-error@+1 {{'grok.quantize' op expects a result of 8 bits with f32 scales along the last axis, found}}
+  // expected-error@+1 {{'grok.quantize' op expects a result of 8 or 15 bits with f32 scales along the last axis, found}}
   %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 4, group_rows = 32, scale = f32, along = last>>
   return
 }

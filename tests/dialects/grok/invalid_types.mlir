@@ -2,13 +2,23 @@
 // One case per rule of the types, attributes and module attributes.
 // RUN: grok-opt %s --split-input-file --verify-diagnostics
 
-// expected-error@+1 {{expects 1 to 8 bits per code, found 0}}
+// expected-error@+1 {{expects 1 to 8 bits per code, or 15 of activations along the last axis on f32 scales, found 0}}
 func.func private @format_without_bits(tensor<4x4xi8, #grok.format<bits = 0, group_rows = 4, scale = bf16>>)
 
 // -----
 
-// expected-error@+1 {{expects 1 to 8 bits per code, found 9}}
+// expected-error@+1 {{expects 1 to 8 bits per code, or 15 of activations along the last axis on f32 scales, found 9}}
 func.func private @format_of_many_bits(tensor<4x4xi8, #grok.format<bits = 9, group_rows = 4, scale = bf16>>)
+
+// -----
+
+// expected-error@+1 {{or 15 of activations along the last axis on f32 scales, found 15}}
+func.func private @wide_format_of_weights(tensor<4x4xi8, #grok.format<bits = 15, group_rows = 4, scale = bf16>>)
+
+// -----
+
+// expected-error@+1 {{expects zero_point to be a code from 0 to 0, found 3}}
+func.func private @wide_format_with_zero_point(tensor<4x4xf32, #grok.format<bits = 15, group_rows = 4, scale = f32, zero_point = 3, along = last>>)
 
 // -----
 

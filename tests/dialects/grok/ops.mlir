@@ -49,6 +49,13 @@ func.func @quantize(%x: tensor<?x96xf32>) -> tensor<?x96xf32, #grok.format<bits 
   return %q : tensor<?x96xf32, #grok.format<bits = 8, group_rows = 32, scale = f32, along = last>>
 }
 
+// CHECK-LABEL: func @quantize_wide
+// CHECK: grok.quantize %{{.*}} -> tensor<?x96xf32, #grok.format<bits = 15, group_rows = 32, scale = f32, along = last>>
+func.func @quantize_wide(%x: tensor<?x96xf32>) -> tensor<?x96xf32, #grok.format<bits = 15, group_rows = 32, scale = f32, along = last>> {
+  %q = grok.quantize %x : tensor<?x96xf32> -> tensor<?x96xf32, #grok.format<bits = 15, group_rows = 32, scale = f32, along = last>>
+  return %q : tensor<?x96xf32, #grok.format<bits = 15, group_rows = 32, scale = f32, along = last>>
+}
+
 // CHECK-LABEL: func @dequantize
 // CHECK: grok.dequantize %{{.*}} : tensor<96x96xi8, #grok.format<bits = 8, group_rows = 48, scale = bf16>> -> tensor<96x96xf32>
 func.func @dequantize(%w: !i8x2) -> tensor<96x96xf32> {

@@ -2,6 +2,16 @@
 // RUN: grok-opt %s --grok-outline-kernels | FileCheck %s
 
 // Quantised rows meet weights of 8, 4 and 3 bits: packings, kernels, row records.
+// Of two digits: 2 x 128 codes, 2 scales, 2 x 4 words of sums, each padded to 64 bytes.
+// RUN: sed 's/bits = 8\(, group_rows = 64, scale = f32\)/bits = 15\1/' %s | grok-opt --grok-outline-kernels | FileCheck %s --check-prefix=WIDE
+// WIDE: "quantize" {digits = 2 : i64, in = 128 : i64, numerics = "fast", weight = {unit = 64 : i64}} operands 2
+// WIDE: "linear" {digits = 2 : i64
+// WIDE: "gate_up" {digits = 2 : i64
+// WIDE: "quantize" {digits = 2 : i64, in = 256 : i64
+// WIDE: "down_combine" {digits = 2 : i64
+// WIDE: "unembed" {digits = 2 : i64
+// WIDE: plan.buffer "quantized" : <tensor<?x448xi8>>
+// WIDE: plan.buffer "quantized_2" : <tensor<?x2x704xi8>>
 !table = tensor<512x128xi8, #grok.format<bits = 8, group_rows = 128, scale = bf16, along = last>>
 !int8 = tensor<128x128xi8, #grok.format<bits = 8, group_rows = 64, scale = bf16>>
 !int4 = tensor<8x128x256xi4, #grok.format<bits = 4, group_rows = 128, scale = bf16, multiplier_rows = 32, zero_point = 8>>

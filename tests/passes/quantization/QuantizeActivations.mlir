@@ -4,6 +4,12 @@
 // Twice changes nothing more.
 // RUN: grok-opt %s --grok-quantize-activations -o %t.once
 // RUN: grok-opt %t.once --grok-quantize-activations | diff %t.once -
+// Two digits.
+// RUN: grok-opt %s --grok-quantize-activations=bits=15 | FileCheck %s --check-prefix=WIDE
+// WIDE: grok.quantize {{.*}} -> tensor<?x64xf32, #grok.format<bits = 15, group_rows = 64, scale = f32, along = last>>
+// WIDE-NOT: along = last>{{.*}}bits = 8, group_rows = 64, scale = f32
+// RUN: not grok-opt %s --grok-quantize-activations=bits=9 2>&1 | FileCheck %s --check-prefix=BITS
+// BITS: error: expects option bits to be 8 or 15, got 9
 // Other numerics change nothing.
 // RUN: sed s/"fast\"}"/"f32\"}"/ %s | grok-opt -o %t.f32
 // RUN: grok-opt %t.f32 --grok-quantize-activations | diff %t.f32 -

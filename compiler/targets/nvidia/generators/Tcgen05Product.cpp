@@ -8,22 +8,29 @@ namespace grok::compiler {
 
 static constexpr int64_t accumulators = 2;
 static constexpr int64_t quarterLanes = 32; // of tensor memory, that a warp reaches
-static constexpr int64_t pieceColumns = 16; // that a warp loads at once
+static constexpr int64_t pieceColumns = 16; // that a warp loads at once, at most
 
 bool Tcgen05Product::fits(const KernelSpec &spec, const NvidiaChip &chip) {
   return chip.name == "sm_100a" && WarpgroupProduct::fits(spec);
 }
 
 // 96 rows are what registers hold beside the addresses of a simple tile, 64 beside those
-// of others.
+// of others. Of two digits 80 are what tensor memory holds: two accumulators of two columns
+// a row, and two levels of the tree.
+static int64_t chunkRowsOf(int64_t digits, bool isSimple) {
+  if (!isSimple)
+    return 64;
+  return digits == 1 ? 96 : 80;
+}
+
 Tcgen05Product::Tcgen05Product(GpuBuilder &kernel, int64_t slots)
     : WarpgroupProduct(kernel, slots,
-                       {.chunkRows = isSimple(kernel.spec) ? 96 : 64,
+                       {.chunkRows = chunkRowsOf(kernel.spec.digits, isSimple(kernel.spec)),
                         .registers = 176,
                         .registerLevels = 1,
                         .rowsOfFour = 4}),
-      columns(static_cast<int32_t>(
-          llvm::PowerOf2Ceil((accumulators + std::max<int64_t>(memoryLevels - 1, 0)) * chunkRows))),
+      columns(static_cast<int32_t>(llvm::PowerOf2Ceil(
+          (accumulators * digits + std::max<int64_t>(memoryLevels - 1, 0)) * chunkRows))),
       addressPlace(kernel.sharedMemory(4)), done(kernel.sharedMemory(8 * accumulators)) {
   assert(columns <= 512);
   kernel.when(kernel.less(kernel.warp, kernel.index(1)), [&] {
@@ -68,7 +75,8 @@ void Tcgen05Product::byIssuer(llvm::function_ref<void()> body) const {
 
 Value Tcgen05Product::accumulatorOf(Value unitNumber) const {
   Value which = kernel.bitAnd(numberOf(unitNumber), kernel.word(accumulators - 1));
-  return kernel.add(tensor, kernel.mul(which, kernel.word(static_cast<int32_t>(chunkRows))));
+  return kernel.add(tensor,
+                    kernel.mul(which, kernel.word(static_cast<int32_t>(digits * chunkRows))));
 }
 
 // As soon as the unit's stage is full and the sums of the last but one have been read,
@@ -84,7 +92,7 @@ void Tcgen05Product::issue(Value unitNumber, int64_t width) {
   for (int64_t step = 0; step < unit / stepInputs; ++step) {
     const int64_t start = step * stepInputs / 16; // descriptors count 16 bytes
     kernel.multiplyBytesTensor(d, kernel.add(a, start), kernel.add(b, start),
-                               static_cast<int32_t>(width), /*accumulates=*/step > 0);
+                               static_cast<int32_t>(digits * width), /*accumulates=*/step > 0);
   }
   Value which = kernel.toIndex(kernel.bitAnd(numberOf(unitNumber), kernel.word(accumulators - 1)));
   kernel.commitTensor(kernel.rowAddress(done, which, 8));
@@ -95,6 +103,16 @@ void Tcgen05Product::beginUnits(int64_t width) {
 }
 
 // ---- by the multiplying warps
+
+// body(first, how many) of `columns` that a warp loads or stores, in turn.
+static void forPieces(int64_t columns, llvm::function_ref<void(int64_t, int64_t)> body) {
+  for (int64_t first = 0; first < columns; first += pieceColumns)
+    body(first, std::min(pieceColumns, columns - first));
+}
+
+Value Tcgen05Product::columnAt(Value address, int64_t column) const {
+  return kernel.add(address, kernel.word(static_cast<int32_t>(column)));
+}
 
 // The part of columns that begin at `address` which this warp reads.
 Value Tcgen05Product::ownColumns(Value address, int64_t width) const {
@@ -108,7 +126,7 @@ Value Tcgen05Product::ownColumns(Value address, int64_t width) const {
 
 void Tcgen05Product::forUnitSums(const Stage &stage, Value unitNumber, int64_t width,
                                  llvm::function_ref<void()> whenFull,
-                                 llvm::function_ref<void(int64_t, Value)> body) {
+                                 llvm::function_ref<void(int64_t, ValueRange)> body) {
   Value next = kernel.add(unitNumber, 1);
   byIssuer(
       [&] { kernel.when(kernel.less(next, kernel.index(units)), [&] { issue(next, width); }); });
@@ -121,41 +139,45 @@ void Tcgen05Product::forUnitSums(const Stage &stage, Value unitNumber, int64_t w
   kernel.waitForPhase(kernel.rowAddress(done, which, 8), parity);
   kernel.fenceTensorAfter();
   Value address = ownColumns(accumulatorOf(unitNumber), width);
-  for (int64_t first = 0; first < width / 2; first += pieceColumns) {
-    Value piece = kernel.loadTensor(kernel.add(address, kernel.word(static_cast<int32_t>(first))),
-                                    pieceColumns);
+  forPieces(width / 2, [&](int64_t first, int64_t count) {
+    Values pieces;
+    for (int64_t digit = 0; digit < digits; ++digit)
+      pieces.push_back(kernel.loadTensor(columnAt(address, digit * width + first), count));
     kernel.waitForTensorLoads();
-    for (int64_t i = 0; i < pieceColumns; ++i)
-      body(first + i, kernel.tensorWord(piece, i));
-  }
+    for (int64_t i = 0; i < count; ++i) {
+      Values ofDigits;
+      for (Value piece : pieces)
+        ofDigits.push_back(kernel.tensorWord(piece, i));
+      body(first + i, ofDigits);
+    }
+  });
   kernel.fenceTensorBefore();
 }
 
 Value Tcgen05Product::pendingAt(int64_t level, size_t count) const {
-  const auto first = static_cast<int32_t>((accumulators + level) * chunkRows);
-  return ownColumns(kernel.add(tensor, kernel.word(first)), static_cast<int64_t>(2 * count));
+  const int64_t first = (accumulators * digits + level) * chunkRows;
+  return ownColumns(columnAt(tensor, first), static_cast<int64_t>(2 * count));
 }
 
 void Tcgen05Product::keepPending(ValueRange sums, int64_t level) {
   Value to = pendingAt(level, sums.size());
-  for (size_t first = 0; first < sums.size(); first += pieceColumns) {
+  forPieces(static_cast<int64_t>(sums.size()), [&](int64_t first, int64_t count) {
     Values words;
-    for (Value sum : sums.slice(first, pieceColumns))
+    for (Value sum : sums.slice(first, count))
       words.push_back(kernel.bitsOf(sum));
-    kernel.storeTensor(kernel.add(to, kernel.word(static_cast<int32_t>(first))), words);
-  }
+    kernel.storeTensor(columnAt(to, first), words);
+  });
   kernel.waitForTensorStores();
 }
 
 void Tcgen05Product::addPending(Values &sums, int64_t level) {
   Value from = pendingAt(level, sums.size());
-  for (size_t first = 0; first < sums.size(); first += pieceColumns) {
-    Value piece =
-        kernel.loadTensor(kernel.add(from, kernel.word(static_cast<int32_t>(first))), pieceColumns);
+  forPieces(static_cast<int64_t>(sums.size()), [&](int64_t first, int64_t count) {
+    Value piece = kernel.loadTensor(columnAt(from, first), count);
     kernel.waitForTensorLoads();
-    for (int64_t i = 0; i < pieceColumns; ++i)
+    for (int64_t i = 0; i < count; ++i)
       sums[first + i] = kernel.add(kernel.fromBits(kernel.tensorWord(piece, i)), sums[first + i]);
-  }
+  });
 }
 
 } // namespace grok::compiler

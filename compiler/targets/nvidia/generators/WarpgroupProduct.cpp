@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/generators/WarpgroupProduct.h"
 
+#include "llvm/ADT/bit.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
 
@@ -28,8 +29,9 @@ bool WarpgroupProduct::isSimple(const KernelSpec &spec) {
 
 WarpgroupProduct::WarpgroupProduct(GpuBuilder &kernel, int64_t slots, const Form &form)
     : GpuProduct(kernel, slots, form.chunkRows, resultFloats), form(form),
-      record(plan::QuantizedRow::of(contraction, unit)), weights(kernel),
-      stageBytes(WgmmaWeights::tileBytes + chunkRows * WgmmaWeights::rowBytes),
+      digits(kernel.spec.digits), record(plan::QuantizedRow::of(contraction, unit, digits)),
+      weights(kernel),
+      stageBytes(WgmmaWeights::tileBytes + digits * chunkRows * WgmmaWeights::rowBytes),
       units(slices * unitsPerSlice),
       registerLevels(std::min<int64_t>(form.registerLevels, llvm::Log2_64(slices))),
       memoryLevels(llvm::Log2_64(slices) - registerLevels),
@@ -150,8 +152,9 @@ void WarpgroupProduct::copyRows(const Stage &stage, Value unitNumber, int64_t wi
     for (int64_t first = 0; first < width; first += rowsAtOnce) {
       Value from = kernel.load(kernel.pointer,
                                kernel.offset(kernel.rowAddress(inputs, row, 8), first * 8), 8);
-      kernel.copyAsync(kernel.offset(to, first * WgmmaWeights::rowBytes),
-                       kernel.offset(from, inside), 16);
+      for (int64_t digit = 0; digit < digits; ++digit)
+        kernel.copyAsync(kernel.offset(to, (digit * width + first) * WgmmaWeights::rowBytes),
+                         kernel.offset(kernel.offset(from, inside), digit * record.digitBytes), 16);
     }
   };
   if (pieces == 8)
@@ -257,13 +260,25 @@ Values WarpgroupProduct::sumOfSlice(const GpuPanel &panel, Value slice, int64_t 
   return sums;
 }
 
-// A unit's sum is within 127 * 127 * 128 < 2^22, and so a float of 12582912 + sum has it
-// in its low bits: an addition and a subtraction, both exact, where a conversion would
-// take one of sixteen lanes of a multiprocessor (Nsight Compute, "Pipelines": XU).
-static Value exactFloat(GpuBuilder &kernel, Value sum) {
-  constexpr int32_t bits = 0x4b400000; // of 12582912, which is 1.5 * 2^23
-  return kernel.sub(kernel.fromBits(kernel.add(sum, kernel.word(bits))),
-                    kernel.number(12582912.0f));
+// A unit's sum of a digit is within 127 * 128 * 128 < 2^22, and so a float of
+// 12582912 + sum has it in its low bits: an addition and a subtraction, both exact, where a
+// conversion would take one of sixteen lanes of a multiprocessor (Nsight Compute,
+// "Pipelines": XU).
+static constexpr float bias = 12582912.0f; // 1.5 * 2^23
+
+static Value biasedFloat(GpuBuilder &kernel, Value sum) {
+  return kernel.fromBits(kernel.add(sum, kernel.word(llvm::bit_cast<int32_t>(bias))));
+}
+
+// Of two digits radix * high + low, rounded once: the low one's bias goes into the number
+// that is subtracted from the high one, which leaves that exact, too.
+Value WarpgroupProduct::floatOf(ValueRange sums) const {
+  Value high = biasedFloat(kernel, sums.front());
+  if (digits == 1)
+    return kernel.sub(high, kernel.number(bias));
+  constexpr auto radix = static_cast<float>(plan::QuantizedRow::radix);
+  high = kernel.sub(high, kernel.number(bias + bias / radix));
+  return kernel.multiplyAdd(high, kernel.number(radix), biasedFloat(kernel, sums.back()));
 }
 
 Values WarpgroupProduct::addUnit(const GpuPanel &panel, Value unitNumber, int64_t width,
@@ -277,7 +292,7 @@ Values WarpgroupProduct::addUnit(const GpuPanel &panel, Value unitNumber, int64_
           panel, kernel.quotient(kernel.mul(unitNumber, unit), contraction / format.groups));
     scales = kernel.rowAddress(stage.scales, own.row, 4);
   };
-  forUnitSums(stage, unitNumber, width, whenFull, [&](int64_t i, Value sum) {
+  forUnitSums(stage, unitNumber, width, whenFull, [&](int64_t i, ValueRange ofDigits) {
     const int64_t together = form.rowsOfFour;
     if (i % 4 == 0)
       ofRows = kernel.load(kernel.vectorOf(kernel.f32, together),
@@ -285,7 +300,7 @@ Values WarpgroupProduct::addUnit(const GpuPanel &panel, Value unitNumber, int64_
     Value factor = kernel.extract(ofRows, i % together);
     if (scalesUnits)
       factor = kernel.mul(factor, columns[columnOf(i) != 0]);
-    result.push_back(kernel.multiplyAdd(exactFloat(kernel, sum), factor, sums[i]));
+    result.push_back(kernel.multiplyAdd(floatOf(ofDigits), factor, sums[i]));
   });
   kernel.syncWarp();
   kernel.when(kernel.equal(kernel.lane, kernel.index(0)), [&] { kernel.arrive(stage.empty); });

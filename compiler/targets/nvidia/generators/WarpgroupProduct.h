@@ -17,6 +17,9 @@ namespace grok::compiler {
 /// pending value is enough. With a unit's and a slice's sums that makes six values
 /// for each result at sixteen slices: the lowest levels wait in registers, the last
 /// one where the results will stand, those between them where the form has room.
+///
+/// Of rows of two digits a stage holds the high ones of all rows, then the low ones: one
+/// product of twice the rows multiplies both.
 class WarpgroupProduct : public GpuProduct {
 public:
   /// Whether `spec` is such a product.
@@ -64,11 +67,11 @@ protected:
   virtual void begin() {}
   /// By the multiplying warps before the first unit of `width` rows.
   virtual void beginUnits(int64_t /*width*/) {}
-  /// body(number, int32 sum) for the lane's sums of a unit in ascending order; calls
-  /// `whenFull` first, once the stage is.
+  /// body(number, int32 sum of each digit, the high one first) for the lane's sums of a
+  /// unit in ascending order; calls `whenFull` first, once the stage is.
   virtual void forUnitSums(const Stage &stage, Value unitNumber, int64_t width,
                            llvm::function_ref<void()> whenFull,
-                           llvm::function_ref<void(int64_t, Value)> body) = 0;
+                           llvm::function_ref<void(int64_t, ValueRange)> body) = 0;
   /// Pending values of tree level `level` above those in registers, but the last.
   virtual void keepPending(ValueRange sums, int64_t level) = 0;
   virtual void addPending(Values &sums, int64_t level) = 0;
@@ -79,6 +82,7 @@ protected:
   int64_t resultBytes() const { return chunkRows * resultColumns * 4; }
 
   const Form form;
+  const int64_t digits;
   const plan::QuantizedRow record;
   const WgmmaWeights weights;
   const int64_t stageBytes, units, registerLevels, memoryLevels;
@@ -95,6 +99,7 @@ private:
   Values sumOfLevel(const GpuPanel &panel, Value first, int64_t level, int64_t width);
   void settle(Values sums, Value number, int64_t level);
   Values scalesAt(const GpuPanel &panel, Value group);
+  Value floatOf(ValueRange sums) const;
   int64_t rowOf(int64_t sum) const;
   int64_t columnOf(int64_t sum) const;
 

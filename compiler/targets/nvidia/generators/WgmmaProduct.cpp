@@ -10,10 +10,16 @@ bool WgmmaProduct::fits(const KernelSpec &spec, const NvidiaChip &chip) {
 }
 
 // 80 rows are what registers hold beside the addresses of a simple tile, 64 beside
-// those of others.
+// those of others. A second digit takes as many registers as half of the rows' tree.
+static int64_t chunkRowsOf(int64_t digits, bool isSimple) {
+  if (digits == 1)
+    return isSimple ? 80 : 64;
+  return isSimple ? 64 : 48;
+}
+
 WgmmaProduct::WgmmaProduct(GpuBuilder &kernel, int64_t slots)
     : WarpgroupProduct(kernel, slots,
-                       {.chunkRows = isSimple(kernel.spec) ? 80 : 64,
+                       {.chunkRows = chunkRowsOf(kernel.spec.digits, isSimple(kernel.spec)),
                         .registers = isSimple(kernel.spec) ? 208 : 192,
                         .registerLevels = 2,
                         .rowsOfFour = 2}) {
@@ -30,7 +36,7 @@ WarpgroupProduct::Place WgmmaProduct::placeOf(int64_t /*width*/) const {
 
 void WgmmaProduct::forUnitSums(const Stage &stage, Value /*unitNumber*/, int64_t width,
                                llvm::function_ref<void()> whenFull,
-                               llvm::function_ref<void(int64_t, Value)> body) {
+                               llvm::function_ref<void(int64_t, ValueRange)> body) {
   kernel.waitForPhase(stage.full, stage.parity);
   kernel.fenceProducts();
   Value group = kernel.quotient(groupWarp, groupWarps);
@@ -39,15 +45,19 @@ void WgmmaProduct::forUnitSums(const Stage &stage, Value /*unitNumber*/, int64_t
   Value products;
   for (int64_t step = 0; step < unit / stepInputs; ++step) {
     const int64_t start = step * stepInputs / 16; // descriptors count 16 bytes
-    products =
-        kernel.multiplyBytesAsync(kernel.add(a, start), kernel.add(b, start), products, width);
+    products = kernel.multiplyBytesAsync(kernel.add(a, start), kernel.add(b, start), products,
+                                         digits * width);
   }
   kernel.commitProducts();
   kernel.waitForProducts();
-  Values unitSums = kernel.sumsOf(products, width);
+  Values unitSums = kernel.sumsOf(products, digits * width);
   whenFull();
-  for (int64_t i = 0; i < width / 2; ++i)
-    body(i, unitSums[i]);
+  for (int64_t i = 0; i < width / 2; ++i) {
+    Values ofDigits;
+    for (int64_t digit = 0; digit < digits; ++digit)
+      ofDigits.push_back(unitSums[digit * width / 2 + i]);
+    body(i, ofDigits);
+  }
 }
 
 void WgmmaProduct::keepPending(ValueRange sums, int64_t /*level*/) {

@@ -7,9 +7,9 @@
 namespace grok::compiler {
 
 /// Each of the two multiplying warpgroups multiplies, 64 columns each, up to 80 or 64
-/// rows. The lower two levels of the tree wait in registers (160 of a thread's at 80
-/// rows), the upper two, which are touched three times in sixteen slices, in shared
-/// memory.
+/// rows; of two digits up to 64 or 48. The lower two levels of the tree wait in registers
+/// (with the sums in work 160 of a thread's at 80 rows, or at 64 of two digits), the upper
+/// two, which are touched three times in sixteen slices, in shared memory.
 class WgmmaProduct final : public WarpgroupProduct {
 public:
   WgmmaProduct(GpuBuilder &kernel, int64_t slots);
@@ -21,7 +21,7 @@ private:
   Place placeOf(int64_t width) const override;
   void forUnitSums(const Stage &stage, Value unitNumber, int64_t width,
                    llvm::function_ref<void()> whenFull,
-                   llvm::function_ref<void(int64_t, Value)> body) override;
+                   llvm::function_ref<void(int64_t, ValueRange)> body) override;
   void keepPending(ValueRange sums, int64_t level) override;
   void addPending(Values &sums, int64_t level) override;
 

@@ -21,6 +21,7 @@ struct ExpertCase {
   int64_t accumulate = 0, separate = 0;
   bool someElsewhere = false; // choices of -1
   int64_t maxRows = 512;
+  int64_t digits = 1;
 };
 
 } // namespace
@@ -36,6 +37,8 @@ static KernelSpec specOf(const ExpertCase &c, KernelOp op) {
   spec.maxRows = c.maxRows;
   if (op == KernelOp::gateUp)
     spec.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics, c.group);
+  if (op == KernelOp::gateUp || op == KernelOp::downCombine)
+    spec.digits = c.digits;
   if (op != KernelOp::downCombine)
     return spec;
   spec.weight = WeightFormat::forContraction(c.element, c.ffn, c.downGroups, c.numerics, c.group);
@@ -132,6 +135,21 @@ TEST(GpuExperts, chunksOfWarpgroups) {
     checkGateUp(c, chip);
     checkDown(c, chip);
     c.emb = 144;
+    c.separate = true;
+    c.someElsewhere = true;
+    checkDown(withRows(c, 130, 512), chip);
+  }
+}
+
+TEST(GpuExperts, chunksOfTwoDigits) {
+  for (const char *chip : {"sm_90a", "sm_100a"}) {
+    ExpertCase c = {96, 160, 4, 2, 180, Element::i4, Numerics::fast, 1, 32};
+    c.digits = 2;
+    checkGateUp(c, chip);
+    checkDown(c, chip);
+    c.emb = 144;
+    c.element = Element::i8;
+    c.group = 0;
     c.separate = true;
     c.someElsewhere = true;
     checkDown(withRows(c, 130, 512), chip);

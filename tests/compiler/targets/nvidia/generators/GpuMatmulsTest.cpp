@@ -108,6 +108,79 @@ TEST(GpuLinear, chunksInTensorMemory) {
     check({Element::i8}, shape, 3);
 }
 
+static KernelSpec ofTwoDigits(KernelSpec spec) {
+  spec.digits = 2;
+  return spec;
+}
+
+// By wgmma and tcgen05: chunks that are full, whole and narrow; each last one another.
+TEST(GpuLinear, chunksOfTwoDigits) {
+  for (const char *chip : {"sm_90a", "sm_100a"}) {
+    auto check = [&](const Format &format, const Shape &shape, int64_t rows) {
+      checkLinear(ofTwoDigits(linearSpec(format, shape, Numerics::fast, 512)), rows, chip);
+    };
+    check({Element::i8}, {2048, 144, 1}, 100);
+    check({Element::i4, 32}, {2048, 144, 1}, 64);
+    check({Element::i3, 64}, {1024, 48, 1}, 130);
+    check({Element::i4, 64}, {2048, 32, 4}, 80);
+    check({Element::i3, 32}, {384, 40, 3}, 81);
+    for (const Shape &shape : {Shape{96, 64, 1}, Shape{256, 90, 2}})
+      check({Element::i8}, shape, 3);
+  }
+}
+
+// Inputs and weights that are all near their bounds: sums of a unit near 2^28, which
+// float32 rounds, and sums of its digits near 2^21. Panels differ in sign.
+TEST(GpuLinear, largestSumsOfTwoDigits) {
+  std::mt19937 random = reproducible(11);
+  const int64_t rows = 70, panels = 8;
+  KernelSpec spec =
+      ofTwoDigits(linearSpec({Element::i8}, {1024, panels * panelColumns, 1}, Numerics::fast, 512));
+  Buffer weights = randomPanels(random, spec.weight, spec.in, panels);
+  const auto bytes = static_cast<int64_t>(weights.size());
+  for (int64_t i = 0; i < bytes; ++i) {
+    const int largest = 127 - static_cast<int>(random() % 3);
+    const bool isNegative = i / (bytes / panels) % 2;
+    weights.byteData()[i] = static_cast<uint8_t>(isNegative ? -1 - largest : largest);
+  }
+  Buffer scales = randomScales(random, spec.weight, panels);
+  Buffer plain = randomRows(random, rows, spec.in, false);
+  for (int64_t i = 0; i < rows * spec.in; ++i)
+    plain.floats()[i] = 1 - static_cast<float>(random() % 100) * 1e-4f;
+  Buffer x = inputRows(spec, plain, rows), y = Buffer::ofWords(rows * panels * panelColumns);
+  for (const char *chip : {"sm_90a", "sm_100a"})
+    expectSameBits(spec, Step::ofRows(rows), panels / spec.tilePanels, {&x, &weights, &scales, &y},
+                   chip);
+}
+
+// By mma.sync: one n tile, two, four and as many as there are; halves of a tile, slices
+// that cross row groups, chunks that are full or nearly empty; older chips.
+TEST(GpuLinear, fewRowsOfTwoDigits) {
+  auto check = [](const Format &format, const Shape &shape, int64_t rows, int64_t maxRows,
+                  const char *chip = "sm_90a") {
+    checkLinear(ofTwoDigits(linearSpec(format, shape, Numerics::fast, maxRows)), rows, chip);
+  };
+  for (Format format : {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}}) {
+    check(format, {256, 48, 1}, 1, 1);
+    for (int64_t rows : {3, 7})
+      check(format, {256, 48, 1}, rows, 8);
+    check(format, {1024, 48, 1}, 14, 16);
+    check(format, {384, 40, 3}, 37, 64);
+    check(format, {256, 48, 2}, 35, 512, "sm_80");
+  }
+  for (const Shape &shape : {Shape{96, 64, 1}, Shape{2048, 48, 8}})
+    check({Element::i8}, shape, 4, 8);
+  check({Element::i4, 64}, {192, 48, 1}, 2, 1, "sm_80");
+  check({Element::i3, 32}, {384, 40, 3}, 5, 8, "sm_80");
+}
+
+// Units of 4 and 8 codes.
+TEST(GpuLinear, shortUnitsOfTwoDigits) {
+  for (const Shape &shape : {Shape{344, 64, 1}, Shape{96, 48, 8}})
+    for (int64_t rows : {1, 9})
+      checkLinear(ofTwoDigits(linearSpec({Element::i8}, shape, Numerics::fast, rows)), rows);
+}
+
 // Lanes load other lines at once there, and fewer of them.
 TEST(GpuLinear, olderChip) {
   for (Format format : {Format{Element::i8}, Format{Element::i4, 64}, Format{Element::i3, 32}}) {

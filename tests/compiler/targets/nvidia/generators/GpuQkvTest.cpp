@@ -17,6 +17,7 @@ struct QkvCase {
   Numerics numerics;
   CacheElement kv;
   int64_t group = 0;
+  int64_t digits = 1;
 };
 
 } // namespace
@@ -38,6 +39,7 @@ static void check(const QkvCase &c, int64_t maxRows = 512, const std::string &ch
   std::mt19937 random = reproducible(41);
   KernelSpec spec = qkvSpec(c);
   spec.maxRows = maxRows;
+  spec.digits = c.digits;
   spec.weight = WeightFormat::forContraction(c.element, c.emb, 1, c.numerics, c.group);
   const int64_t panels = panelsOf(c.headDim);
   auto weights = [&](int64_t heads) {
@@ -84,6 +86,14 @@ TEST(GpuQkv, manyRows) {
     for (const char *chip : {"sm_90a", "sm_100a"})
       check({96, 2, 1, 32, 70, Element::i8, Numerics::fast, kv}, 512, chip);
   }
+}
+
+TEST(GpuQkv, manyRowsOfTwoDigits) {
+  for (CacheElement kv : {CacheElement::bf16, CacheElement::i8, CacheElement::e4m3})
+    for (const char *chip : {"sm_90a", "sm_100a"}) {
+      check({96, 2, 1, 32, 70, Element::i8, Numerics::fast, kv, 0, 2}, 512, chip);
+      check({192, 2, 1, 64, 90, Element::i4, Numerics::fast, kv, 64, 2}, 512, chip);
+    }
 }
 
 } // namespace grok::compiler::testing

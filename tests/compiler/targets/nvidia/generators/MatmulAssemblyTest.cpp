@@ -31,13 +31,14 @@ static KernelSpec grok1(KernelOp op, const Format &format, Numerics numerics, in
   return spec;
 }
 
-static NvidiaCode compile(const std::vector<KernelSpec> &specs, bool assemble) {
+static NvidiaCode compile(const std::vector<KernelSpec> &specs, bool assemble,
+                          const std::vector<std::string> &chips = {"sm_80", "sm_90a", "sm_100a"}) {
   std::vector<NamedKernelSpec> kernels;
   for (const KernelSpec &spec : specs)
     kernels.push_back({nameOf(spec.op) + ("_" + std::to_string(kernels.size())), spec});
   NvidiaOptions options;
   options.assemble = assemble;
-  auto code = compileNvidiaKernels(kernels, {"sm_80", "sm_90a", "sm_100a"}, options);
+  auto code = compileNvidiaKernels(kernels, chips, options);
   EXPECT_TRUE(code) << code.error();
   return code ? std::move(*code) : NvidiaCode();
 }
@@ -168,6 +169,37 @@ TEST(MatmulAssembly, tensorCoresMultiplyManyRows) {
       EXPECT_GT(ptx.find(first + ";", close), wait) << first;
     }
   }
+}
+
+// Both digits of a row by one product: no more of them than of one digit, but wider.
+TEST(MatmulAssembly, manyRowsOfTwoDigits) {
+  if (!Ptxas::find())
+    GTEST_SKIP() << "no ptxas";
+  std::vector<KernelSpec> specs;
+  for (const Format &format :
+       {Format{Element::i8}, Format{Element::i4, 32}, Format{Element::i3, 64}})
+    for (KernelOp op : {KernelOp::linear, KernelOp::qkv, KernelOp::gateUp, KernelOp::downCombine,
+                        KernelOp::unembed})
+      specs.push_back(grok1(op, format, Numerics::fast, 512));
+  for (CacheElement kv : {CacheElement::i8, CacheElement::e4m3}) {
+    specs.push_back(grok1(KernelOp::qkv, {Element::i8}, Numerics::fast, 512));
+    specs.back().kv = kv;
+  }
+  for (KernelSpec &spec : specs)
+    spec.digits = 2;
+  NvidiaCode code = compile(specs, /*assemble=*/true, {"sm_90a", "sm_100a"});
+  ASSERT_EQ(code.chips.size(), 2u);
+  const std::string &hopper = code.chips[0].kernels[0].ptx,
+                    &blackwell = code.chips[1].kernels[0].ptx;
+  EXPECT_EQ(count(hopper, "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8"), 4u);
+  EXPECT_EQ(count(hopper, "wgmma.mma_async.sync.aligned.m64n64k32.s32.s8.s8"), 4u);
+  EXPECT_EQ(count(blackwell, "tcgen05.mma.cta_group::1.kind::i8"), 16u);
+  for (const NvidiaChipCode &chip : code.chips)
+    for (const NvidiaKernel &kernel : chip.kernels) {
+      EXPECT_EQ(kernel.report.stackBytes, 0) << kernel.report.text;
+      EXPECT_EQ(count(kernel.report.text, "C75"), 0u) << kernel.report.text;
+      EXPECT_LE(kernel.shape.sharedBytes, 227 * 1024); // of a block, on both chips
+    }
 }
 
 // Few rows on Hopper: two blocks to a tile where whole tiles would keep a quarter of the
