@@ -8,15 +8,15 @@ namespace grok::compiler {
 
 static constexpr int64_t accumulators = 2;
 static constexpr int64_t quarterLanes = 32; // of tensor memory, that a warp reaches
-static constexpr int64_t pieceColumns = 16; // that a warp loads at once, at most
+static constexpr int64_t pieceWords = 16;   // of a lane, that a warp loads at once
 
 bool Tcgen05Product::fits(const KernelSpec &spec, const NvidiaChip &chip) {
   return chip.name == "sm_100a" && WarpgroupProduct::fits(spec);
 }
 
 // 96 rows are what registers hold beside the addresses of a simple tile, 64 beside those
-// of others. Of two digits 80 are what tensor memory holds: two accumulators of two columns
-// a row, and two levels of the tree.
+// of others. Of two digits tensor memory holds 80: two accumulators of two columns a row,
+// and two levels of the tree.
 static int64_t chunkRowsOf(int64_t digits, bool isSimple) {
   if (!isSimple)
     return 64;
@@ -31,7 +31,8 @@ Tcgen05Product::Tcgen05Product(GpuBuilder &kernel, int64_t slots)
                         .rowsOfFour = 4}),
       columns(static_cast<int32_t>(llvm::PowerOf2Ceil(
           (accumulators * digits + std::max<int64_t>(memoryLevels - 1, 0)) * chunkRows))),
-      addressPlace(kernel.sharedMemory(4)), done(kernel.sharedMemory(8 * accumulators)) {
+      pieceColumns(pieceWords / digits), addressPlace(kernel.sharedMemory(4)),
+      done(kernel.sharedMemory(8 * accumulators)) {
   assert(columns <= 512);
   kernel.when(kernel.less(kernel.warp, kernel.index(1)), [&] {
     kernel.allocateTensor(addressPlace, columns);
@@ -104,12 +105,6 @@ void Tcgen05Product::beginUnits(int64_t width) {
 
 // ---- by the multiplying warps
 
-// body(first, how many) of `columns` that a warp loads or stores, in turn.
-static void forPieces(int64_t columns, llvm::function_ref<void(int64_t, int64_t)> body) {
-  for (int64_t first = 0; first < columns; first += pieceColumns)
-    body(first, std::min(pieceColumns, columns - first));
-}
-
 Value Tcgen05Product::columnAt(Value address, int64_t column) const {
   return kernel.add(address, kernel.word(static_cast<int32_t>(column)));
 }
@@ -139,18 +134,18 @@ void Tcgen05Product::forUnitSums(const Stage &stage, Value unitNumber, int64_t w
   kernel.waitForPhase(kernel.rowAddress(done, which, 8), parity);
   kernel.fenceTensorAfter();
   Value address = ownColumns(accumulatorOf(unitNumber), width);
-  forPieces(width / 2, [&](int64_t first, int64_t count) {
+  for (int64_t first = 0; first < width / 2; first += pieceColumns) {
     Values pieces;
     for (int64_t digit = 0; digit < digits; ++digit)
-      pieces.push_back(kernel.loadTensor(columnAt(address, digit * width + first), count));
+      pieces.push_back(kernel.loadTensor(columnAt(address, digit * width + first), pieceColumns));
     kernel.waitForTensorLoads();
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = 0; i < pieceColumns; ++i) {
       Values ofDigits;
       for (Value piece : pieces)
         ofDigits.push_back(kernel.tensorWord(piece, i));
       body(first + i, ofDigits);
     }
-  });
+  }
   kernel.fenceTensorBefore();
 }
 
@@ -161,23 +156,23 @@ Value Tcgen05Product::pendingAt(int64_t level, size_t count) const {
 
 void Tcgen05Product::keepPending(ValueRange sums, int64_t level) {
   Value to = pendingAt(level, sums.size());
-  forPieces(static_cast<int64_t>(sums.size()), [&](int64_t first, int64_t count) {
+  for (size_t first = 0; first < sums.size(); first += pieceColumns) {
     Values words;
-    for (Value sum : sums.slice(first, count))
+    for (Value sum : sums.slice(first, pieceColumns))
       words.push_back(kernel.bitsOf(sum));
-    kernel.storeTensor(columnAt(to, first), words);
-  });
+    kernel.storeTensor(columnAt(to, static_cast<int64_t>(first)), words);
+  }
   kernel.waitForTensorStores();
 }
 
 void Tcgen05Product::addPending(Values &sums, int64_t level) {
   Value from = pendingAt(level, sums.size());
-  forPieces(static_cast<int64_t>(sums.size()), [&](int64_t first, int64_t count) {
-    Value piece = kernel.loadTensor(columnAt(from, first), count);
+  for (size_t first = 0; first < sums.size(); first += pieceColumns) {
+    Value piece = kernel.loadTensor(columnAt(from, static_cast<int64_t>(first)), pieceColumns);
     kernel.waitForTensorLoads();
-    for (int64_t i = 0; i < count; ++i)
+    for (int64_t i = 0; i < pieceColumns; ++i)
       sums[first + i] = kernel.add(kernel.fromBits(kernel.tensorWord(piece, i)), sums[first + i]);
-  });
+  }
 }
 
 } // namespace grok::compiler

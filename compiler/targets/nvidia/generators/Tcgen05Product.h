@@ -42,10 +42,11 @@ private:
   Value ownColumns(Value address, int64_t width) const;
   Value pendingAt(int64_t level, size_t count) const;
 
-  const int32_t columns; // of tensor memory
-  Value addressPlace;    // in shared memory, of its address
-  Value done;            // mbarriers of the two accumulators
-  Value tensor;          // the address, in compute()
+  const int32_t columns;      // of tensor memory
+  const int64_t pieceColumns; // that a warp loads at once, of each digit
+  Value addressPlace;         // in shared memory, of its address
+  Value done;                 // mbarriers of the two accumulators
+  Value tensor;               // the address, in compute()
 };
 
 } // namespace grok::compiler

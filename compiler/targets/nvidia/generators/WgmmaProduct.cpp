@@ -9,20 +9,19 @@ bool WgmmaProduct::fits(const KernelSpec &spec, const NvidiaChip &chip) {
   return chip.name == "sm_90a" && WarpgroupProduct::fits(spec);
 }
 
-// 80 rows are what registers hold beside the addresses of a simple tile, 64 beside
-// those of others. A second digit takes as many registers as half of the rows' tree.
-static int64_t chunkRowsOf(int64_t digits, bool isSimple) {
-  if (digits == 1)
-    return isSimple ? 80 : 64;
-  return isSimple ? 64 : 48;
+// 80 rows are what registers hold beside the addresses of a simple tile, 64 beside those
+// of others; with two digits, twice as many sums of a unit, 64 and 48. One digit after the
+// other, onto the same sums, would need no more registers than one digit, but leave sums of
+// 29 bits: to convert those, 16 a clock, takes as long as to multiply.
+WarpgroupProduct::Form WgmmaProduct::formOf(const KernelSpec &spec) {
+  if (spec.digits == 1 && isSimple(spec))
+    return {.chunkRows = 80, .registers = 208, .registerLevels = 2, .rowsOfFour = 2};
+  const bool isWide = spec.digits == 1 || isSimple(spec);
+  return {.chunkRows = isWide ? 64 : 48, .registers = 192, .registerLevels = 2, .rowsOfFour = 2};
 }
 
 WgmmaProduct::WgmmaProduct(GpuBuilder &kernel, int64_t slots)
-    : WarpgroupProduct(kernel, slots,
-                       {.chunkRows = chunkRowsOf(kernel.spec.digits, isSimple(kernel.spec)),
-                        .registers = isSimple(kernel.spec) ? 208 : 192,
-                        .registerLevels = 2,
-                        .rowsOfFour = 2}) {
+    : WarpgroupProduct(kernel, slots, formOf(kernel.spec)) {
   assert(memoryLevels <= 2);
   if (memoryLevels == 2)
     pending = kernel.sharedMemory(resultBytes());

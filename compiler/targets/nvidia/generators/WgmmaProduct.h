@@ -18,6 +18,8 @@ public:
   static bool fits(const KernelSpec &spec, const NvidiaChip &chip);
 
 private:
+  static Form formOf(const KernelSpec &spec);
+
   Place placeOf(int64_t width) const override;
   void forUnitSums(const Stage &stage, Value unitNumber, int64_t width,
                    llvm::function_ref<void()> whenFull,
