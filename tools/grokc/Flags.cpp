@@ -211,7 +211,7 @@ static tl::expected<void, std::string> finishActivations(CompileOptions &compile
                                                          const Texts &texts) {
   if (texts.activationBits && compile.numerics != Numerics::fast)
     return Error("--activation-bits: only --numerics=fast rounds matrix inputs to codes");
-  compile.activationBits = texts.activationBits.value_or(8);
+  compile.activationBits = texts.activationBits.value_or(compile.chips.empty() ? 8 : 15);
   return {};
 }
 
