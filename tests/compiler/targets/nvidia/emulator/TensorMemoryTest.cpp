@@ -5,6 +5,7 @@
 // Memory allocation", "tcgen05.ld" (32x32b: a warp's lanes are 32 times its number modulo
 // 4 on). Tiles are written by the host in the layout that the descriptor names.
 #include "tests/compiler/targets/nvidia/emulator/EmulatedKernel.h"
+#include <algorithm>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <random>
@@ -15,7 +16,7 @@ using testing::HasSubstr;
 namespace {
 
 constexpr int rowsOfA = 128, depth = 64; // two products of 32 bytes
-constexpr int startOfB = 16384, tileBytes = 24576, threads = 256;
+constexpr int startOfB = 16384, tileBytes = 32768, threads = 256;
 constexpr int piece = 16; // columns of a load
 
 struct Layout {
@@ -92,7 +93,7 @@ std::string tensorKernel(const Case &which) {
   const std::string shape = "{shape = #nvvm.tcgen05_ldst_shape<shape_32x32b>} : vector<16xi32>\n";
   std::ostringstream text;
   text << R"(
-  llvm.mlir.global internal @tiles() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<24576 x i8>
+  llvm.mlir.global internal @tiles() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<32768 x i8>
   llvm.mlir.global internal @bar() {addr_space = 3 : i32, alignment = 8 : i64} : !llvm.array<8 x i8>
   llvm.mlir.global internal @address() {addr_space = 3 : i32, alignment = 4 : i64} : !llvm.array<4 x i8>
   gpu.func @kernel(%in: !llvm.ptr<1>, %out: !llvm.ptr<1>) kernel {
@@ -105,10 +106,9 @@ std::string tensorKernel(const Case &which) {
     %c3 = llvm.mlir.constant(3 : i32) : i32
     %c4 = llvm.mlir.constant(4 : i32) : i32
     %c5 = llvm.mlir.constant(5 : i32) : i32
-    %c6 = llvm.mlir.constant(6 : i32) : i32
+    %c8 = llvm.mlir.constant(8 : i32) : i32
     %c21 = llvm.mlir.constant(21 : i32) : i32
     %c256 = llvm.mlir.constant(256 : i32) : i32
-    %columns = llvm.mlir.constant(256 : i32) : i32
     %false = llvm.mlir.constant(false) : i1
     %true = llvm.mlir.constant(true) : i1
     %ticks = llvm.mlir.constant(1000 : i32) : i32
@@ -131,7 +131,7 @@ std::string tensorKernel(const Case &which) {
     %words = llvm.load %from : !llvm.ptr<1> -> vector<4xi32>
     llvm.store %words, %to : vector<4xi32>, !llvm.ptr<3>
     %j = llvm.add %i, %c1 : i32
-    %more = llvm.icmp "slt" %j, %c6 : i32
+    %more = llvm.icmp "slt" %j, %c8 : i32
     llvm.cond_br %more, ^copy(%j : i32), ^copied
   ^copied:
     nvvm.fence.proxy {kind = #nvvm.proxy_kind<async.shared>, space = #nvvm.shared_space<cta>}
@@ -171,7 +171,9 @@ std::string tensorKernel(const Case &which) {
     %own = llvm.add %base, %lanes : i32
 )";
   std::string head = text.str();
-  head.insert(head.find("    %false ="), constant("%full", ~uint64_t(0), "i32"));
+  const int room = std::max(which.n, 128); // columns for sums, and as many for stored ones
+  head.insert(head.find("    %false ="),
+              constant("%full", ~uint64_t(0), "i32") + constant("%columns", 2 * room, "i32"));
   text.str("");
   const int pieces = which.n / piece;
   for (int p = 0; p < pieces; ++p)
@@ -208,7 +210,7 @@ std::string tensorKernel(const Case &which) {
       text << nameOf("%x", p, i) << " = llvm.add " << nameOf("%w", p, i) << ", %c1 : i32\n"
            << nameOf("%e", p, i + 1) << " = llvm.insertelement " << nameOf("%x", p, i) << ", "
            << nameOf("%e", p, i) << "[" << nameOf("%w", p, i) << "i : i32] : vector<16xi32>\n";
-    text << addressAt("%s" + number, "%own", 128 + p * piece) << "nvvm.tcgen05.st %s" << p << ", "
+    text << addressAt("%s" + number, "%own", room + p * piece) << "nvvm.tcgen05.st %s" << p << ", "
          << nameOf("%e", p, piece) << " " << shape;
   }
   text << "nvvm.tcgen05.wait <store>\n";
@@ -238,7 +240,7 @@ std::string tensorKernel(const Case &which) {
 
 struct Tiles {
   std::vector<uint8_t> bytes = std::vector<uint8_t>(tileBytes);
-  int a[rowsOfA][depth] = {}, b[64][depth] = {};
+  int a[rowsOfA][depth] = {}, b[256][depth] = {};
 };
 
 Tiles makeTiles(const Case &which) {
@@ -291,7 +293,8 @@ INSTANTIATE_TEST_SUITE_P(EveryLayout, TensorMemoryTest,
                          testing::Values(Case{swizzle128, swizzle128, true, true, 48},
                                          Case{swizzle64, swizzle32, false, true, 16},
                                          Case{swizzle32, plain, true, false, 32},
-                                         Case{plain, swizzle64, false, false, 64}),
+                                         Case{plain, swizzle64, false, false, 64},
+                                         Case{swizzle128, swizzle32, true, true, 256}),
                          [](const testing::TestParamInfo<Case> &info) {
                            return std::string(info.param.a.name) + "_" + info.param.b.name;
                          });

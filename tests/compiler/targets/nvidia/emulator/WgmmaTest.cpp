@@ -14,7 +14,7 @@ using testing::HasSubstr;
 
 namespace {
 
-constexpr int rowsOfA = 64, columnsOfB = 16, tileBytes = 8192;
+constexpr int rowsOfA = 64, mostColumnsOfB = 256, tileBytes = 8192;
 
 struct Layout {
   const char *name;
@@ -53,6 +53,7 @@ uint64_t descriptorOf(const Layout &layout, uint64_t start) {
 struct Case {
   const char *type, *sum; // "bf16", "f32"
   Layout a, b;
+  int n = 16; // columns of B
 };
 
 std::string structOf(const char *type, int count) {
@@ -63,16 +64,16 @@ std::string structOf(const char *type, int count) {
 }
 
 // Copies tiles (A at 0, B at 8192) to shared memory; D = A B twice, the second
-// time added to the first; every lane stores its 8 sums.
+// time added to the first; every lane stores its n / 2 sums.
 std::string wgmmaKernel(const Case &which) {
-  const std::string type = structOf(which.sum, 8);
+  const std::string type = structOf(which.sum, which.n / 2);
   const bool integer = which.sum[0] == 's';
-  const std::string sums = structOf(integer ? "i32" : "f32", 8);
+  const std::string sums = structOf(integer ? "i32" : "f32", which.n / 2);
   const int k = which.type[0] == 'b' || which.type[0] == 'f' ? 16 : 32;
   const auto product = [&](const char *result, const char *from, const char *scale) {
     std::ostringstream text;
     text << result << " = nvvm.wgmma.mma_async %a, %b, " << from
-         << ", #nvvm.shape<m = 64, n = 16, k = " << k << ">, D[" << which.sum
+         << ", #nvvm.shape<m = 64, n = " << which.n << ", k = " << k << ">, D[" << which.sum
          << ", #nvvm.wgmma_scale_out<" << scale << ">], A[" << which.type
          << ", #nvvm.wgmma_scale_in<one>, #nvvm.mma_layout<"
          << (which.a.isTransposed ? "col" : "row") << ">], B[" << which.type
@@ -125,9 +126,10 @@ std::string wgmmaKernel(const Case &which) {
        << "nvvm.wgmma.fence.aligned\n"
        << product("%first", "%zero", "one") << product("%second", "%first", "one")
        << "nvvm.wgmma.commit.group.sync.aligned\nnvvm.wgmma.wait.group.sync.aligned 0\n"
-       << "%line = llvm.mul %tid, %c8 : i32\n"
+       << "%perLane = llvm.mlir.constant(" << which.n / 2 << " : i32) : i32\n"
+       << "%line = llvm.mul %tid, %perLane : i32\n"
        << "%sums = llvm.getelementptr %out[%line] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32\n";
-  for (int i = 0; i < 8; ++i)
+  for (int i = 0; i < which.n / 2; ++i)
     text << "%s" << i << " = llvm.extractvalue %second[" << i << "] : " << sums << "\n%p" << i
          << " = llvm.getelementptr %sums[" << i << "] : (!llvm.ptr<1>) -> !llvm.ptr<1>, i32\n"
          << "llvm.store %s" << i << ", %p" << i << " : " << (integer ? "i32" : "f32")
@@ -138,7 +140,7 @@ std::string wgmmaKernel(const Case &which) {
 
 struct Tiles {
   std::vector<uint8_t> bytes = std::vector<uint8_t>(2 * tileBytes);
-  int a[rowsOfA][32] = {}, b[columnsOfB][32] = {};
+  int a[rowsOfA][32] = {}, b[mostColumnsOfB][32] = {};
 };
 
 // Small numbers in both tiles; bf16 or s8.
@@ -160,7 +162,7 @@ Tiles makeTiles(const Case &which) {
   for (int column = 0; column < k; ++column) {
     for (int row = 0; row < rowsOfA; ++row)
       put(which.a, 0, row, column, tiles.a[row][column] = static_cast<int>(random() % 15) - 7);
-    for (int row = 0; row < columnsOfB; ++row)
+    for (int row = 0; row < which.n; ++row)
       put(which.b, tileBytes, row, column,
           tiles.b[row][column] = static_cast<int>(random() % 15) - 7);
   }
@@ -189,19 +191,20 @@ TEST_P(WgmmaTest, IsTheProductOfItsTiles) {
   const Case &which = GetParam();
   const Tiles tiles = makeTiles(which);
   const EmulatedKernel kernel(wgmmaKernel(which));
-  std::vector<uint32_t> out(128 * 8);
+  const int perLane = which.n / 2;
+  std::vector<uint32_t> out(static_cast<size_t>(128) * perLane);
   ASSERT_EQ(kernel.everySchedule(warpgroup(), {readOnly(tiles.bytes, "in"), buffer(out, "out")},
                                  [&] { std::fill(out.begin(), out.end(), 0); }),
             "");
   for (int t = 0; t < 128; ++t)
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < perLane; ++i) {
       // Row 16 w + g + 8 (i / 2 % 2), column 8 (i / 4) + 2 t + i % 2.
       const int row = t / 32 * 16 + t % 32 / 4 + i / 2 % 2 * 8;
       const int column = i / 4 * 8 + t % 4 * 2 + i % 2;
       int expected = 0;
       for (int k = 0; k < 32; ++k)
         expected += 2 * tiles.a[row][k] * tiles.b[column][k];
-      const uint32_t word = out[static_cast<size_t>(t) * 8 + i];
+      const uint32_t word = out[static_cast<size_t>(t) * perLane + i];
       const int got = which.sum[0] == 's' ? static_cast<int>(word)
                                           : static_cast<int>(std::bit_cast<float>(word));
       ASSERT_EQ(got, expected) << "row " << row << ", column " << column;
@@ -213,7 +216,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{"bf16", "f32", plain, plain}, Case{"bf16", "f32", swizzle32, swizzle64},
                     Case{"bf16", "f32", swizzle128, swizzle128},
                     Case{"bf16", "f32", transposed128, transposed32},
-                    Case{"s8", "s32", swizzle128, swizzle32}, Case{"s8", "s32", plain, swizzle64}),
+                    Case{"s8", "s32", swizzle128, swizzle32}, Case{"s8", "s32", plain, swizzle64},
+                    Case{"s8", "s32", swizzle64, swizzle32, 256}),
     [](const testing::TestParamInfo<Case> &info) {
       return std::string(info.param.type) + "_" + info.param.a.name + "_" + info.param.b.name;
     });
