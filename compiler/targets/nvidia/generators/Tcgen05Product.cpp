@@ -105,6 +105,8 @@ void Tcgen05Product::beginUnits(int64_t width) {
 
 // ---- by the multiplying warps
 
+static int32_t log2Of(int64_t count) { return static_cast<int32_t>(llvm::Log2_64(count)); }
+
 Value Tcgen05Product::columnAt(Value address, int64_t column) const {
   return kernel.add(address, kernel.word(static_cast<int32_t>(column)));
 }
@@ -112,9 +114,9 @@ Value Tcgen05Product::columnAt(Value address, int64_t column) const {
 // The part of columns that begin at `address` which this warp reads.
 Value Tcgen05Product::ownColumns(Value address, int64_t width) const {
   Value warp = kernel.toWord(groupWarp);
-  Value lanes = kernel.shiftLeft(kernel.bitAnd(warp, kernel.word(groupWarps - 1)),
-                                 16 + llvm::Log2_64(quarterLanes));
-  Value half = kernel.mul(kernel.shiftRight(warp, llvm::Log2_64(groupWarps)),
+  Value lanes =
+      kernel.shiftLeft(kernel.bitAnd(warp, kernel.word(groupWarps - 1)), 16 + log2Of(quarterLanes));
+  Value half = kernel.mul(kernel.shiftRight(warp, log2Of(groupWarps)),
                           kernel.word(static_cast<int32_t>(width / 2)));
   return kernel.add(kernel.add(address, lanes), half);
 }
@@ -127,8 +129,7 @@ void Tcgen05Product::forUnitSums(const Stage &stage, Value unitNumber, int64_t w
       [&] { kernel.when(kernel.less(next, kernel.index(units)), [&] { issue(next, width); }); });
   Value number = numberOf(unitNumber);
   Value which = kernel.toIndex(kernel.bitAnd(number, kernel.word(accumulators - 1)));
-  Value parity =
-      kernel.bitAnd(kernel.shiftRight(number, llvm::Log2_64(accumulators)), kernel.word(1));
+  Value parity = kernel.bitAnd(kernel.shiftRight(number, log2Of(accumulators)), kernel.word(1));
   kernel.waitForPhase(stage.full, stage.parity);
   whenFull();
   kernel.waitForPhase(kernel.rowAddress(done, which, 8), parity);

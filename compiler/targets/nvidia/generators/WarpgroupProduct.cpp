@@ -224,8 +224,8 @@ void WarpgroupProduct::settle(Values sums, Value number, int64_t level) {
   };
   if (level == memoryLevels)
     return storeAll();
-  Value isFirst =
-      kernel.equal(kernel.remainder(kernel.shiftRight(number, level), 2), kernel.index(0));
+  Value isFirst = kernel.equal(
+      kernel.remainder(kernel.shiftRight(number, static_cast<int32_t>(level)), 2), kernel.index(0));
   auto keep = [&] { isLast ? storeAll() : keepPending(sums, level); };
   kernel.when(isFirst, keep, [&] {
     if (!isLast)
@@ -256,7 +256,7 @@ Values WarpgroupProduct::sumOfSlice(const GpuPanel &panel, Value slice, int64_t 
     return sums;
   Values scales = scalesAt(panel, kernel.quotient(slice, slices / format.groups));
   for (size_t i = 0; i < sums.size(); ++i)
-    sums[i] = kernel.mul(sums[i], scales[columnOf(i) != 0]);
+    sums[i] = kernel.mul(sums[i], scales[columnOf(static_cast<int64_t>(i)) != 0]);
   return sums;
 }
 
