@@ -9,11 +9,9 @@ namespace grok::compiler {
 
 using Element = WeightFormat::Element;
 
-static constexpr int64_t tileColumns = 8;  // the n side of mma
-static constexpr int64_t accumulators = 8; // of a lane and n tile: two m16 tiles of four
+static constexpr int64_t tileColumns = 8; // the n side of mma
 static constexpr int64_t mostWarps = 8;
-static constexpr int64_t mostRowTiles = 4;
-static constexpr int64_t tilesTogether = 2; // whose sums of a unit of two digits are made
+static constexpr int64_t heldRowTiles = 4; // whose rows' addresses registers hold
 
 bool MmaProduct::fits(const KernelSpec &spec) {
   if (spec.numerics != Numerics::fast)
@@ -48,9 +46,16 @@ int64_t MmaProduct::bestClusterBlocks(const KernelSpec &spec, const NvidiaChip &
 
 static int64_t tileRowsOf(const KernelSpec &spec) { return tileColumns / spec.digits; }
 
+// Beside more registers spill: 32 rows; of two digits 24, or 16 for queries, keys and values.
+static int64_t mostRowTilesOf(const KernelSpec &spec) {
+  return spec.digits == 1 || spec.op == KernelOp::qkv ? 4 : 6;
+}
+
 static int64_t rowTilesOf(const KernelSpec &spec) {
   const int64_t tiles = (spec.maxRows + tileRowsOf(spec) - 1) / tileRowsOf(spec);
-  return tiles <= 2 ? tiles : mostRowTiles;
+  if (tiles <= 2)
+    return tiles;
+  return tiles <= 4 ? 4 : mostRowTilesOf(spec);
 }
 
 // Stages in flight of each warp: narrow weights make small stages. Many rows' sums
@@ -61,10 +66,14 @@ static int64_t depthOf(const GpuBuilder &kernel) {
 }
 
 // The sums of one row tile leave registers for more warps, and so for more loads; or for
-// blocks of the next launch, whose rings fill meanwhile.
-static int64_t residentBlocksOf(const KernelSpec &spec, int64_t warps) {
-  const int64_t blocks = rowTilesOf(spec) == 1 ? 2 : 1;
-  return blocks * mostWarps / warps;
+// blocks of the next launch, whose rings fill meanwhile. So do those of two tiles of two
+// digits beside a ring, but not beside what is done with queries, keys and values.
+static int64_t residentBlocksOf(const GpuBuilder &kernel) {
+  const KernelSpec &spec = kernel.spec;
+  const bool hasSmallTiles =
+      spec.digits == 2 && usesWeightRing(spec, kernel.chip) && spec.op != KernelOp::qkv;
+  const int64_t blocks = rowTilesOf(spec) <= (hasSmallTiles ? 2 : 1) ? 2 : 1;
+  return blocks * mostWarps / kernel.warps;
 }
 
 static std::unique_ptr<WeightRing> makeRing(GpuBuilder &kernel, const PanelFragments &fragments,
@@ -87,19 +96,17 @@ MmaProduct::MmaProduct(GpuBuilder &kernel, int64_t slots)
       partials(kernel.sharedMemory(parts * rowTiles * tileSums * warpLanes * 4)),
       group(kernel.quotient(kernel.lane, 4)), quad(kernel.remainder(kernel.lane, 4)),
       quad32(kernel.bitAnd(kernel.lane32, kernel.word(3))) {
+  assert(digits == 1 || stagesPerUnit == 1);
   if (kernel.clusterBlocks > 1)
     clusterSums.emplace(kernel, chunkRows);
-  kernel.holdBlocks(residentBlocksOf(kernel.spec, kernel.warps));
+  kernel.holdBlocks(residentBlocksOf(kernel));
   if (ring)
     kernel.limitBlocks(mostWarps / kernel.warps);
   kernel.keepLoops();
+  if (rowTiles > heldRowTiles)
+    rowTable = kernel.sharedMemory(chunkRows * 8);
   if (digits > 1)
     ownDigit = kernel.mul(kernel.remainder(group, digits), record.digitBytes);
-}
-
-// Of a unit of integers.
-Values MmaProduct::zeroSums(size_t rowTiles) const {
-  return Values(rowTiles * (format.hasMultipliers() ? tileSums : accumulators), kernel.word(0));
 }
 
 Values MmaProduct::zeros(int64_t rowTiles) const {
@@ -116,6 +123,14 @@ void MmaProduct::compute(PanelSource source, Value rows, RowInput input) {
 }
 
 void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles) {
+  const bool fromTable = rowTable && rowTiles > 1;
+  if (fromTable) {
+    kernel.forThreads(chunkRows, [&](Value row) {
+      Value from = input(kernel.minimum(row, kernel.add(rows, -1)));
+      kernel.store(from, kernel.rowAddress(rowTable, row, 8), 8);
+    });
+    kernel.barrier();
+  }
   auto emitPair = [&](Value pair) {
     // Lanes without a panel repeat the last one; nobody reads their results.
     Value slot = kernel.add(kernel.mul(pair, 2), kernel.quotient(group, 4));
@@ -124,9 +139,8 @@ void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, in
     work.panel = source(slot);
     work.lane = fragments.laneOf(work.panel);
     for (int64_t tile = 0; tile < rowTiles; ++tile) {
-      Value row = kernel.add(kernel.quotient(group, digits), tile * tileRows);
-      Value from = input(kernel.minimum(row, kernel.add(rows, -1)));
-      work.inputs.push_back(ownDigit ? kernel.offset(from, ownDigit) : from);
+      Value row = kernel.minimum(rowOf(tile), kernel.add(rows, -1));
+      work.inputs.push_back(fromTable ? Value() : fromDigit(input(row)));
     }
     computePair(work, rowTiles);
     kernel.barrier();
@@ -138,6 +152,15 @@ void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, in
     emitPair(kernel.index(0));
   else
     kernel.loop(kernel.index(0), kernel.index(pairs), 1, emitPair);
+}
+
+// Whose codes the lane reads.
+Value MmaProduct::rowOf(int64_t tile) const {
+  return kernel.add(kernel.quotient(group, digits), tile * tileRows);
+}
+
+Value MmaProduct::fromDigit(Value row) const {
+  return ownDigit ? kernel.offset(row, ownDigit) : row;
 }
 
 // ---- the stream of a warp
@@ -240,26 +263,6 @@ void MmaProduct::multiplyRound(const Work &work, Value number, Value lastStage, 
   sums = addUnit(work, number, unitSums, sums);
 }
 
-// The same, if a stage holds a unit: some row tiles at a time, so that few accumulators
-// take registers.
-void MmaProduct::multiplyUnit(const Work &work, Value number, const Stage &stage, Values &sums) {
-  const Steps steps = fragments.open(stage.loaded);
-  auto nothing = [](int64_t) {};
-  const Stage others{stage.number, stage.loaded, nothing};
-  Work some{work.panel, work.lane, {}};
-  Values result;
-  for (size_t first = 0; first < work.inputs.size(); first += tilesTogether) {
-    const size_t count = std::min<size_t>(tilesTogether, work.inputs.size() - first);
-    some.inputs.assign(work.inputs.begin() + first, work.inputs.begin() + first + count);
-    if (first > 0)
-      kernel.syncWarp(); // else all tiles' operands are read at once, and registers spill
-    Values unitSums = multiplyCodes(some, first == 0 ? stage : others, steps, zeroSums(count));
-    result.append(addUnit(some, number, unitSums,
-                          mlir::ValueRange(sums).slice(first * tileSums, count * tileSums)));
-  }
-  sums = result;
-}
-
 // Takes the first stage off `ahead`, and puts another at its end.
 void MmaProduct::withStage(const Work &work, Value number, Value lastStage, Values &ahead,
                            llvm::function_ref<void(const Stage &)> multiply) {
@@ -346,88 +349,6 @@ Values MmaProduct::multiplyHalves(const Work &work, const Stage &stage, mlir::Va
     result.push_back(kernel.select(ends, kernel.add(sums[i], chain[i]), sums[i]));
   for (int64_t i = 0; i < count; ++i)
     result.push_back(kernel.select(ends, kernel.number(0.0f), chain[i]));
-  return result;
-}
-
-// Adds to the integer sums of a unit: accumulators, or of codes runs of them times their
-// multipliers, of one digit 2^codeShift times as much.
-Values MmaProduct::multiplyCodes(const Work &work, const Stage &stage, const Steps &steps,
-                                 Values total) {
-  const auto tiles = static_cast<int64_t>(work.inputs.size());
-  const int64_t perRun = fragments.stepsPerRun();
-  llvm::SmallVector<Values, 4> read(tiles);
-  Values sums = total;
-  for (int64_t step = 0; step < fragments.steps(); ++step) {
-    if (format.hasMultipliers() && step % perRun == 0)
-      sums = Values(tiles * accumulators, kernel.word(0));
-    for (int64_t tile = 0; tile < tiles; ++tile) {
-      Values rows = operandsOf(work, stage, tile, step, read[tile]);
-      for (int64_t half = 0; half < 2; ++half) {
-        Value *part = &sums[tile * accumulators + half * 4];
-        Values made = kernel.mmaBytes(steps[step].tiles[half], rows, Values(part, part + 4),
-                                      /*unsignedA=*/false);
-        std::copy(made.begin(), made.end(), part);
-      }
-    }
-    stage.afterStep(step);
-    if (!format.hasMultipliers() || step % perRun != perRun - 1)
-      continue;
-    Values multipliers = fragments.multipliers(stage.loaded, step / perRun);
-    for (size_t i = 0; i < total.size(); ++i) {
-      Value sum = digits == 1 ? sums[i] : sumOfDigits(sums, i, fragments.codeShift());
-      total[i] = kernel.add(total[i], kernel.mul(sum, multipliers[i / laneRows % 4]));
-    }
-  }
-  return format.hasMultipliers() ? total : sums;
-}
-
-// The two digits' sums of a column and row stand together, both 2^shift times too large;
-// the low one's then is a multiple of that. Both together fit an int32 only without.
-Value MmaProduct::sumOfDigits(const Values &sums, size_t i, int32_t shift) const {
-  Value low = sums[2 * i + 1];
-  if (shift)
-    low = kernel.shiftRightSigned(low, shift);
-  return kernel.add(kernel.shiftLeft(sums[2 * i], plan::QuantizedRow::radixBits - shift), low);
-}
-
-// Sum `i` of a unit, exact.
-Value MmaProduct::unitSum(const Values &sums, size_t i) const {
-  if (digits > 1)
-    return format.hasMultipliers() ? sums[i] : sumOfDigits(sums, i, 0);
-  return fragments.codeShift() ? kernel.shiftRightSigned(sums[i], fragments.codeShift()) : sums[i];
-}
-
-// The scales of the rows whose sums the lane has: lane 4 g + t has read that of the row of
-// its codes, row g / digits; sums are of rows 2 t and 2 t + 1, or row t of two digits.
-Values MmaProduct::rowScales(Value ownRow, Value unitNumber) const {
-  Value address = kernel.offset(kernel.rowAddress(ownRow, unitNumber, 4), record.scalesOffset);
-  if (ownDigit)
-    address = kernel.offset(address, kernel.sub(kernel.index(0), ownDigit));
-  Value own = kernel.load(kernel.f32, address), first = kernel.shiftLeft(quad32, 3);
-  Values scales = {kernel.shuffleFrom(own, first)};
-  if (laneRows == 2)
-    scales.push_back(kernel.shuffleFrom(own, kernel.bitOr(first, kernel.word(4))));
-  return scales;
-}
-
-Values MmaProduct::addUnit(const Work &work, Value unitNumber, const Values &unitSums,
-                           mlir::ValueRange sums) {
-  Values columns, result;
-  if (scalesUnits) {
-    Value rowGroup = kernel.quotient(unitNumber, contraction / format.groups / unit);
-    columns = columnScales(work.panel, rowGroup, kernel.mul(kernel.remainder(group, 4), 4), 4);
-  }
-  for (size_t tile = 0; tile < work.inputs.size(); ++tile) {
-    const Values ofRow = rowScales(work.inputs[tile], unitNumber);
-    for (int64_t i = 0; i < tileSums; ++i) {
-      Value factor = ofRow[i % laneRows];
-      if (scalesUnits)
-        factor = kernel.mul(factor, columns[i / laneRows]);
-      const size_t number = tile * tileSums + i;
-      Value sum = kernel.toFloat(unitSum(unitSums, number));
-      result.push_back(kernel.multiplyAdd(sum, factor, sums[number]));
-    }
-  }
   return result;
 }
 

@@ -34,12 +34,14 @@ public:
   void forResults(Value rows, llvm::function_ref<void(Value row, Value position)> body) override;
 
 private:
+  static constexpr int64_t accumulators = 8; // of a lane and n8 tile: two m16 tiles of four
+
   // What a lane works with for one pair of panels. Its sums are [row tile][column 0..3]
   // [laneRows], its accumulators the same of each digit.
   struct Work {
     GpuPanel panel;
     PanelFragments::Lane lane;
-    Values inputs; // of each row tile, the lane's row, from its digit on
+    Values inputs; // of each row tile, the lane's row, from its digit on; or null: rowTable
   };
   void computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles);
   void computePair(const Work &work, int64_t rowTiles);
@@ -73,6 +75,9 @@ private:
   void addSlices(Value pair, int64_t rowTiles);
   Values zeros(int64_t rowTiles) const;
   Values zeroSums(size_t rowTiles) const;
+  Value rowOf(int64_t tile) const;
+  Value fromDigit(Value row) const;
+  Value inputOf(const Work &work, int64_t tile) const;
 
   const bool isInteger;
   const int64_t digits;
@@ -88,6 +93,7 @@ private:
   Value partials;            // float32 [parts][row tile][tileSums][lanes], shared
   Value group, quad, quad32; // of the lane: 4 group + quad
   Value ownDigit;            // where its row's digit begins, if there are two
+  Value rowTable;            // addresses of a chunk's rows, shared, where they take registers
 };
 
 } // namespace grok::compiler

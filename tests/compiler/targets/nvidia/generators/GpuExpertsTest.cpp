@@ -156,6 +156,17 @@ TEST(GpuExperts, chunksOfTwoDigits) {
   }
 }
 
+// More pairs of an expert than a tile's rows, and fewer.
+TEST(GpuExperts, fewRowsOfTwoDigits) {
+  for (ExpertCase c : {everyFormat[0], everyFormat[2], everyFormat[3]}) {
+    c.digits = 2;
+    checkGateUp(withRows(c, 7, 8));
+    checkDown(withRows(c, 1, 1));
+    c.someElsewhere = true;
+    checkDown(withRows(c, 40, 64));
+  }
+}
+
 // More pairs than a chunk of tensor memory's.
 TEST(GpuExperts, chunksInTensorMemory) {
   ExpertCase c = {96, 96, 2, 2, 130, Element::i8, Numerics::fast};

@@ -88,6 +88,14 @@ TEST(GpuQkv, manyRows) {
   }
 }
 
+TEST(GpuQkv, fewRowsOfTwoDigits) {
+  for (CacheElement kv : {CacheElement::bf16, CacheElement::i8}) {
+    check({96, 4, 2, 128, 1, Element::i8, Numerics::fast, kv, 0, 2}, 1);
+    check({192, 2, 1, 64, 6, Element::i4, Numerics::fast, kv, 64, 2}, 8);
+    check({96, 2, 1, 32, 21, Element::i3, Numerics::fast, kv, 32, 2}, 64);
+  }
+}
+
 TEST(GpuQkv, manyRowsOfTwoDigits) {
   for (CacheElement kv : {CacheElement::bf16, CacheElement::i8, CacheElement::e4m3})
     for (const char *chip : {"sm_90a", "sm_100a"}) {

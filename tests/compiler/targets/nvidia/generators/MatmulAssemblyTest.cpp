@@ -43,14 +43,19 @@ static NvidiaCode compile(const std::vector<KernelSpec> &specs, bool assemble,
   return code ? std::move(*code) : NvidiaCode();
 }
 
-static void assemble(Numerics numerics, const std::vector<Format> &formats) {
+// `rowCounts`: up to how many rows the kernels are for.
+static void assemble(Numerics numerics, const std::vector<Format> &formats,
+                     const std::vector<int64_t> &rowCounts = {1, 8, 16, 512}, int64_t digits = 1) {
   if (!Ptxas::find())
     GTEST_SKIP() << "no ptxas";
   std::vector<KernelSpec> specs;
   for (const Format &format : formats)
-    for (int64_t maxRows : {1, 8, 16, 512})
-      for (KernelOp op : {KernelOp::linear, KernelOp::qkv, KernelOp::gateUp, KernelOp::downCombine})
+    for (int64_t maxRows : rowCounts)
+      for (KernelOp op :
+           {KernelOp::linear, KernelOp::qkv, KernelOp::gateUp, KernelOp::downCombine}) {
         specs.push_back(grok1(op, format, numerics, maxRows));
+        specs.back().digits = digits;
+      }
   NvidiaCode code = compile(specs, /*assemble=*/true);
   for (const NvidiaChipCode &chip : code.chips)
     for (const NvidiaKernel &kernel : chip.kernels) {
@@ -64,6 +69,10 @@ TEST(MatmulAssembly, bytes) { assemble(Numerics::fast, {{Element::i8}}); }
 TEST(MatmulAssembly, fourBits) { assemble(Numerics::fast, {{Element::i4, 32}, {Element::i4, 64}}); }
 TEST(MatmulAssembly, threeBits) {
   assemble(Numerics::fast, {{Element::i3, 32}, {Element::i3, 64}});
+}
+TEST(MatmulAssembly, fewRowsOfTwoDigits) {
+  assemble(Numerics::fast, {{Element::i8}, {Element::i4, 32}, {Element::i3, 64}}, {1, 8, 16, 64},
+           2);
 }
 TEST(MatmulAssembly, halves) { assemble(Numerics::fast, {{Element::bf16}}); }
 TEST(MatmulAssembly, floats) {

@@ -24,7 +24,8 @@ namespace {
 /// Again and again norm, quantize and a matrix: the matrix is shared out to all blocks, the norm
 /// after it reads what all of them wrote, and overwrites what they have read.
 struct Chain {
-  Chain();
+  /// Rows that meet the matrix have so many digits.
+  explicit Chain(int64_t digits = 1);
 
   /// By launches, from zeros; gives the last rows.
   Buffer launched();
@@ -50,7 +51,7 @@ private:
 
 } // namespace
 
-static NamedKernelSpec kernelOf(KernelOp op) {
+static NamedKernelSpec kernelOf(KernelOp op, int64_t digits = 1) {
   NamedKernelSpec kernel{nameOf(op), {}};
   kernel.spec.op = op;
   kernel.spec.numerics = Numerics::fast;
@@ -58,15 +59,16 @@ static NamedKernelSpec kernelOf(KernelOp op) {
   kernel.spec.emb = kernel.spec.in = kernel.spec.out = width;
   kernel.spec.eps = 1e-5;
   kernel.spec.weight = WeightFormat::forContraction(Element::i8, width, 1, Numerics::fast);
+  kernel.spec.digits = digits;
   return kernel;
 }
 
-Chain::Chain()
-    : kernels(
-          {kernelOf(KernelOp::rmsNorm), kernelOf(KernelOp::quantize), kernelOf(KernelOp::linear)}),
+Chain::Chain(int64_t digits)
+    : kernels({kernelOf(KernelOp::rmsNorm), kernelOf(KernelOp::quantize, digits),
+               kernelOf(KernelOp::linear, digits)}),
       x(randomRows(random, rows, width, false)), scale(randomRows(random, 1, width, false)),
       normed(rows * width * 4),
-      codes(rows * plan::QuantizedRow::of(width, kernels[2].spec.weight.unit).bytes),
+      codes(rows * plan::QuantizedRow::of(width, kernels[2].spec.weight.unit, digits).bytes),
       y(rows * width * 4),
       panels(randomPanels(random, kernels[2].spec.weight, width, panelsOf(width))),
       scales(randomScales(random, kernels[2].spec.weight, panelsOf(width))),
@@ -152,9 +154,9 @@ static const std::vector<GpuLaunch> &manners() {
   return launches;
 }
 
-TEST(PersistentKernel, hasTheBitsOfTheLaunches) {
+static void expectBitsOfTheLaunches(int64_t digits) {
   for (const char *chip : {"sm_80", "sm_90a"}) {
-    Chain chain;
+    Chain chain(digits);
     const Buffer expected = chain.launched();
     auto kernel = chain.persistent(chip, keep);
     EXPECT_TRUE(kernel->shape().isCooperative);
@@ -164,6 +166,9 @@ TEST(PersistentKernel, hasTheBitsOfTheLaunches) {
     }
   }
 }
+
+TEST(PersistentKernel, hasTheBitsOfTheLaunches) { expectBitsOfTheLaunches(1); }
+TEST(PersistentKernel, hasTheBitsOfTheLaunchesWithTwoDigits) { expectBitsOfTheLaunches(2); }
 
 // ---- seeded bugs
 
@@ -259,7 +264,7 @@ static NamedKernelSpec grok1(KernelOp op, Element element, const char *suffix = 
 }
 
 // Decoding a token on one device.
-static std::vector<NamedKernelSpec> grok1Decode(Element experts) {
+static std::vector<NamedKernelSpec> grok1Decode(Element experts, int64_t digits) {
   std::vector<NamedKernelSpec> kernels;
   for (KernelOp op : {KernelOp::embed, KernelOp::rmsNorm, KernelOp::quantize, KernelOp::qkv,
                       KernelOp::attention, KernelOp::linear, KernelOp::residualNorm,
@@ -272,14 +277,17 @@ static std::vector<NamedKernelSpec> grok1Decode(Element experts) {
   pairs.spec.selected = 2;
   pairs.spec.weight = kernels.back().spec.weight;
   kernels.push_back(pairs);
+  for (NamedKernelSpec &kernel : kernels)
+    if (kernel.spec.op == KernelOp::quantize || readsQuantizedRows(kernel.spec))
+      kernel.spec.digits = digits;
   return kernels;
 }
 
-static void expectNoSpills(const char *chip, Element experts) {
+static void expectNoSpills(const char *chip, Element experts, int64_t digits) {
   std::optional<Ptxas> ptxas = Ptxas::find();
   if (!ptxas)
     GTEST_SKIP() << "no ptxas";
-  const std::vector<NamedKernelSpec> kernels = grok1Decode(experts);
+  const std::vector<NamedKernelSpec> kernels = grok1Decode(experts, digits);
   std::vector<NumberedKernel> parts;
   for (size_t i = 0; i < kernels.size(); ++i)
     parts.push_back({static_cast<int64_t>(i), &kernels[i]});
@@ -296,9 +304,10 @@ static void expectNoSpills(const char *chip, Element experts) {
   ::testing::Test::RecordProperty("report", kernel->report.text);
 }
 
-TEST(PersistentKernel, spillsNothing_sm_80) { expectNoSpills("sm_80", Element::i8); }
-TEST(PersistentKernel, spillsNothing_sm_90a) { expectNoSpills("sm_90a", Element::i8); }
-TEST(PersistentKernel, spillsNothing_sm_100a) { expectNoSpills("sm_100a", Element::i8); }
-TEST(PersistentKernel, spillsNothing_sm_90a_fourBits) { expectNoSpills("sm_90a", Element::i4); }
+TEST(PersistentKernel, spillsNothing_sm_80) { expectNoSpills("sm_80", Element::i8, 2); }
+TEST(PersistentKernel, spillsNothing_sm_90a) { expectNoSpills("sm_90a", Element::i8, 2); }
+TEST(PersistentKernel, spillsNothing_sm_90a_oneDigit) { expectNoSpills("sm_90a", Element::i8, 1); }
+TEST(PersistentKernel, spillsNothing_sm_100a) { expectNoSpills("sm_100a", Element::i8, 2); }
+TEST(PersistentKernel, spillsNothing_sm_90a_fourBits) { expectNoSpills("sm_90a", Element::i4, 2); }
 
 } // namespace grok::compiler::testing
