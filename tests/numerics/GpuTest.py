@@ -90,6 +90,14 @@ class Goldens(unittest.TestCase):
                                      FAST_RMS[model, weights])
                 self.assertLessEqual(numpy.percentile(difference, 99), FAST_P99[model])
 
+    def check_one_digit(self, model, chip):
+        """Inputs of 8 bits: the bits of code for CPUs alone."""
+        tokens = goldens.tokens(model, "seq33" if FULL else "seq7")
+        artifact = models.golden(model, "int8", "fast", f"--target={chip}", "--emulate",
+                                 "--activation-bits=8")
+        numpy.testing.assert_array_equal(
+            feed(artifact, tokens), decode.feed(models.golden(model, "int8", "fast"), tokens))
+
     def check_same_bits(self, model, chip):
         """Whatever the grid, the schedule and the chunks."""
         artifact = golden(model, "int8", "fast", chip)
@@ -187,6 +195,7 @@ def add_cases():
                              how, schedule)
         for model in goldens.SETS:
             add_case(Goldens, f"test_same_bits_{chip}_{model}", Goldens.check_same_bits, model, chip)
+            add_case(Goldens, f"test_one_digit_{chip}_{model}", Goldens.check_one_digit, model, chip)
         add_case(Nano, f"test_greedy_{chip}", Nano.check_greedy, chip)
         for weights in ("int8", "int4", "int3"):
             for numerics in ("fast", "f32"):
