@@ -70,10 +70,13 @@ TEST(MatmulAssembly, fourBits) { assemble(Numerics::fast, {{Element::i4, 32}, {E
 TEST(MatmulAssembly, threeBits) {
   assemble(Numerics::fast, {{Element::i3, 32}, {Element::i3, 64}});
 }
-TEST(MatmulAssembly, fewRowsOfTwoDigits) {
-  assemble(Numerics::fast, {{Element::i8}, {Element::i4, 32}, {Element::i3, 64}}, {1, 8, 16, 64},
-           2);
+static void assembleTwoDigits(const Format &format) {
+  assemble(Numerics::fast, {format}, {1, 8, 16, 64}, 2);
 }
+
+TEST(MatmulAssembly, bytesOfTwoDigits) { assembleTwoDigits({Element::i8}); }
+TEST(MatmulAssembly, fourBitsOfTwoDigits) { assembleTwoDigits({Element::i4, 64}); }
+TEST(MatmulAssembly, threeBitsOfTwoDigits) { assembleTwoDigits({Element::i3, 64}); }
 TEST(MatmulAssembly, halves) { assemble(Numerics::fast, {{Element::bf16}}); }
 TEST(MatmulAssembly, floats) {
   assemble(Numerics::f32, {{Element::f32}, {Element::bf16}, {Element::i8}, {Element::i4, 64}});
@@ -91,6 +94,12 @@ TEST(MatmulAssembly, codesOfEightBitsInTheCacheAndLogits) {
     specs.push_back(grok1(KernelOp::unembed, {Element::i8}, Numerics::fast, maxRows));
     specs.push_back(grok1(KernelOp::unembed, {Element::bf16}, Numerics::fast, maxRows));
   }
+  for (int64_t maxRows : {8, 64})
+    for (KernelOp op : {KernelOp::qkv, KernelOp::unembed}) {
+      specs.push_back(grok1(op, {Element::i8}, Numerics::fast, maxRows));
+      specs.back().kv = CacheElement::i8;
+      specs.back().digits = 2;
+    }
   compile(specs, /*assemble=*/true);
 }
 
@@ -214,12 +223,14 @@ TEST(MatmulAssembly, manyRowsOfTwoDigits) {
 // Few rows on Hopper: two blocks to a tile where whole tiles would keep a quarter of the
 // multiprocessors waiting (docs/gpu.md, "Balance"); of 228 KiB, with one for the system
 // beside each block, there is room for the blocks of two launches.
-TEST(MatmulAssembly, sharesTilesAndLeavesRoomForTheNextLaunch) {
+static void expectRoomForTheNextLaunch(int64_t maxRows, int64_t digits) {
   std::vector<KernelSpec> specs;
   for (KernelOp op : {KernelOp::linear, KernelOp::downCombine, KernelOp::qkv, KernelOp::gateUp,
                       KernelOp::unembed})
-    for (const Format &format : {Format{Element::i8}, Format{Element::i3, 64}})
-      specs.push_back(grok1(op, format, Numerics::fast, 1));
+    for (const Format &format : {Format{Element::i8}, Format{Element::i3, 64}}) {
+      specs.push_back(grok1(op, format, Numerics::fast, maxRows));
+      specs.back().digits = digits;
+    }
   NvidiaCode code = compile(specs, /*assemble=*/false);
   for (const NvidiaKernel &kernel : code.chips[1].kernels) {
     const bool isNarrow = &kernel - code.chips[1].kernels.data() < 4;
@@ -232,6 +243,11 @@ TEST(MatmulAssembly, sharesTilesAndLeavesRoomForTheNextLaunch) {
     EXPECT_EQ(count(kernel.ptx, "griddepcontrol.wait;"), 1u);
     EXPECT_EQ(count(kernel.ptx, "griddepcontrol.launch_dependents;"), 1u);
   }
+}
+
+TEST(MatmulAssembly, sharesTilesAndLeavesRoomForTheNextLaunch) {
+  expectRoomForTheNextLaunch(1, 1);
+  expectRoomForTheNextLaunch(8, 2);
 }
 
 } // namespace grok::compiler
