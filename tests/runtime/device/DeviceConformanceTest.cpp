@@ -216,6 +216,27 @@ TEST_P(DeviceConformance, LaunchesServices) {
   EXPECT_EQ(result, tiles);
 }
 
+// Between the blocks of a kernel that meet, which they do in cooperative launches alone.
+TEST_P(DeviceConformance, TheEmulatorLooksForRacesWhereBlocksMeet) {
+  if (GetParam() == DeviceKind::cpu)
+    return; // has no blocks
+  plan::PlanT plan = toy::makePlan();
+  plan.gpu_code[0]->services[0]->code->cooperative = true;
+  const toy::Artifact meeting(plan);
+  fakeDriver.set("FAKE_CUDA_PLAN", meeting.path + "/model.plan");
+  const PlanDocument changed = parsePlan(toy::fileOf(plan), "toy").value();
+  const auto other = makeDevice(changed.root(), GetParam(), {.threads = 2, .level = ""}).value();
+  const auto target = other->allocate(sizeof(int32_t), "target").value();
+  const auto count = other->allocate(sizeof(int32_t), "count").value();
+  const std::vector<const void *> operands = {target->data(), target->data(), count->data()};
+  require(other->begin(stepOf({3})));
+  const auto done = other->launch({other->service("read").value(), operands}, 0).and_then([&] {
+    return other->wait();
+  });
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error(), HasSubstr("race: write at byte 0 of "));
+}
+
 // Of several rows, some of which nothing is drawn from, as each of them asks. What the host
 // draws is by the logits; on the other devices a number tells that the draw has arrived.
 TEST_P(DeviceConformance, DrawsTokens) {

@@ -63,10 +63,15 @@ void toy_scale(GrokEmulatorThread *thread, void *const *values) {
   run(cpu_scale, 3, counted < rows ? counted : rows, thread, values);
 }
 
-// A service: as if it had read that many tiles.
+// A service: as if it had read that many tiles. Every block says so: a race, which is
+// looked for where blocks meet.
 void toy_read(GrokEmulatorThread *thread, void *const *values) {
-  if (thread->registers[grokTidX] == 0 && thread->registers[grokCtaidX] == 0)
-    **(int32_t *const *)values[1] = **(const int32_t *const *)values[2];
+  int32_t *target = *(int32_t *const *)values[1];
+  if (thread->registers[grokTidX] != 0)
+    return;
+  thread->table->access(thread, target, sizeof *target,
+                        grokStore | grokGlobal << 4 | sizeof *target << 8, "toy_read");
+  *target = **(const int32_t *const *)values[2];
 }
 
 // A service: the likeliest token, or else what the random number says.

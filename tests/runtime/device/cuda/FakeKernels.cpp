@@ -109,6 +109,7 @@ static int run(const FakeLaunch &launch) {
   what.osThreads = 1;
   what.checkAccesses = 1;
   what.hasPeers = launch.function->awaitsPeers;
+  what.blocksMeet = launch.isCooperative;
   auto ran = translations().emulator->launch(what);
   if (ran)
     return success;
