@@ -46,9 +46,11 @@ int64_t MmaProduct::bestClusterBlocks(const KernelSpec &spec, const NvidiaChip &
 
 static int64_t tileRowsOf(const KernelSpec &spec) { return tileColumns / spec.digits; }
 
-// Beside more registers spill: 32 rows; of two digits 24, or 16 for queries, keys and values.
+// Beside the sums of more, registers spill: 32 rows, or of two digits 16 to 24.
 static int64_t mostRowTilesOf(const KernelSpec &spec) {
-  return spec.digits == 1 || spec.op == KernelOp::qkv ? 4 : 6;
+  if (spec.digits == 1 || spec.op == KernelOp::qkv)
+    return 4;
+  return spec.op == KernelOp::downCombine ? 5 : 6;
 }
 
 static int64_t rowTilesOf(const KernelSpec &spec) {
