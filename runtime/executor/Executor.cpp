@@ -140,9 +140,9 @@ Executor::Launch Executor::resolveCollective(const ExecutorParts &parts, const p
                          plan::BufferKind::logits;
   const int64_t fewestRows = buckets.empty() || resolved.ofLogits ? 1 : buckets.back().maxRows + 1;
   const bool canNccl = nccl && nccl->serves(resolved.collective, resolved.over, resolved.rowBytes);
-  const bool isLong = static_cast<uint64_t>(fewestRows) * resolved.rowBytes >= ncclFromBytes;
+  const uint64_t fewestBytes = static_cast<uint64_t>(fewestRows) * resolved.rowBytes;
   const auto exchange =
-      parts.exchange && !(canNccl && isLong)
+      parts.exchange && !(canNccl && nccl->prefers(resolved.over, fewestBytes))
           ? parts.exchange->describe(resolved.collective, resolved.over, resolved.rowBytes,
                                      resolved.ofLogits, resolved.operation)
           : std::nullopt;

@@ -2,6 +2,8 @@
 #include "runtime/executor/NcclExchange.h"
 #include "runtime/executor/Greeting.h"
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <set>
 #include <thread>
 
@@ -10,6 +12,18 @@ namespace grok::runtime {
 static constexpr uint64_t wordBytes = sizeof(float);
 // Between looks, where ranks outnumber processors.
 static constexpr std::chrono::microseconds lookEvery{20};
+
+static Result<uint64_t> fromBytesAsked() {
+  const char *asked = std::getenv("GROK_NCCL_FROM");
+  if (!asked)
+    return ncclFromBytes;
+  const std::string_view text = asked;
+  uint64_t bytes = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail("GROK_NCCL_FROM: '", text, "' is not a number of bytes");
+  return bytes;
+}
 
 Result<std::unique_ptr<NcclExchange>> NcclExchange::create(Device &device, const RankLinks &links) {
   const auto merge = device.service("merge");
@@ -26,6 +40,10 @@ Result<std::unique_ptr<NcclExchange>> NcclExchange::create(Device &device, const
       return fail(finished.error());
     made->finished = std::move(*finished);
   }
+  auto fromBytes = fromBytesAsked();
+  if (!fromBytes)
+    return fail(fromBytes.error());
+  made->fromBytes = *fromBytes;
   for (const RankLinks::Entry &entry : links.all())
     if (auto met = made->meet(entry, canMeet); !met)
       return fail(met.error());
@@ -44,6 +62,7 @@ namespace {
 struct Introduction {
   int32_t version; // of NCCL, 0 = none
   std::array<char, 64> hardware;
+  uint64_t fromBytes;
 };
 
 } // namespace
@@ -71,7 +90,7 @@ Result<void> NcclExchange::probe() {
 
 Result<void> NcclExchange::meet(const RankLinks::Entry &entry, bool canMeet) {
   Communicator &communicator = links.communicator();
-  Introduction own = {.version = 0, .hardware = {}};
+  Introduction own = {.version = 0, .hardware = {}, .fromBytes = fromBytes};
   if (canMeet)
     functions.getVersion(&own.version);
   device.hardware().copy(own.hardware.data(), own.hardware.size() - 1);
@@ -92,8 +111,11 @@ Result<void> NcclExchange::meet(const RankLinks::Entry &entry, bool canMeet) {
   auto group = NcclGroup::create(*entry.group, communicator, functions);
   if (!group)
     return fail(group.error(), "; set GROK_NCCL_LIBRARY to nothing to go without");
-  meetings[entry.over].group = std::move(*group);
-  return warmUp(*meetings[entry.over].group);
+  Meeting &meeting = meetings[entry.over];
+  meeting.group = std::move(*group);
+  for (const Introduction &each : *all)
+    meeting.fromBytes = std::max(meeting.fromBytes, each.fromBytes);
+  return warmUp(*meeting.group);
 }
 
 // NCCL connects two GPUs when they first have something for each other, which takes longer

@@ -18,7 +18,8 @@ namespace grok::runtime {
 /// some 2 us each. By arithmetic, for eight members at 370 GB/s, it takes 3 us and 18 us for
 /// each MiB; two calls of NCCL, the merge and the cut of the step's graph take some 45 us and
 /// 5 us for each MiB: equal at 3 MiB. The most rows of a bucket are about eight times its
-/// fewest, so a third of that for those is in its favour. Not measured.
+/// fewest, so a third of that for those is in its favour. Not measured: $GROK_NCCL_FROM is
+/// another number of bytes, to compare.
 inline constexpr uint64_t ncclFromBytes = uint64_t(1) << 20;
 
 /// The communicators of a rank. Outlived by device and links.
@@ -34,6 +35,11 @@ public:
 
   /// Whether it does such collectives. The same on all members.
   bool serves(plan::Collective kind, plan::Axis over, uint64_t rowBytes) const;
+  /// Whether it shall also do what the kernel could, of so many bytes of a member. The same on
+  /// all members: the largest number that one of them was given counts.
+  bool prefers(plan::Axis over, uint64_t bytes) const {
+    return bytes >= meetings.at(over).fromBytes;
+  }
   /// Makes room for one, of the most rows that it will have. Waits for the device.
   Result<void> prepare(const CollectiveRows &largest);
   /// Puts one into the device's work, within a step of its rows. `operation` outlives this.
@@ -44,6 +50,7 @@ private:
     std::unique_ptr<NcclGroup> group;
     // Of all members, as the service "merge" takes them; sums that do not fit the target.
     std::unique_ptr<DeviceMemory> parts, sums;
+    uint64_t fromBytes = 0;
   };
   struct Operation {
     const char *name = "";
@@ -68,6 +75,7 @@ private:
   const RankLinks &links;
   nccl::Functions functions;
   uint32_t mergeKernel; // of the device
+  uint64_t fromBytes = ncclFromBytes;
   std::map<plan::Axis, Meeting> meetings;
   // GrokMerge of each form: group, words of a row, whether a sum, whether of logits
   using Form = std::tuple<plan::Axis, uint64_t, bool, bool>;

@@ -59,6 +59,42 @@ class WholePlans(unittest.TestCase):
         numpy.testing.assert_array_equal(actual.logits, expected.logits)
         self.assertEqual(actual.tokens, expected.tokens)
 
+    def count(self, **values):
+        """Logits, and how often of both ranks NCCL worked, the kernels of windows and that of
+        NCCL ran."""
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as counts:
+            path = os.path.join(folder, "logits.npy")
+            codes, _, said = self.end(self.generate(f"--logits-out={path}", **values,
+                                                    GROK_RANK_MEMORY="shared",
+                                                    FAKE_CUDA_COUNTS=counts))
+            self.assertEqual(codes, [0, 0], said)
+            told = {}
+            for name in os.listdir(counts):
+                with open(os.path.join(counts, name), encoding="utf-8") as file:
+                    for line in file:
+                        number, what = line.rstrip("\n").split(" ", 1)
+                        told[what] = told.get(what, 0) + int(number)
+            exchanges = [told.get(f"run of service_{name}", 0)
+                         for name in ("exchange", "exchange_norm")]
+            return (numpy.load(path), told["NCCL"], sum(exchanges),
+                    told.get("run of service_merge", 0))
+
+    def test_both_ways(self):
+        """Windows for the short messages of a plan, NCCL for its long ones. Rows of sums have
+        256 bytes, logits 1536: steps of two rows and more have long ones from 512 bytes on,
+        decoded tokens those of logits alone, which no kernel merges."""
+        expected = decode.generate(golden("--sharding=tp1"), self.tokens, 3,
+                                   "--device=emulated").logits
+        counted = [self.count(**values) for values in
+                   ({}, {"GROK_NCCL_FROM": "512"}, {"GROK_NCCL_FROM": "0"})]
+        for logits, *_ in counted:
+            numpy.testing.assert_array_equal(logits, expected)
+        (_, none, exchanges, no_merges), (_, some, fewer, merges), (_, most, no_exchanges,
+                                                                     most_merges) = counted
+        self.assertEqual((no_merges, no_exchanges), (0, 0))
+        self.assertTrue(none < some < most and 0 < fewer < exchanges and 0 < merges < most_merges,
+                        counted)
+
     def test_threads(self):
         """Of one process; the way is told."""
         expected = decode.feed(golden("--sharding=tp1"), self.tokens, "--device=emulated")

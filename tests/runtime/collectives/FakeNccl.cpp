@@ -151,6 +151,7 @@ static bool isOver(const Member &member) {
 }
 
 static int run(Member &member, Work work, uint64_t number) {
+  ++cuda::fake().calls["NCCL"];
   if (isAsked("error", number))
     failed(member, remoteError, "a peer has closed its connection\nas asked");
   const bool hangs = isAsked("hang", number);

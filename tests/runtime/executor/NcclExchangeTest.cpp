@@ -261,6 +261,22 @@ TEST_F(NcclExchangeTest, AmongKernelsOfTheOtherWay) {
   EXPECT_THAT(onRanks(body, 2, true), Each(""));
 }
 
+// Also if they were told different things: else they would wait for each other for ever.
+TEST_F(NcclExchangeTest, RanksAgreeOnWhatIsLong) {
+  constexpr auto over = plan::Axis::ep;
+  const auto expectFrom = [](Rank &rank, uint64_t bytes) {
+    return rank.exchange->prefers(over, bytes) && !rank.exchange->prefers(over, bytes - 1)
+               ? Result<void>()
+               : fail("not from ", bytes, " bytes on");
+  };
+  EXPECT_THAT(onRanks([&](Rank &rank) { return expectFrom(rank, ncclFromBytes); }), Each(""));
+  prepare = [](int rank) { setenv("GROK_NCCL_FROM", rank == 1 ? "5000" : "40", 1); };
+  EXPECT_THAT(onRanks([&](Rank &rank) { return expectFrom(rank, 5000); }, 3), Each(""));
+  prepare = [](int) { setenv("GROK_NCCL_FROM", "1 MiB", 1); };
+  EXPECT_THAT(onRanks([](Rank &rank) { return Result<void>(fail(rank.problem)); }),
+              Each("GROK_NCCL_FROM: '1 MiB' is not a number of bytes"));
+}
+
 static Result<void> expectLeftOut(Rank &rank) {
   return rank.serves() || !rank.problem.empty() ? fail("served: ", rank.problem) : Result<void>();
 }

@@ -147,11 +147,6 @@ static int enterFor(const char *function, Address address, size_t bytes) {
 
 extern "C" {
 
-int64_t fakeCudaCalls(const char *function) {
-  LOCKED;
-  return fake().calls[function];
-}
-
 int cuDriverGetVersion(int *version) {
   *version = number(setting("FAKE_CUDA_VERSION", "12040"));
   return success;
@@ -168,6 +163,7 @@ int cuInit(unsigned) {
   state.minor = number(capability.substr(capability.find('.') + 1));
   state.stickyError = success;
   state.calls.clear();
+  tellCountsAtExit();
   if (state.failure == "init")
     return 999; // CUDA_ERROR_UNKNOWN
   return state.devices == 0 ? noDevice : loadTranslations();

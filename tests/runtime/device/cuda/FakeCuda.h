@@ -12,6 +12,8 @@
 //   FAKE_CUDA_VERSION=12040   of the driver (default 12040)
 //   FAKE_CUDA_DEVICES=0       devices (default 1)
 //   FAKE_CUDA_MEMORY=BYTES    of the device (default 1 GiB)
+//   FAKE_CUDA_COUNTS=FOLDER   where each process leaves, when it ends, lines of a count and what
+//                             it counts: an entry point, "run of KERNEL" or "NCCL"
 //   FAKE_CUDA_FAIL=WHAT       init, machine-code, module=KERNEL or launch=KERNEL
 #pragma once
 
@@ -105,6 +107,8 @@ public:
   OpenMemory();
   ~OpenMemory();
 };
+/// Writes all counts to $FAKE_CUDA_COUNTS, if it is set, when the process ends.
+void tellCountsAtExit();
 /// Loads the translations of $FAKE_CUDA_PLAN.
 int loadTranslations();
 int drain(StreamObject &stream);

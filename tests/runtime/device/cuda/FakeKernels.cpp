@@ -80,6 +80,7 @@ int loadTranslations() {
 }
 
 static int run(const FakeLaunch &launch) {
+  ++fake().calls["run of " + launch.function->name];
   if (fake().failure == "launch=" + launch.function->name) {
     fake().errorText = "as asked";
     return launchFailed;
