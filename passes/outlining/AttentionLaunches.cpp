@@ -6,14 +6,11 @@ using namespace mlir;
 using namespace grok;
 using namespace grok::plan;
 
-KernelParams StepOutliner::makeCacheParams(int64_t queryHeads, RowCodes input,
-                                           DictionaryAttr weight) {
-  KernelParams params = makeParams(input, weight);
+void StepOutliner::addCacheParams(KernelParams &params, int64_t queryHeads) const {
   params.addText("kv", settings.kv).add("q_heads", queryHeads);
   params.add("kv_heads", settings.cache.getKvHeads()).add("head_dim", settings.cache.getHeadDim());
   params.add("layers", settings.cache.getLayers()).add("page_tokens", settings.pageTokens);
   params.add("max_context", settings.maxContext);
-  return params;
 }
 
 /// The cache is memory: an op that reads an older value of it cannot be kept.
@@ -57,7 +54,8 @@ LogicalResult StepOutliner::outline(FusedQKVOp op) {
   Value q = bucket.addRows(loc, layer, "q", {queryHeads, headDim});
   buffers[op.getRotated()] = q;
   cache = op.getUpdated();
-  KernelParams params = makeCacheParams(queryHeads, x->codes, query->format);
+  KernelParams params = makeParams(x->codes, query->format);
+  addCacheParams(params, queryHeads);
   params.add("max_rows", bucket.getMaxRows())
       .add("emb", query->inputs)
       .add("weight", query->format);
@@ -94,6 +92,14 @@ static int64_t countHeads(Value query, CacheType cache) {
   return typeOf(query).getDimSize(1) / cache.getHeadDim();
 }
 
+/// In the fast mode tensor cores may make its products, of numbers rounded to bf16.
+KernelParams StepOutliner::makeAttentionParams(Value query) const {
+  KernelParams params(query.getContext());
+  params.addText("numerics", settings.numerics);
+  addCacheParams(params, countHeads(query, settings.cache));
+  return params;
+}
+
 LogicalResult StepOutliner::outline(FlashAttentionOp op) {
   auto keySlice = static_cast<int64_t>(op.getKeySlice());
   if (settings.isLiteral())
@@ -104,7 +110,7 @@ LogicalResult StepOutliner::outline(FlashAttentionOp op) {
            << settings.pageTokens << ", to divide key_slice, " << keySlice;
   if (failed(checkCache(op, op.getCache())))
     return failure();
-  KernelParams params = makeCacheParams(countHeads(op.getQuery(), settings.cache));
+  KernelParams params = makeAttentionParams(op.getQuery());
   params.add("key_slice", keySlice).addNumber("multiplier", op.getMultiplier().convertToDouble());
   params.addNumber("softcap", op.getSoftcap().convertToDouble());
   return launchAttention(op, op.getQuery(), op.getResult(), op.getLayer(), params);
@@ -116,7 +122,7 @@ LogicalResult StepOutliner::outline(AttentionOp op) {
         "has no kernel under grok.numerics = \"f32\"; expects grok.flash_attention");
   if (failed(checkCache(op, op.getCache())))
     return failure();
-  KernelParams params = makeCacheParams(countHeads(op.getQuery(), settings.cache));
+  KernelParams params = makeAttentionParams(op.getQuery());
   params.addNumber("multiplier", op.getMultiplier().convertToDouble());
   params.addNumber("softcap", op.getSoftcap().convertToDouble());
   return launchAttention(op, op.getQuery(), op.getResult(), op.getLayer(), params);

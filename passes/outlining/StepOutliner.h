@@ -129,8 +129,9 @@ private:
   /// of integers and of bf16 are kernels of their own, all else in the fast mode
   /// is as in the f32 mode.
   KernelParams makeParams(RowCodes input = {}, mlir::DictionaryAttr weight = {});
-  KernelParams makeCacheParams(int64_t queryHeads, RowCodes input = {},
-                               mlir::DictionaryAttr weight = {});
+  /// Adds what kernels that use the cache know of it.
+  void addCacheParams(KernelParams &params, int64_t queryHeads) const;
+  KernelParams makeAttentionParams(mlir::Value query) const;
   KernelParams makeExpertParams(const ExpertShape &shape, int64_t emb, const PackedMatrix &matrix,
                                 RowCodes input);
   /// Constants that the literal mode rounds before use.

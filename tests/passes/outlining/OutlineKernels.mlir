@@ -2,6 +2,10 @@
 // RUN: grok-opt %s --split-input-file --grok-outline-kernels | FileCheck %s
 // RUN: grok-opt %s --split-input-file --grok-outline-kernels | grok-opt --split-input-file | FileCheck %s
 
+// In the fast mode attention has a kernel of its own numerics.
+// RUN: sed 's/grok.numerics = "f32"/grok.numerics = "fast"/' %s | grok-opt --split-input-file --grok-outline-kernels | FileCheck %s --check-prefix=FAST
+// FAST: plan.kernel @attention_0 "attention" {{.*}}numerics = "fast"
+
 // One layer of int8 weights: every launch, operand and use of the decoding bucket.
 // CHECK: module attributes
 // CHECK-SAME: grok.numerics = "f32"
