@@ -16,15 +16,15 @@ std::string showGib(uint64_t bytes) {
 PinnedMemory::PinnedMemory(PinnedMemory &&other) noexcept { *this = std::move(other); }
 
 PinnedMemory &PinnedMemory::operator=(PinnedMemory &&other) noexcept {
-  std::swap(driver, other.driver);
+  std::swap(context, other.context);
   std::swap(address, other.address);
   std::swap(bytes, other.bytes);
   return *this;
 }
 
 PinnedMemory::~PinnedMemory() {
-  if (address)
-    driver->cuMemFreeHost(address);
+  if (address && context->enter()) // on whatever thread it ends
+    context->driver().cuMemFreeHost(address);
 }
 
 namespace {
@@ -123,7 +123,7 @@ Result<PinnedMemory> CudaContext::pin(uint64_t bytes) const {
   });
   if (!done)
     return fail(done.error());
-  return PinnedMemory(driver(), static_cast<std::byte *>(address), bytes);
+  return PinnedMemory(*this, static_cast<std::byte *>(address), bytes);
 }
 
 } // namespace grok::runtime::cuda

@@ -11,12 +11,14 @@ namespace grok::runtime::cuda {
 /// "132.4 GiB", for messages.
 std::string showGib(uint64_t bytes);
 
-/// Memory of the host that the GPU reads and writes while we go on.
+class CudaContext;
+
+/// Memory of the host that the GPU reads and writes while we go on. Outlived by the context.
 class PinnedMemory {
 public:
   PinnedMemory() = default;
-  PinnedMemory(const Driver &driver, std::byte *address, uint64_t bytes)
-      : driver(&driver), address(address), bytes(bytes) {}
+  PinnedMemory(const CudaContext &context, std::byte *address, uint64_t bytes)
+      : context(&context), address(address), bytes(bytes) {}
   PinnedMemory(PinnedMemory &&other) noexcept;
   PinnedMemory &operator=(PinnedMemory &&other) noexcept;
   ~PinnedMemory();
@@ -25,7 +27,7 @@ public:
   uint64_t size() const { return bytes; }
 
 private:
-  const Driver *driver = nullptr;
+  const CudaContext *context = nullptr;
   std::byte *address = nullptr;
   uint64_t bytes = 0;
 };

@@ -157,7 +157,8 @@ Result<void> CudaKernels::size(CudaKernel &kernel, const plan::GpuKernel &from) 
     return asked;
   if (resident < 1)
     return fail("a block of ", kernel.threads, " threads with ", kernel.sharedBytes,
-                " bytes of shared memory does not fit on ", gpu.name);
+                " bytes of shared memory does not fit on ", gpu.name,
+                "; compile with this chip in --target");
   const int64_t useful = (from.max_blocks() + kernel.clusterBlocks - 1) / kernel.clusterBlocks;
   kernel.blocks = static_cast<unsigned>(std::min<int64_t>(useful, resident)) * kernel.clusterBlocks;
   return {};

@@ -106,7 +106,8 @@ void Upload::work() {
     return;
   next = from.size(); // the others may stop
   const std::lock_guard lock(mutex);
-  result = own;
+  if (result) // what comes later follows from the first
+    result = own;
 }
 
 Result<void> Upload::run(int threads) {

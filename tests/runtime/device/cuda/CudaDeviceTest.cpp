@@ -3,7 +3,9 @@
 #include "runtime/device/Choice.h"
 #include "runtime/plan/PlanReader.h"
 #include "tests/runtime/device/cuda/FakeDriver.h"
+#include <array>
 #include <gmock/gmock.h>
+#include <thread>
 
 namespace grok::runtime {
 
@@ -57,16 +59,23 @@ protected:
 /// A device in the middle of a step of one row.
 struct OneRow {
   explicit OneRow(Device &device)
-      : device(device), h(device.allocate(4096, "h").value()),
-        table(device.allocate(1280, "table").value()) {}
+      : device(device), ownH(device.allocate(4096, "h").value()),
+        ownTable(device.allocate(1280, "table").value()), h(ownH.get()), table(ownTable.get()) {}
+  OneRow(Device &device, DeviceMemory &h, DeviceMemory &table)
+      : device(device), h(&h), table(&table) {}
   Result<void> launch() {
     operands = {table->data(), h->data()};
     return device.launch({0, operands}, 1);
   }
+  Result<std::unique_ptr<DeviceGraph>> record() {
+    operands = {table->data(), h->data()};
+    return device.record(std::vector<DeviceLaunch>(2, {0, operands}));
+  }
   Result<void> begin() { return device.begin(step); }
 
   Device &device;
-  std::unique_ptr<DeviceMemory> h, table;
+  std::unique_ptr<DeviceMemory> ownH, ownTable;
+  DeviceMemory *h, *table;
   std::vector<const void *> operands;
   int32_t numbers[4] = {1, 0, 0, 0};
   GrokStepInfo step = {.rows = 1,
@@ -226,6 +235,60 @@ TEST_F(Cuda, EachRankOfAHostHasItsGpu) {
   EXPECT_EQ(busOf(1, 1), "0000:02:00.0");
   driver.set("FAKE_CUDA_DEVICES", "1"); // as a launcher may show it to each process
   EXPECT_EQ(busOf(1, 1), "0000:01:00.0");
+}
+
+// ---- what is left
+
+/// Something of all that a device does.
+static Result<void> useAll(Device &device) {
+  auto h = device.allocate(4096, "h");
+  auto weights = device.place(std::vector<std::byte>(size_t(9) << 20), "weights");
+  auto word = device.peers()->allocateOnHost(sizeof(uint32_t));
+  WindowOffer offer;
+  auto window = device.peers()->makeWindow(4096, offer);
+  auto filler = device.placeFiller(1 << 20, "filler");
+  for (const auto *memory : {&h, &weights, &word, &window, &filler})
+    if (!*memory)
+      return fail(memory->error());
+  device.setTiming(true);
+  OneRow row(device, **h, **weights);
+  auto graph = row.record();
+  if (!graph)
+    return fail(graph.error());
+  std::array<std::byte, 64> back;
+  return row.begin()
+      .and_then([&] { return device.launch(**graph); })
+      .and_then([&] { return row.launch(); })
+      .and_then([&] { return device.upload((*h)->data(), back); })
+      .and_then([&] { return device.download(back, (*h)->data()); });
+}
+
+// Whichever call it was of: one line, and the driver holds nothing of ours any more.
+TEST_F(Cuda, ErrorsLeaveNothing) {
+  int call = 0, errors = 0;
+  do {
+    driver.set("FAKE_CUDA_FAIL", "call=" + std::to_string(++call));
+    Result<void> done;
+    {
+      auto device = make();
+      done = device ? useAll(**device) : Result<void>(fail(device.error()));
+    }
+    if (!done) {
+      ++errors;
+      EXPECT_THAT(done.error(), AllOf(HasSubstr("CUDA_ERROR_OUT_OF_MEMORY"), Not(HasSubstr("\n"))));
+    }
+    EXPECT_EQ(FakeDriver::living(), 0) << call << ": " << (done ? "" : done.error());
+  } while (FakeDriver::calls("failed as asked") > 0);
+  EXPECT_GT(errors, 50);
+}
+
+// Sessions end on the thread that frees them.
+TEST_F(Cuda, OtherThreadsMayFree) {
+  auto device = make().value();
+  auto word = device->peers()->allocateOnHost(sizeof(uint32_t)).value();
+  std::thread([&] { word = nullptr; }).join();
+  std::thread([&] { device = nullptr; }).join();
+  EXPECT_EQ(FakeDriver::living(), 0);
 }
 
 // ---- work

@@ -7,6 +7,21 @@
 
 namespace grok::runtime::cuda {
 
+int enterToFree() {
+  if (fake().stickyError != success)
+    return fake().stickyError;
+  return holdsContext() ? success : invalidContext;
+}
+
+int enterCall(const char *function) {
+  ++fake().calls[function];
+  const int status = enterToFree();
+  if (status != success || ++fake().callsThatMayFail != fake().failingCall)
+    return status;
+  ++fake().calls["failed as asked"];
+  return outOfMemory;
+}
+
 /// A line for each process's count, in a file of its own.
 static void writeCounts() {
   std::ofstream file(std::getenv("FAKE_CUDA_COUNTS") + ("/" + std::to_string(getpid())));
@@ -26,4 +41,11 @@ int64_t fakeCudaCalls(const char *function) {
   using grok::runtime::cuda::fake;
   const std::lock_guard lock(fake().mutex);
   return fake().calls[function];
+}
+
+int64_t fakeCudaLiving() {
+  const grok::runtime::cuda::FakeState &state = grok::runtime::cuda::fake();
+  const std::lock_guard lock(grok::runtime::cuda::fake().mutex);
+  return state.living + std::ssize(state.allocations) + std::ssize(state.pinned) +
+         std::ssize(state.streams);
 }

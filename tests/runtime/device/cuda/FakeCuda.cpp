@@ -29,13 +29,6 @@ FakeState &fake() {
 
 bool holdsContext() { return current && current->retained > 0; }
 
-int enterCall(const char *function) {
-  ++fake().calls[function];
-  if (fake().stickyError != success)
-    return fake().stickyError;
-  return holdsContext() ? success : invalidContext;
-}
-
 static void protectAll(int protection) {
   for (const auto &[address, bytes] : fake().allocations)
     mprotect(reinterpret_cast<void *>(address), bytes, protection);
@@ -144,6 +137,10 @@ static int enterFor(const char *function, Address address, size_t bytes) {
   LOCKED;                                                                                          \
   if (const int status = enterCall(function); status != success)                                   \
   return status
+#define ENTER_TO_FREE                                                                              \
+  LOCKED;                                                                                          \
+  if (const int status = enterToFree(); status != success)                                         \
+  return status
 
 extern "C" {
 
@@ -162,6 +159,8 @@ int cuInit(unsigned) {
   state.major = number(capability);
   state.minor = number(capability.substr(capability.find('.') + 1));
   state.stickyError = success;
+  state.failingCall = state.failure.starts_with("call=") ? number(state.failure.substr(5)) : 0;
+  state.callsThatMayFail = 0;
   state.calls.clear();
   tellCountsAtExit();
   if (state.failure == "init")
@@ -231,6 +230,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
 int cuDevicePrimaryCtxRetain(Context *retained, int device) {
   LOCKED;
   ++contexts[device].retained;
+  ++fake().living;
   *retained = &contexts[device];
   return success;
 }
@@ -238,6 +238,7 @@ int cuDevicePrimaryCtxRetain(Context *retained, int device) {
 int cuDevicePrimaryCtxRelease_v2(int device) {
   LOCKED;
   --contexts[device].retained;
+  --fake().living;
   return success;
 }
 
@@ -278,7 +279,7 @@ int cuMemAlloc_v2(Address *address, size_t bytes) {
 }
 
 int cuMemFree_v2(Address address) {
-  ENTER("cuMemFree");
+  ENTER_TO_FREE;
   drainAll();
   auto found = fake().allocations.find(address);
   if (found == fake().allocations.end())
@@ -320,7 +321,7 @@ int cuIpcOpenMemHandle_v2(Address *address, MemoryHandle handle, unsigned) {
 }
 
 int cuIpcCloseMemHandle(Address address) {
-  ENTER("cuIpcCloseMemHandle");
+  ENTER_TO_FREE;
   drainAll();
   auto found = fake().allocations.find(address);
   if (found == fake().allocations.end() || fake().files.contains(address))
@@ -338,7 +339,7 @@ int cuMemHostAlloc(void **place, size_t bytes, unsigned) {
 }
 
 int cuMemFreeHost(void *place) {
-  LOCKED;
+  ENTER_TO_FREE;
   drainAll();
   fake().pinned.erase(static_cast<std::byte *>(place));
   std::free(place);
@@ -410,7 +411,7 @@ int cuStreamCreate(Stream *stream, unsigned) {
 }
 
 int cuStreamDestroy_v2(Stream stream) {
-  LOCKED;
+  ENTER_TO_FREE;
   drain(*stream);
   std::erase(fake().streams, stream);
   delete stream;
@@ -443,11 +444,13 @@ int cuStreamSynchronize(Stream stream) {
 int cuEventCreate(Event *event, unsigned) {
   ENTER("cuEventCreate");
   *event = new EventObject;
+  ++fake().living;
   return success;
 }
 
 int cuEventDestroy_v2(Event event) {
-  LOCKED;
+  ENTER_TO_FREE;
+  --fake().living;
   drainAll();
   delete event;
   return success;

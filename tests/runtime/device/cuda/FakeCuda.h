@@ -14,7 +14,8 @@
 //   FAKE_CUDA_MEMORY=BYTES    of the device (default 1 GiB)
 //   FAKE_CUDA_COUNTS=FOLDER   where each process leaves, when it ends, lines of a count and what
 //                             it counts: an entry point, "run of KERNEL" or "NCCL"
-//   FAKE_CUDA_FAIL=WHAT       init, machine-code, module=KERNEL or launch=KERNEL
+//   FAKE_CUDA_FAIL=WHAT       init, machine-code, module=KERNEL, launch=KERNEL or call=N: the
+//                             N-th call of those that need a context and free nothing
 #pragma once
 
 #include "runtime/device/cuda/Driver.h"
@@ -88,11 +89,15 @@ struct FakeState {
   std::map<const std::byte *, uint64_t> pinned;
   std::vector<StreamObject *> streams;
   std::map<std::string, int64_t> calls;
+  int64_t failingCall = 0, callsThatMayFail = 0;
+  int64_t living = 0; // modules, graphs, events and uses of contexts
 };
 
 FakeState &fake();
 /// Whether this thread may call; counts the call of `function`.
 int enterCall(const char *function);
+/// Likewise of a function that frees something, which is never asked to fail.
+int enterToFree();
 bool holdsContext();
 /// Whether [address, address + bytes) is inside one allocation of the device.
 bool isOnDevice(Address address, uint64_t bytes);
@@ -118,4 +123,6 @@ int drain(StreamObject &stream);
 extern "C" {
 /// How often an entry point was called since the last cuInit.
 int64_t fakeCudaCalls(const char *function);
+/// Things that were made and not freed.
+int64_t fakeCudaLiving();
 }

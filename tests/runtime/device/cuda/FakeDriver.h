@@ -36,6 +36,13 @@ public:
     names.push_back(name);
     return *this;
   }
+  /// Things of the driver that were made and not freed.
+  static int64_t living() {
+    int64_t (*count)() = nullptr;
+    const auto library = SharedLibrary::open(std::vector<std::string>{FAKE_CUDA}).value();
+    require(library.find("fakeCudaLiving", count));
+    return count();
+  }
   /// Calls of a function since the last device was made.
   static int64_t calls(const char *function) {
     int64_t (*count)(const char *) = nullptr;

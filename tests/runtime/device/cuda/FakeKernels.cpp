@@ -171,11 +171,15 @@ int cuModuleLoadDataEx(Module *module, const void *image, unsigned count, int *o
   if (isBad)
     return invalidImage;
   *module = new ModuleObject{{}, isPtx ? text : ""};
+  ++fake().living;
   return success;
 }
 
 int cuModuleUnload(Module module) {
   LOCKED;
+  if (const int status = enterToFree(); status != success)
+    return status;
+  --fake().living;
   delete module;
   return success;
 }
@@ -237,6 +241,7 @@ int cuLaunchKernelEx(const LaunchConfig *config, Function function, void **param
 int cuGraphCreate(Graph *graph, unsigned) {
   ENTER("cuGraphCreate");
   *graph = new GraphObject;
+  ++fake().living;
   return success;
 }
 
@@ -285,6 +290,7 @@ int cuGraphInstantiateWithFlags(GraphExec *exec, Graph graph, unsigned long long
     made->launches.push_back(node->launch);
   }
   *exec = made.release();
+  ++fake().living;
   return success;
 }
 
@@ -297,12 +303,14 @@ int cuGraphLaunch(GraphExec exec, Stream stream) {
 
 int cuGraphExecDestroy(GraphExec exec) {
   LOCKED;
+  --fake().living;
   delete exec;
   return success;
 }
 
 int cuGraphDestroy(Graph graph) {
   LOCKED;
+  --fake().living;
   delete graph;
   return success;
 }
