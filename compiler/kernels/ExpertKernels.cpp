@@ -1,40 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // gate_up and down_combine: the matrices of the experts that any row selected.
 // Pairs (row, choice) of one expert are neighbours in the order of `group`.
-#include "compiler/kernels/GroupsLayout.h"
 #include "compiler/kernels/KernelGenerators.h"
 #include "compiler/kernels/MatrixProduct.h"
+#include "compiler/kernels/PairGroups.h"
 #include "compiler/kernels/VectorMath.h"
 
 #include <memory>
 
 namespace grok::compiler {
-
-namespace {
-
-// Reads the groups buffer.
-class PairGroups {
-public:
-  PairGroups(KernelBuilder &kernel, Value groups)
-      : kernel(kernel), groups(groups), layout(kernel.spec.experts) {}
-
-  Value activeCount() { return at(layout.activeCount, kernel.index(0)); }
-  Value expert(Value active) { return at(layout.ids, active); }
-  Value firstPosition(Value active) { return at(layout.offsets, active); }
-  Value pair(Value position) { return at(layout.pairs, position); }
-  Value rowOfPair(Value pair) { return kernel.quotient(pair, kernel.spec.selected); }
-
-private:
-  Value at(int64_t part, Value index) {
-    return kernel.loadIndex(kernel.offset(kernel.rowAddress(groups, index, 4), part * 4));
-  }
-
-  KernelBuilder &kernel;
-  Value groups;
-  GroupsLayout layout;
-};
-
-} // namespace
 
 // One expert's matrix out of [experts][inputs, columns].
 static MatrixOperand matrixOf(KernelBuilder &kernel, Value weights, Value scales, Value expert,
@@ -60,13 +34,13 @@ void emitGateUp(KernelBuilder &kernel) {
   auto product = makeProduct(kernel, width, panels % width != 0, /*areNeighbours=*/false);
   Value results[2] = {product->newResult(), product->newResult()};
   Value x = kernel.operand(0), y = kernel.operand(6);
-  PairGroups groups(kernel, kernel.operand(5));
+  PairGroups groups(kernel, spec, kernel.operand(5));
   kernel.forTiles([&](Value tile) {
     Value active = kernel.quotient(tile, blocks);
     Value firstPanel = kernel.mul(kernel.remainder(tile, blocks), width);
     Value count = panelsFrom(kernel, firstPanel, panels, width);
     Value expert = groups.expert(active), start = groups.firstPosition(active);
-    Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+    Value pairs = kernel.sub(groups.endPosition(active), start);
     product->forChunks(pairs, [&](Value first, Value rows) {
       Value position = kernel.add(start, first);
       auto input = [&](Value row) {
@@ -104,7 +78,7 @@ public:
       : kernel(kernel), spec(kernel.spec), panels(panelsOf(spec.emb)),
         width(std::min(spec.tilePanels, panels)),
         product(makeProduct(kernel, width, panels % width != 0, /*areNeighbours=*/true)),
-        result(product->newResult()), groups(kernel, kernel.operand(3)) {}
+        result(product->newResult()), groups(kernel, spec, kernel.operand(3)) {}
 
   void emit();
 
@@ -160,7 +134,7 @@ void DownEmitter::emit() {
 
 void DownEmitter::addExpert(Value active) {
   Value start = groups.firstPosition(active);
-  Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+  Value pairs = kernel.sub(groups.endPosition(active), start);
   MatrixOperand matrix = matrixOf(kernel, kernel.operand(1), kernel.operand(2),
                                   groups.expert(active), spec.ffn, spec.emb);
   kernel.forTiles([&](Value tile) {

@@ -2,7 +2,7 @@
 // gate_up and down_combine: the matrices of the experts that any row selected.
 // Which these are stands in the groups, on the device. Pairs (row, choice) of one
 // expert are neighbours there.
-#include "compiler/kernels/GroupsLayout.h"
+#include "compiler/kernels/PairGroups.h"
 #include "compiler/kernels/VectorMath.h"
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 #include "compiler/targets/nvidia/generators/GpuProduct.h"
@@ -13,48 +13,22 @@ namespace grok::compiler::gpu_kernels {
 
 using Cursor = mlir::ValueRange; // of a PanelSequence
 
-namespace {
-
-// Reads the groups buffer.
-class PairGroups {
-public:
-  PairGroups(GpuBuilder &kernel, Value groups)
-      : kernel(kernel), groups(groups), layout(kernel.spec.experts) {}
-
-  Value activeCount() { return at(layout.activeCount, kernel.index(0)); }
-  Value expert(Value active) { return at(layout.ids, active); }
-  Value firstPosition(Value active) { return at(layout.offsets, active); }
-  Value pair(Value position) { return at(layout.pairs, position); }
-  Value rowOfPair(Value pair) { return kernel.quotient(pair, kernel.spec.selected); }
-
-  /// The first of the positions [start, end), all of one expert and so ascending by
-  /// row, whose row is not below `row`; or `end`.
-  Value firstFrom(Value row, Value start, Value end) {
-    Value steps = kernel.toWord(kernel.sub(end, start)); // as many as it has bits
-    for (int32_t by = 1; by < 32; by *= 2)
-      steps = kernel.bitOr(steps, kernel.shiftRight(steps, by));
-    return kernel.loop(kernel.index(0), kernel.toIndex(kernel.countBits(steps)), 1, {start, end},
-                       [&](Value, mlir::ValueRange range) -> Values {
-                         Value middle = kernel.quotient(kernel.add(range[0], range[1]), 2);
-                         Value number = pair(kernel.minimum(middle, kernel.add(end, -1)));
-                         Value isBelow = kernel.both(kernel.less(range[0], range[1]),
-                                                     kernel.less(rowOfPair(number), row));
-                         return {kernel.select(isBelow, kernel.add(middle, 1), range[0]),
-                                 kernel.select(isBelow, range[1], middle)};
-                       })[0];
-  }
-
-private:
-  Value at(int64_t part, Value index) {
-    return kernel.loadIndex(kernel.offset(kernel.rowAddress(groups, index, 4), part * 4));
-  }
-
-  GpuBuilder &kernel;
-  Value groups;
-  GroupsLayout layout;
-};
-
-} // namespace
+// The first of the positions [start, end), all of one expert and so ascending by
+// row, whose row is not below `row`; or `end`.
+static Value firstFrom(GpuBuilder &kernel, PairGroups &groups, Value row, Value start, Value end) {
+  Value steps = kernel.toWord(kernel.sub(end, start)); // as many as it has bits
+  for (int32_t by = 1; by < 32; by *= 2)
+    steps = kernel.bitOr(steps, kernel.shiftRight(steps, by));
+  return kernel.loop(kernel.index(0), kernel.toIndex(kernel.countBits(steps)), 1, {start, end},
+                     [&](Value, mlir::ValueRange range) -> Values {
+                       Value middle = kernel.quotient(kernel.add(range[0], range[1]), 2);
+                       Value number = groups.pair(kernel.minimum(middle, kernel.add(end, -1)));
+                       Value isBelow = kernel.both(kernel.less(range[0], range[1]),
+                                                   kernel.less(groups.rowOfPair(number), row));
+                       return {kernel.select(isBelow, kernel.add(middle, 1), range[0]),
+                               kernel.select(isBelow, range[1], middle)};
+                     })[0];
+}
 
 // Panel `panel` of one expert's matrix out of [experts][inputs, columns].
 static GpuPanel panelOf(GpuBuilder &kernel, Value weights, Value scales, Value expert, Value panel,
@@ -70,7 +44,7 @@ static GpuPanel panelOf(GpuBuilder &kernel, Value weights, Value scales, Value e
 // Chunks of an active expert's pairs.
 static Value chunksOf(GpuProduct &product, PairGroups &groups, GpuBuilder &kernel, Value active) {
   Value start = groups.firstPosition(active);
-  return product.chunksOf(kernel.sub(groups.firstPosition(kernel.add(active, 1)), start));
+  return product.chunksOf(kernel.sub(groups.endPosition(active), start));
 }
 
 // One of `width` neighbouring panels of an expert's gate, then of its up.
@@ -115,7 +89,7 @@ static void emitManyGateUp(GpuBuilder &kernel) {
   const int64_t width = std::min(productPanels(spec, kernel.chip) / 2, panels);
   const int64_t parts = (panels + width - 1) / width, pairs = spec.maxRows * spec.selected;
   auto product = makeGpuProduct(kernel, 2 * width);
-  PairGroups groups(kernel, kernel.operand(5));
+  PairGroups groups(kernel, spec, kernel.operand(5));
   const int64_t mostChunks = std::min(spec.experts, pairs) + pairs / product->chunkRows;
   kernel.waitForEarlierLaunches(); // who the experts are, they say
   // Where the tiles of each active expert end; `found` of the one that holds `tile`.
@@ -140,7 +114,7 @@ static void emitManyGateUp(GpuBuilder &kernel) {
     Value chunks = chunksOf(*product, groups, kernel, active);
     auto [part, chunk] = kernel.divide(kernel.sub(tile, found[2]), chunks);
     Value firstPanel = kernel.mul(part, width), expert = groups.expert(active);
-    Value count = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+    Value count = kernel.sub(groups.endPosition(active), start);
     Value rows = product->rowsOfChunk(count, chunk);
     Value position = kernel.add(start, kernel.mul(chunk, product->chunkRows));
     product->compute(
@@ -163,7 +137,7 @@ void emitGateUp(GpuBuilder &kernel) {
   const int64_t panels = panelsOf(spec.ffn);
   const int64_t mostActive = std::min(spec.experts, spec.maxRows * spec.selected);
   auto product = makeGpuProduct(kernel, 2);
-  PairGroups groups(kernel, kernel.operand(5));
+  PairGroups groups(kernel, spec, kernel.operand(5));
   auto panelOfExpert = [&](Value expert, Value panel, Value slot) {
     return panelOfGateOrUp(kernel, expert, panel, 1, slot);
   };
@@ -187,7 +161,7 @@ void emitGateUp(GpuBuilder &kernel) {
   kernel.forTiles(tiles, mostActive * panels, [&](Value tile) {
     Value active = kernel.quotient(tile, panels), panel = kernel.remainder(tile, panels);
     Value expert = groups.expert(active), start = groups.firstPosition(active);
-    Value pairs = kernel.sub(groups.firstPosition(kernel.add(active, 1)), start);
+    Value pairs = kernel.sub(groups.endPosition(active), start);
     auto source = [&](Value slot) { return panelOfExpert(expert, panel, slot); };
     product->forChunks(pairs, [&](Value first, Value rows) {
       Value position = kernel.add(start, first);
@@ -215,7 +189,7 @@ public:
         width(std::min(productPanels(spec, kernel.chip), panels)),
         product(makeGpuProduct(kernel, width)),
         rowsAtOnce(productPanels(spec, kernel.chip) > 2 ? rowsOfPart() : 0),
-        groups(kernel, kernel.operand(3)) {}
+        groups(kernel, spec, kernel.operand(3)) {}
 
   void emit();
 
@@ -321,10 +295,10 @@ void DownEmitter::clear() {
 
 void DownEmitter::addExpert(Value tile, Value active) {
   Value start = groups.firstPosition(active), expert = groups.expert(active);
-  Value end = groups.firstPosition(kernel.add(active, 1));
+  Value end = groups.endPosition(active);
   if (rowsAtOnce) {
-    start = groups.firstFrom(firstRow, start, end);
-    end = groups.firstFrom(endRow, start, end);
+    start = firstFrom(kernel, groups, firstRow, start, end);
+    end = firstFrom(kernel, groups, endRow, start, end);
   }
   Value pairs = kernel.sub(end, start);
   auto source = [&](Value slot) { return panelOfExpert(tile, expert, slot); };
