@@ -136,14 +136,11 @@ void AttentionEmitter::emitFlash() {
         scaleWeights(mine, start, count);
       Value before = kernel.load(kernel.f32, headAddress(maxima, index));
       Value total = kernel.load(kernel.f32, headAddress(totals, index));
-      Value merged = kernel.maximum(before, top);
-      Value oldFactor = exponential(kernel, kernel.sub(before, merged));
-      Value newFactor = exponential(kernel, kernel.sub(top, merged));
-      total = kernel.multiplyAdd(total, oldFactor, kernel.mul(sum, newFactor));
-      kernel.store(merged, headAddress(maxima, index));
-      kernel.store(total, headAddress(totals, index));
-      kernel.store(oldFactor, headAddress(oldFactors, index));
-      kernel.store(newFactor, headAddress(newFactors, index));
+      SoftmaxMerge merged = mergeSoftmax(kernel, before, total, top, sum);
+      kernel.store(merged.maximum, headAddress(maxima, index));
+      kernel.store(merged.total, headAddress(totals, index));
+      kernel.store(merged.oldFactor, headAddress(oldFactors, index));
+      kernel.store(merged.newFactor, headAddress(newFactors, index));
     });
     emitValues(start, count, scores, [&](Value index, Value vector, Value sum) {
       Value old = kernel.broadcast(kernel.load(kernel.f32, headAddress(oldFactors, index)));

@@ -52,6 +52,16 @@ Value hyperbolicTangent(VectorBuilder &v, Value x) {
   return v.select(v.less(magnitude, v.constantLike(x, 0.625)), small, large);
 }
 
+SoftmaxMerge mergeSoftmax(VectorBuilder &v, Value oldMaximum, Value oldTotal, Value newMaximum,
+                          Value newTotal) {
+  SoftmaxMerge merged;
+  merged.maximum = v.maximum(oldMaximum, newMaximum);
+  merged.oldFactor = exponential(v, v.sub(oldMaximum, merged.maximum));
+  merged.newFactor = exponential(v, v.sub(newMaximum, merged.maximum));
+  merged.total = v.multiplyAdd(oldTotal, merged.oldFactor, v.mul(newTotal, merged.newFactor));
+  return merged;
+}
+
 Value geluTanh(VectorBuilder &v, Value x) {
   // 0.5 (1 + tanh u) = 1 / (1 + e^-2u), which loses no digits for negative u.
   Value cube = v.mul(v.mul(x, x), x);

@@ -13,6 +13,15 @@ Value exponential(VectorBuilder &v, Value x);
 /// tanh(x) within 3 ulp.
 Value hyperbolicTangent(VectorBuilder &v, Value x);
 
+/// The softmax over two parts of its scores, from the maximum of each part and the sum
+/// of exp(score - maximum): those of both, and what sums over either part are
+/// multiplied by to enter theirs.
+struct SoftmaxMerge {
+  Value maximum, total, oldFactor, newFactor;
+};
+SoftmaxMerge mergeSoftmax(VectorBuilder &v, Value oldMaximum, Value oldTotal, Value newMaximum,
+                          Value newTotal);
+
 /// The tanh-approximated GELU, 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
 Value geluTanh(VectorBuilder &v, Value x);
 

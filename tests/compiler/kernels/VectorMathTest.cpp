@@ -70,6 +70,28 @@ TEST_P(VectorMath, tanhAtTheEnds) {
   EXPECT_TRUE(std::isnan(y[4]));
 }
 
+// The parts of {2, 2, 0} and x: their maxima, and exp(0) + exp(0) + exp(-2) and 1.
+static Value totalWith(VectorBuilder &v, Value x) {
+  return mergeSoftmax(v, v.splat(2.0f), v.splat(2.135335283f), x, v.splat(1.0f)).total;
+}
+
+static Value factorsWith(VectorBuilder &v, Value x) {
+  SoftmaxMerge merged = mergeSoftmax(v, v.splat(2.0f), v.splat(2.135335283f), x, v.splat(1.0f));
+  return v.add(merged.maximum, v.mul(v.sub(merged.oldFactor, merged.newFactor), v.splat(0.25f)));
+}
+
+TEST_P(VectorMath, softmaxesMerge) {
+  const std::vector<float> added = {2.0f, 1.0f, 5.0f, -1e30f};
+  std::vector<float> totals = apply(totalWith, added), factors = apply(factorsWith, added);
+  for (size_t i = 0; i < added.size(); ++i) {
+    const double x = added[i], top = std::max(x, 2.0);
+    const double old = std::exp(2.0 - top), fresh = std::exp(x - top);
+    // Exponentials within 2 ulp, then three roundings of values below 4.
+    EXPECT_NEAR(totals[i], 2.135335283 * old + fresh, 5 * 0x1p-22) << x;
+    EXPECT_NEAR(factors[i], top + (old - fresh) / 4, 5 * 0x1p-22) << x;
+  }
+}
+
 TEST_P(VectorMath, geluHasNoNan) {
   std::vector<float> y = apply(geluTanh, {0.0f, 1.0f, -1.0f, 1e20f, -1e20f, 10.0f, -10.0f});
   EXPECT_EQ(y[0], 0.0f);

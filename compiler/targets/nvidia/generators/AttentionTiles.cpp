@@ -251,14 +251,11 @@ Value AttentionTiles::slotOf(Value base, Value slot, Value query) {
 void AttentionTiles::mergeFactors(Value query, Value top, Value sum, Value slot) {
   Value before = kernel.load(kernel.f32, floatAt(maxima, query));
   Value total = kernel.load(kernel.f32, floatAt(totals, query));
-  Value merged = kernel.maximum(before, top);
-  Value oldFactor = exponential(kernel, kernel.sub(before, merged));
-  Value newFactor = exponential(kernel, kernel.sub(top, merged));
-  total = kernel.multiplyAdd(total, oldFactor, kernel.mul(sum, newFactor));
-  kernel.store(merged, floatAt(maxima, query));
-  kernel.store(total, floatAt(totals, query));
-  kernel.store(oldFactor, slotOf(oldFactors, slot, query));
-  kernel.store(newFactor, slotOf(newFactors, slot, query));
+  SoftmaxMerge merged = mergeSoftmax(kernel, before, total, top, sum);
+  kernel.store(merged.maximum, floatAt(maxima, query));
+  kernel.store(merged.total, floatAt(totals, query));
+  kernel.store(merged.oldFactor, slotOf(oldFactors, slot, query));
+  kernel.store(merged.newFactor, slotOf(newFactors, slot, query));
 }
 
 void AttentionTiles::mergeValue(Value query, Value dimension, Value sum) {
