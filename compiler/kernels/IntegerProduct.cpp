@@ -225,23 +225,14 @@ void IntegerProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Valu
                              Value result) {
   const int64_t stride = walkPanels * vectorBytes;
   Lines lines{/*isStored=*/false, {}, walk.weights};
-  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
-    Value firstUnit = kernel.mul(slice, unitsPerSlice);
-    auto body = [&](Value unitOfSlice, ValueRange carried) {
-      Value number = kernel.add(firstUnit, unitOfSlice);
-      RowUnit inputs = rowUnit(row, number);
-      Values unitSums = multiplyUnit(lines, inputs, number);
-      Values scales = unitScales(matrix, walk.absolute, number);
-      Value rowScale = kernel.broadcast(inputs.scale);
-      for (int64_t i = 0; i < walkPanels; ++i)
-        unitSums[i] = addUnit(unitSums[i], rowScale, scales[i], carried[i]);
-      return unitSums;
-    };
-    Values sliceSums = kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1,
-                                   Values(walkPanels, kernel.splat(0.0f)), body);
-    Value address = kernel.rowAddress(sums, slice, stride);
+  storeSlicesOfRow(sums, [&](Value number, ValueRange sliceSums) {
+    RowUnit inputs = rowUnit(row, number);
+    Values unitSums = multiplyUnit(lines, inputs, number);
+    Values scales = unitScales(matrix, walk.absolute, number);
+    Value rowScale = kernel.broadcast(inputs.scale);
     for (int64_t i = 0; i < walkPanels; ++i)
-      kernel.store(sliceSums[i], kernel.offset(address, i * vectorBytes), 64);
+      unitSums[i] = addUnit(unitSums[i], rowScale, scales[i], sliceSums[i]);
+    return unitSums;
   });
   for (int64_t panel = 0; panel < walkPanels; ++panel) {
     auto leaf = [&](int64_t slice) {

@@ -64,6 +64,21 @@ void MatrixProduct::forWalks(const MatrixOperand &matrix, Value firstPanel, Valu
     kernel.loop(kernel.index(0), panels, walkPanels, emitFrom);
 }
 
+void MatrixProduct::storeSlicesOfRow(Value sums,
+                                     llvm::function_ref<Values(Value, ValueRange)> addUnit) {
+  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
+    Value firstUnit = kernel.mul(slice, unitsPerSlice);
+    Values sliceSums =
+        kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1,
+                    Values(walkPanels, kernel.splat(0.0f)), [&](Value unitOfSlice, ValueRange sum) {
+                      return addUnit(kernel.add(firstUnit, unitOfSlice), sum);
+                    });
+    Value address = kernel.rowAddress(sums, slice, walkPanels * vectorBytes);
+    for (int64_t i = 0; i < walkPanels; ++i)
+      kernel.store(sliceSums[i], kernel.offset(address, i * vectorBytes), 64);
+  });
+}
+
 Value MatrixProduct::sliceTree(llvm::function_ref<Value(int64_t)> leaf, int64_t first,
                                int64_t count) {
   if (count == 1)

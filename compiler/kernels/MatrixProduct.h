@@ -64,6 +64,11 @@ protected:
   void forWalks(const MatrixOperand &matrix, Value firstPanel, Value panels,
                 llvm::function_ref<void(const Walk &)> body);
 
+  /// One row's sums of all slices, [slice][walk panel][16] at `sums`. Each starts from
+  /// zeros and becomes addUnit(number of a unit, sum), a vector per panel of the walk.
+  void storeSlicesOfRow(Value sums,
+                        llvm::function_ref<Values(Value unitNumber, ValueRange sum)> addUnit);
+
   /// The tree over vectors that stand `stride` bytes apart, one per slice.
   Value sumOfSlices(Value address, int64_t stride);
 

@@ -60,22 +60,13 @@ Value PanelProduct::addUnit(Value unitSum, Value scale, Value sliceSum) {
 void PanelProduct::emitRow(const MatrixOperand &matrix, const Walk &walk, Value input,
                            Value result) {
   const int64_t stride = walkPanels * vectorBytes;
-  Value zero = kernel.splat(0.0f);
-  kernel.loop(kernel.index(0), kernel.index(slices), 1, [&](Value slice) {
-    Value firstUnit = kernel.mul(slice, unitsPerSlice);
-    Values sliceSums =
-        kernel.loop(kernel.index(0), kernel.index(unitsPerSlice), 1, Values(walkPanels, zero),
-                    [&](Value unitOfSlice, ValueRange carried) {
-                      Value k = kernel.mul(kernel.add(firstUnit, unitOfSlice), unit);
-                      Values unitSums = emitUnitOfRow(matrix, walk, input, k);
-                      Values scales = scalesAt(matrix, walk, k, reader.scalesSums());
-                      for (int64_t i = 0; i < walkPanels; ++i)
-                        unitSums[i] = addUnit(unitSums[i], scales[i], carried[i]);
-                      return unitSums;
-                    });
-    Value address = kernel.rowAddress(sums, slice, stride);
+  storeSlicesOfRow(sums, [&](Value number, ValueRange sliceSums) {
+    Value k = kernel.mul(number, unit);
+    Values unitSums = emitUnitOfRow(matrix, walk, input, k);
+    Values scales = scalesAt(matrix, walk, k, reader.scalesSums());
     for (int64_t i = 0; i < walkPanels; ++i)
-      kernel.store(sliceSums[i], kernel.offset(address, i * vectorBytes), 64);
+      unitSums[i] = addUnit(unitSums[i], scales[i], sliceSums[i]);
+    return unitSums;
   });
   for (int64_t i = 0; i < walkPanels; ++i)
     kernel.store(sumOfSlices(kernel.offset(sums, i * vectorBytes), stride),
