@@ -2,6 +2,7 @@
 // Distributes kernels x levels over threads, then links level by level.
 #include "compiler/targets/cpu/CpuKernels.h"
 
+#include "compiler/targets/KernelDumps.h"
 #include "compiler/targets/KernelJobs.h"
 #include "compiler/targets/cpu/GeneratorDigest.h"
 #include "compiler/targets/cpu/KernelCache.h"
@@ -11,7 +12,6 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Config/llvm-config.h"
-#include "llvm/Support/FileSystem.h"
 #include <algorithm>
 #include <atomic>
 
@@ -103,9 +103,8 @@ tl::expected<CpuCode, std::string> compileCpuKernels(llvm::ArrayRef<NamedKernelS
                                                      const CpuOptions &options) {
   if (auto checked = check(kernels); !checked)
     return tl::unexpected(checked.error());
-  if (!options.dumpDir.empty())
-    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDir))
-      return tl::unexpected("dump folder " + options.dumpDir + ": " + error.message());
+  if (auto made = makeDumpFolder(options.dumpDir); !made)
+    return tl::unexpected(made.error());
   std::vector<const CpuLevel *> levels;
   std::vector<Job> jobs; // [level][kernel]
   for (const std::string &name : levelNames) {

@@ -2,14 +2,13 @@
 #include "compiler/targets/cpu/KernelCompiler.h"
 
 #include "compiler/kernels/KernelGenerators.h"
+#include "compiler/targets/KernelDumps.h"
 #include "compiler/targets/cpu/LowerToLLVM.h"
 
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
@@ -33,15 +32,7 @@ static std::string title(const std::string &symbol, const CpuLevel &level) {
 
 void KernelCompiler::dump(const Lowering &lowering, const char *extension,
                           llvm::function_ref<void(llvm::raw_ostream &)> print) {
-  if (dumpDir.empty())
-    return;
-  llvm::SmallString<128> path(dumpDir);
-  llvm::sys::path::append(path, lowering.symbol + "." + lowering.level.name + extension);
-  std::error_code error;
-  llvm::raw_fd_ostream stream(path, error);
-  if (!error)
-    print(stream);
-  stream.clear_error(); // a dump that cannot be written never fails a compile
+  writeDump(dumpDir, lowering.symbol + "." + lowering.level.name + extension, print);
 }
 
 tl::expected<void, std::string> KernelCompiler::lower(Lowering &lowering, Generator generate) {

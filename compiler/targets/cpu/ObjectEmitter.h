@@ -26,8 +26,6 @@ public:
   std::string assembly(llvm::Module &module);
 
 private:
-  void emit(llvm::Module &module, llvm::raw_pwrite_stream &to, llvm::CodeGenFileType type);
-
   CpuLevel level;
   std::unique_ptr<llvm::TargetMachine> machine;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/NvidiaKernelCompiler.h"
 
+#include "compiler/targets/KernelDumps.h"
 #include "compiler/targets/nvidia/LowerToNVVM.h"
 #include "compiler/targets/nvidia/PtxEmitter.h"
 #include "compiler/targets/nvidia/emulator/EmulatorTranslation.h"
@@ -10,8 +11,6 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace grok::compiler {
@@ -40,15 +39,7 @@ static tl::unexpected<std::string> failure(const std::string &symbol, const Nvid
 
 void NvidiaKernelCompiler::dump(const Naming &naming, const char *extension,
                                 llvm::function_ref<void(llvm::raw_ostream &)> print) {
-  if (options.dumpDir.empty())
-    return;
-  llvm::SmallString<128> path(options.dumpDir);
-  llvm::sys::path::append(path, naming.symbol + "." + naming.chip.name + extension);
-  std::error_code error;
-  llvm::raw_fd_ostream stream(path, error);
-  if (!error)
-    print(stream);
-  stream.clear_error(); // a dump that cannot be written never fails a compile
+  writeDump(options.dumpDir, naming.symbol + "." + naming.chip.name + extension, print);
 }
 
 tl::expected<void, std::string>

@@ -2,6 +2,7 @@
 // Distributes kernels x chips over threads, through the cache.
 #include "compiler/targets/nvidia/NvidiaKernels.h"
 
+#include "compiler/targets/KernelDumps.h"
 #include "compiler/targets/KernelJobs.h"
 #include "compiler/targets/cpu/KernelCache.h"
 #include "compiler/targets/cpu/SharedObjectLinker.h"
@@ -10,7 +11,6 @@
 #include "compiler/targets/nvidia/generators/GpuGenerators.h"
 
 #include "llvm/Config/llvm-config.h"
-#include "llvm/Support/FileSystem.h"
 #include <atomic>
 #include <nlohmann/json.hpp>
 
@@ -146,9 +146,8 @@ tl::expected<NvidiaCode, std::string> compileNvidiaKernels(llvm::ArrayRef<NamedK
                                                            const NvidiaOptions &options) {
   if (auto checked = check(kernels); !checked)
     return tl::unexpected(checked.error());
-  if (!options.dumpDir.empty())
-    if (std::error_code error = llvm::sys::fs::create_directories(options.dumpDir))
-      return tl::unexpected("dump folder " + options.dumpDir + ": " + error.message());
+  if (auto made = makeDumpFolder(options.dumpDir); !made)
+    return tl::unexpected(made.error());
   Compilation work{kernels, {}, options, {}, KernelCache(options.cacheDir), {}};
   for (const std::string &name : chips) {
     work.chips.push_back(nvidiaChipNamed(name));

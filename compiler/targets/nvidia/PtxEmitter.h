@@ -27,7 +27,6 @@ public:
   std::string ptx(llvm::Module &module);
 
 private:
-  NvidiaChip chip;
   std::unique_ptr<llvm::TargetMachine> machine;
 };
 
