@@ -91,6 +91,19 @@ static std::string syncWarp(CallBuilder &calls, Operation *op) {
   return {};
 }
 
+// The results of `op`: `value`, and where it has two the bit in the upper half of `both`.
+static void replaceWithPredicate(CallBuilder &calls, Operation *op, Value value, Value both) {
+  OpBuilder &ops = calls.ops;
+  if (auto structure = dyn_cast<LLVM::LLVMStructType>(op->getResult(0).getType())) {
+    Value high = LLVM::LShrOp::create(ops, calls.location, both, calls.wide(32));
+    Value predicate = LLVM::TruncOp::create(ops, calls.location, calls.i1, high);
+    Value pair = LLVM::PoisonOp::create(ops, calls.location, structure);
+    pair = LLVM::InsertValueOp::create(ops, calls.location, pair, value, ArrayRef<int64_t>{0});
+    value = LLVM::InsertValueOp::create(ops, calls.location, pair, predicate, ArrayRef<int64_t>{1});
+  }
+  op->getResult(0).replaceAllUsesWith(value);
+}
+
 static std::string shuffle(CallBuilder &calls, Operation *op) {
   auto shuffle = cast<NVVM::ShflOp>(op);
   int64_t kind = grokShuffleIndex;
@@ -108,15 +121,7 @@ static std::string shuffle(CallBuilder &calls, Operation *op) {
       GROK_EMULATOR(shuffle), calls.i64,
       {shuffle.getThreadMask(), calls.asWord(shuffle.getVal()), shuffle.getOffset(), how}, op);
   Value low32 = LLVM::TruncOp::create(ops, calls.location, calls.i32, both);
-  Value value = calls.fromWord(low32, shuffle.getVal().getType());
-  if (auto structure = dyn_cast<LLVM::LLVMStructType>(op->getResult(0).getType())) {
-    Value high = LLVM::LShrOp::create(ops, calls.location, both, calls.wide(32));
-    Value isValid = LLVM::TruncOp::create(ops, calls.location, calls.i1, high);
-    Value pair = LLVM::PoisonOp::create(ops, calls.location, structure);
-    pair = LLVM::InsertValueOp::create(ops, calls.location, pair, value, ArrayRef<int64_t>{0});
-    value = LLVM::InsertValueOp::create(ops, calls.location, pair, isValid, ArrayRef<int64_t>{1});
-  }
-  op->getResult(0).replaceAllUsesWith(value);
+  replaceWithPredicate(calls, op, calls.fromWord(low32, shuffle.getVal().getType()), both);
   return {};
 }
 
@@ -144,14 +149,7 @@ static std::string match(CallBuilder &calls, Operation *op) {
   Value both = calls.call(GROK_EMULATOR(match), calls.i64,
                           {match.getThreadMask(), value, calls.word(all)}, op);
   Value result = LLVM::TruncOp::create(ops, calls.location, calls.i32, both);
-  if (auto structure = dyn_cast<LLVM::LLVMStructType>(op->getResult(0).getType())) {
-    Value high = LLVM::LShrOp::create(ops, calls.location, both, calls.wide(32));
-    Value isAll = LLVM::TruncOp::create(ops, calls.location, calls.i1, high);
-    Value pair = LLVM::PoisonOp::create(ops, calls.location, structure);
-    pair = LLVM::InsertValueOp::create(ops, calls.location, pair, result, ArrayRef<int64_t>{0});
-    result = LLVM::InsertValueOp::create(ops, calls.location, pair, isAll, ArrayRef<int64_t>{1});
-  }
-  op->getResult(0).replaceAllUsesWith(result);
+  replaceWithPredicate(calls, op, result, both);
   return {};
 }
 
