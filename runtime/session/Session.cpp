@@ -28,7 +28,8 @@ struct SessionState {
   }
 
   std::shared_ptr<const Model> model;
-  int32_t number; // of the session, for the other ranks
+  int32_t number;      // of the session, for the other ranks
+  bool isOpen = false; // on all of them
   std::vector<std::unique_ptr<RankSession>> replicas;
   std::vector<int32_t> sequencesOf; // in use, by replica
   std::vector<StepRow> chunkRows;   // of a prefill
@@ -47,14 +48,14 @@ static Result<int64_t> pagesOf(const ModelInfo &info, const SessionOptions &opti
   return static_cast<int64_t>(std::min<uint64_t>(pages, INT32_MAX));
 }
 
-Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model,
+Result<std::unique_ptr<Session>> Session::create(const std::shared_ptr<const Model> &model,
                                                  const SessionOptions &options) {
   ModelState &shared = model->state();
   auto pages = pagesOf(model->info(), options);
   if (!pages)
     return fail(pages.error());
   std::lock_guard lock(shared.running);
-  auto state = std::make_unique<SessionState>(std::move(model), shared.sessionsMade++);
+  auto state = std::make_unique<SessionState>(model, shared.sessionsMade++);
   for (int replica = 0; replica < shared.sharding().dp(); ++replica) {
     auto session = RankSession::create(shared, *shared.ranks.front(), *pages, replica == 0);
     if (!session)
@@ -67,6 +68,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   Command open{Command::Kind::open, state->number, *pages};
   if (auto sent = sendToAll(shared, open); !sent)
     return fail(sent.error());
+  state->isOpen = true;
   return std::make_unique<Session>(std::move(state));
 }
 
@@ -74,6 +76,8 @@ Session::Session(std::unique_ptr<SessionState> state) : contents(std::move(state
 Session::~Session() = default;
 
 SessionState::~SessionState() {
+  if (!isOpen) // its maker holds the lock
+    return;
   std::lock_guard lock(shared().running);
   // A job that has failed has no ranks left to tell.
   (void)sendToAll(shared(), {Command::Kind::close, number, 0});

@@ -48,7 +48,7 @@ struct SessionState;
 /// model run one after the other.
 class Session {
 public:
-  static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
+  static Result<std::unique_ptr<Session>> create(const std::shared_ptr<const Model> &model,
                                                  const SessionOptions &options = {});
   explicit Session(std::unique_ptr<SessionState> state);
   ~Session();
