@@ -41,10 +41,4 @@ Value KernelBuilder::scratch(int64_t bytes) {
 
 void KernelBuilder::forTiles(llvm::function_ref<void(Value)> body) { loop(begin, end, 1, body); }
 
-Value KernelBuilder::entry(Value array, Value row) { return loadIndex(offset(array, mul(row, 4))); }
-
-Value KernelBuilder::rowAddress(Value base, Value row, int64_t stride) {
-  return offset(base, mul(row, stride));
-}
-
 } // namespace grok::compiler

@@ -39,12 +39,6 @@ public:
 
   void forTiles(llvm::function_ref<void(Value tile)> body);
 
-  /// Entry `row` of an int32 array, as a count.
-  Value entry(Value array, Value row);
-
-  /// base + row * stride.
-  Value rowAddress(Value base, Value row, int64_t stride);
-
 private:
   Values operands;
   Value begin, end, scratchBase;

@@ -24,8 +24,7 @@ public:
 
 private:
   Value at(int64_t part, Value index) {
-    Value entry = builder.offset(groups, builder.mul(index, 4));
-    return builder.loadIndex(builder.offset(entry, part * 4));
+    return builder.loadIndex(builder.offset(builder.rowAddress(groups, index, 4), part * 4));
   }
 
   VectorBuilder &builder;

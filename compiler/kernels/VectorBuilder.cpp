@@ -248,6 +248,10 @@ void VectorBuilder::store(Value value, Value address, int64_t alignment) {
   LLVM::StoreOp::create(ops, location, value, address, bytes);
 }
 Value VectorBuilder::loadIndex(Value address) { return widen(load(i32, address), i64); }
+Value VectorBuilder::entry(Value array, Value row) { return loadIndex(rowAddress(array, row, 4)); }
+Value VectorBuilder::rowAddress(Value base, Value row, int64_t stride) {
+  return offset(base, mul(row, stride));
+}
 void VectorBuilder::prefetch(Value address) {
   constexpr int32_t forRead = 0, keepInAllLevels = 3, data = 1;
   LLVM::Prefetch::create(ops, location, address, forRead, keepInAllLevels, data);

@@ -98,10 +98,13 @@ public:
   // ---- memory
   Value offset(Value base, Value bytes);
   Value offset(Value base, int64_t bytes);
+  /// base + row * stride, in bytes.
+  Value rowAddress(Value base, Value row, int64_t stride);
   Value load(Type type, Value address, int64_t alignment = 0);
   void store(Value value, Value address, int64_t alignment = 0);
-  /// A scalar int32 as a 64-bit count.
+  /// A scalar int32 as a 64-bit count; row `row` of an array of them.
   Value loadIndex(Value address);
+  Value entry(Value array, Value row);
   void prefetch(Value address);
 
   // ---- control

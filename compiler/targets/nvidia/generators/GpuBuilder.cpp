@@ -377,14 +377,6 @@ Value GpuBuilder::choose(Value condition, llvm::function_ref<Value()> then,
 
 // ---- addresses
 
-Value GpuBuilder::entry(Value array, Value position) {
-  return loadIndex(rowAddress(array, position, 4));
-}
-
-Value GpuBuilder::rowAddress(Value base, Value position, int64_t stride) {
-  return offset(base, mul(position, stride));
-}
-
 std::pair<Value, Value> GpuBuilder::divide(Value a, Value b) {
   Value quotient = arith::DivUIOp::create(ops, location, a, b);
   return {quotient, sub(a, mul(quotient, b))};

@@ -213,10 +213,6 @@ public:
   Value choose(Value condition, llvm::function_ref<Value()> then,
                llvm::function_ref<Value()> otherwise);
 
-  /// An int32 in device memory as a count.
-  Value entry(Value array, Value position);
-  /// base + position * stride, bytes.
-  Value rowAddress(Value base, Value position, int64_t stride);
   /// Quotient and remainder of counts, neither of them known.
   std::pair<Value, Value> divide(Value a, Value b);
   Value highProduct(Value a, Value b); // a * b / 2^64 of unsigned counts, rounded down
