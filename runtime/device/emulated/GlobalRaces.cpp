@@ -36,15 +36,18 @@ GlobalRaces::Page &GlobalRaces::pageOf(uint32_t block, uint64_t address) {
   return *page;
 }
 
+void GlobalRaces::lookAgain(uint32_t block) {
+  for (uint64_t word : acquired[block])
+    if (auto found = released.find(word); found != released.end())
+      join(clocks[block], found->second);
+  acquired[block].clear();
+}
+
 std::optional<GlobalRaces::Rival> GlobalRaces::note(uint32_t block, uint64_t address,
                                                     uint64_t bytes, bool writes) {
   const std::lock_guard guard(lock);
-  Clock &clock = clocks[block];
-  if (acquired[block]) {
-    if (auto found = released.find(acquired[block]); found != released.end())
-      join(clock, found->second);
-    acquired[block] = 0;
-  }
+  lookAgain(block);
+  const Clock &clock = clocks[block];
   const uint64_t first = (address + wordBytes - 1) / wordBytes * wordBytes;
   for (uint64_t at = first; at + wordBytes <= address + bytes; at += wordBytes) {
     Page &page = pageOf(block, at);
@@ -71,10 +74,13 @@ void GlobalRaces::synchronize(uint32_t block, uint64_t word, bool acquires, bool
   if (acquires) {
     if (auto found = released.find(word); found != released.end())
       join(clocks[block], found->second);
-    acquired[block] = word;
+    std::vector<uint64_t> &words = acquired[block];
+    if (std::find(words.begin(), words.end(), word) == words.end())
+      words.push_back(word);
   }
   if (!releases)
     return;
+  lookAgain(block);
   Clock &known = released.try_emplace(word, Clock(blocks)).first->second;
   join(known, clocks[block]);
   ++clocks[block][block];

@@ -38,12 +38,14 @@ private:
   };
   Page &pageOf(uint32_t block, uint64_t address);
   void join(Clock &clock, const Clock &other);
+  void lookAgain(uint32_t block);
 
   const uint32_t blocks;
   std::mutex lock;
   std::vector<Clock> clocks;
-  std::vector<uint64_t> acquired; // by each block last, and looked at once more: others may
-                                  // have released between the note and the access
+  // By each block since it was last looked at, and looked at once more: others may have
+  // released between the note and the access.
+  std::vector<std::vector<uint64_t>> acquired;
   std::unordered_map<uint64_t, Clock> released; // by words
   std::unordered_map<uint64_t, std::unique_ptr<Page>> pages;
   std::vector<std::pair<uint64_t, Page *>> lastPages; // of each block

@@ -79,6 +79,29 @@ TEST(GlobalRaces, aReleaseBetweenLookAndAccessCounts) {
   EXPECT_FALSE(races.note(1, row, bytes, reads));
 }
 
+// Threads of a block that wait for a word each.
+TEST(GlobalRaces, releasesBetweenLooksAndAccessesCount) {
+  GlobalRaces races(3);
+  acquire(races, 2, counter);
+  EXPECT_FALSE(races.note(0, row, 4, writes));
+  release(races, 0, counter);
+  acquire(races, 2, other);
+  EXPECT_FALSE(races.note(1, row + 4, 4, writes));
+  release(races, 1, other);
+  EXPECT_FALSE(races.note(2, row, bytes, reads));
+}
+
+// A block without a tile waits, touches nothing and counts itself in.
+TEST(GlobalRaces, aReleaseBetweenLookAndReleaseCounts) {
+  GlobalRaces races(3);
+  acquire(races, 1, counter);
+  EXPECT_FALSE(races.note(0, row, bytes, writes));
+  release(races, 0, counter);
+  release(races, 1, other);
+  acquire(races, 2, other);
+  EXPECT_FALSE(races.note(2, row, bytes, reads));
+}
+
 TEST(GlobalRaces, partsOfAWordAreNotLookedAt) {
   GlobalRaces races(2);
   EXPECT_FALSE(races.note(0, row, 2, writes));
