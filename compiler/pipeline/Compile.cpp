@@ -39,6 +39,7 @@ PhaseOptions Compilation::phaseOptions() const {
   phase.maxContext = maxContext;
   phase.maxStepRows = options.maxStepRows;
   phase.pageTokens = options.pageTokens;
+  phase.rowAttention = !options.chips.empty();
   if (!options.chips.empty())
     phase.smallSteps.assign(std::begin(gpuSmallSteps), std::end(gpuSmallSteps));
   phase.kv = nameOf(options.kv);

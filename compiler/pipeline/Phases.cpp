@@ -58,6 +58,7 @@ void compiler::addPhase(OpPassManager &passes, Phase phase, const PhaseOptions &
     outline.maxContext = options.maxContext;
     outline.maxStepRows = options.maxStepRows;
     outline.pageTokens = options.pageTokens;
+    outline.rowAttention = options.rowAttention;
     outline.smallSteps.assign(options.smallSteps.begin(), options.smallSteps.end());
     outline.kv = options.kv;
     passes.addPass(createOutlineKernels(outline));

@@ -39,6 +39,7 @@ struct PhaseOptions {
   int64_t maxStepRows = 512;
   int64_t pageTokens = 32;
   std::vector<int64_t> smallSteps; // row bounds of steps between one row and the most
+  bool rowAttention = false;       // fast attention of one row is a kernel of its own
   std::string kv = "f32";          // element type of cache pages
   int64_t activationBits = 8;      // of inputs that meet integer weights in the fast mode, or 15
 

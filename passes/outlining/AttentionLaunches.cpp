@@ -97,6 +97,8 @@ KernelParams StepOutliner::makeAttentionParams(Value query) const {
   KernelParams params(query.getContext());
   params.addText("numerics", settings.numerics);
   addCacheParams(params, countHeads(query, settings.cache));
+  if (settings.rowAttention && settings.numerics == "fast" && bucket.getMaxRows() == 1)
+    params.add("max_rows", 1);
   return params;
 }
 

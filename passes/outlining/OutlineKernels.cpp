@@ -117,6 +117,7 @@ FailureOr<StepSettings> OutlineKernels::readSettings(ModuleOp module, func::Func
     settings.tensorRanks = sharding.getTp();
     settings.expertRanks = sharding.getEp();
   }
+  settings.rowAttention = rowAttention;
   settings.isStage = step.getSymName() != "step";
   settings.firstLayer = firstLayerOf(step);
   return settings;

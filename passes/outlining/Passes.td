@@ -54,6 +54,8 @@ def OutlineKernels : Pass<"grok-outline-kernels", "::mlir::ModuleOp"> {
     Option<"maxStepRows", "max-step-rows", "int64_t", "512", "Rows of the largest step">,
     ListOption<"smallSteps", "small-steps", "int64_t",
                "Row bounds of steps between one row and the most, ascending, with kernels of their own">,
+    Option<"rowAttention", "row-attention", "bool", "false",
+           "Fast attention of one row is a kernel of its own: on GPUs it leaves memory to the next launch">,
     Option<"pageTokens", "page-tokens", "int64_t", "32",
            "Positions in one page of the cache; a power of two from 16 to 256">,
     Option<"maxContext", "max-context", "int64_t", "0",

@@ -18,8 +18,9 @@ struct StepSettings {
   int64_t layerBytes; // of one layer in a page
   // Of grok.sharding:
   int64_t tensorRanks = 1, expertRanks = 1;
-  bool isStage = false;   // one of several
-  int64_t firstLayer = 0; // of the stage
+  bool rowAttention = false; // fast attention of one row is a kernel of its own
+  bool isStage = false;      // one of several
+  int64_t firstLayer = 0;    // of the stage
 
   bool isLiteral() const { return numerics == "bf16"; }
 };

@@ -181,11 +181,14 @@ class Plans(unittest.TestCase):
         for options, instruction in (((), "mma.sync"), (("--kv=f32",), "fma.rn")):
             with tempfile.TemporaryDirectory() as folder:
                 tools.succeed("grok-plan", "extract", nano("sm_80", *options), folder)
-                (path,) = glob.glob(os.path.join(folder, "*attention*.ptx"))
-                with open(path, encoding="ascii") as file:
-                    code = file.read()
-            self.assertIn(instruction, code)
-            self.assertEqual("mma.sync" in code, instruction == "mma.sync")
+                codes = []
+                for path in glob.glob(os.path.join(folder, "*attention*.ptx")):
+                    with open(path, encoding="ascii") as file:
+                        codes.append(file.read())
+            self.assertEqual(len(codes), 2)  # of one row, and of more
+            for code in codes:
+                self.assertIn(instruction, code)
+                self.assertEqual("mma.sync" in code, instruction == "mma.sync")
 
     def test_two_devices_say_what_one_says(self):
         """Bit for bit: --reproducible, and collectives between the launches."""

@@ -5,6 +5,9 @@
 // In the fast mode attention has a kernel of its own numerics.
 // RUN: sed 's/grok.numerics = "f32"/grok.numerics = "fast"/' %s | grok-opt --split-input-file --grok-outline-kernels | FileCheck %s --check-prefix=FAST
 // FAST: plan.kernel @attention_0 "attention" {{.*}}numerics = "fast"
+// RUN: sed 's/grok.numerics = "f32"/grok.numerics = "fast"/' %s | grok-opt --split-input-file --grok-outline-kernels=row-attention | FileCheck %s --check-prefix=ROW
+// ROW: plan.kernel @attention_0 "attention" {{.*}}max_rows = 1 : i64{{.*}}numerics = "fast"
+// ROW: plan.kernel @attention_1 "attention" {{.*}}max_context = 64 : i64, multiplier
 
 // One layer of int8 weights: every launch, operand and use of the decoding bucket.
 // CHECK: module attributes

@@ -7,6 +7,7 @@
 #include "compiler/kernels/KernelBuilder.h"
 #include "compiler/kernels/VectorMath.h"
 #include "compiler/targets/nvidia/generators/AttentionTiles.h"
+#include "compiler/targets/nvidia/generators/WeightRing.h"
 
 #include <algorithm>
 #include <cmath>
@@ -105,13 +106,17 @@ MmaShape MmaShape::of(const KernelSpec &spec, const NvidiaChip &chip) {
   shape.stageBytes = isOfCodes ? shape.chunkKeys * spec.headDim : padded;
   shape.codeBytes = isOfCodes ? padded : 0;
   shape.valueTiles = ceilDivide(spec.headDim / tileColumns, AttentionTiles::threads / warpLanes);
+  // Of one row, beside a block of the next launch, whose ring of weights fills meanwhile.
+  constexpr int64_t nextBytes = WeightRing::mostBytes + 8 * 1024; // and its sums
+  const bool leavesRoom = spec.maxRows == 1 && chip.hasEarlyLaunches;
+  const int64_t most = chip.sharedBytes - (leavesRoom ? nextBytes : 0);
   for (int64_t rows = spec.maxRows == 1 ? 1 : 8; rows >= 1; rows /= 2)
     for (int64_t stages : {4, 3, 2}) {
       shape.rows = rows;
       shape.stages = stages;
       shape.queries = ceilDivide(rows * heads, tileQueries) * tileQueries;
       const int64_t accumulators = shape.queryMatrices() * shape.valueTiles * 4;
-      if (shape.sharedBytes(spec) <= chip.sharedBytes && accumulators <= mostAccumulators)
+      if (shape.sharedBytes(spec) <= most && accumulators <= mostAccumulators)
         return shape;
     }
   return shape;

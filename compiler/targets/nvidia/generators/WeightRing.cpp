@@ -5,15 +5,12 @@
 
 namespace grok::compiler {
 
-// Of a block: enough for a multiprocessor to have 48 KiB under way at any time, and so
-// little that the block of the next launch fits beside it and can fill its own.
-static constexpr int64_t ringBytes = 96 * 1024;
 static constexpr int64_t mostWarps = 8;
 static constexpr int64_t mostStages = 8;
 static constexpr int64_t barrierBytes = 8;
 
 static int64_t depthOf(int64_t stageBytes) {
-  return std::min(mostStages, ringBytes / mostWarps / stageBytes);
+  return std::min(mostStages, WeightRing::mostBytes / mostWarps / stageBytes);
 }
 
 WeightRing::WeightRing(GpuBuilder &kernel, const PanelFragments &fragments, int64_t slots,

@@ -18,6 +18,10 @@ namespace grok::compiler {
 /// multiprocessor, which gets 19 from device memory.
 class WeightRing {
 public:
+  /// Of a block: enough for a multiprocessor to have 48 KiB under way at any time, and so
+  /// little that the block of the next launch fits beside it and can fill its own.
+  static constexpr int64_t mostBytes = 96 * 1024;
+
   /// Of products of `slots` panels; each warp uses `stages` stages of every pair of them.
   WeightRing(GpuBuilder &kernel, const PanelFragments &fragments, int64_t slots, int64_t stages);
 

@@ -130,4 +130,25 @@ TEST(GpuAssembly, attentionOfOneTokenFillsTheGpu) {
     EXPECT_NE(kernel.ptx.find(instruction), std::string::npos) << instruction;
 }
 
+// The ring of the attention's output projection fills while it attends: both blocks and what
+// the system keeps of each fit into a multiprocessor (CUDA C++ Programming Guide, "Compute
+// Capabilities": 228 KiB, 1 KiB a block).
+TEST(GpuAssembly, attentionOfOneTokenLeavesRoomForTheNextLaunch) {
+  NvidiaOptions options;
+  options.assemble = false;
+  KernelSpec output = grok1(KernelOp::linear, 1);
+  output.weight =
+      WeightFormat::forContraction(WeightFormat::Element::i8, output.in, 8, Numerics::fast);
+  output.digits = 2;
+  for (CacheElement kv : {CacheElement::bf16, CacheElement::i8, CacheElement::e4m3}) {
+    auto code = compileNvidiaKernels({{"a", attention(1, kv)}, {"o", output}},
+                                     {"sm_90a", "sm_100a"}, options);
+    ASSERT_TRUE(code) << code.error();
+    for (const NvidiaChipCode &chip : code->chips)
+      EXPECT_LE(chip.kernels[0].shape.sharedBytes + chip.kernels[1].shape.sharedBytes + 2 * 1024,
+                228 * 1024)
+          << chip.chip << " " << nameOf(kv);
+  }
+}
+
 } // namespace grok::compiler
