@@ -228,7 +228,7 @@ ModelState::~ModelState() {
     return;
   // Those who do not listen any more have ended already.
   Communicator &communicator = *ranks.front()->communicator;
-  if (!ranks.front()->links)
+  if (!ranks.front()->nccl) // the last step of joining
     communicator.abort("the leader could not join its ranks");
   else if (communicator.rank() == 0)
     (void)sendToAll(*this, {Command::Kind::quit, 0, 0});

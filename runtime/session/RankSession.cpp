@@ -85,8 +85,12 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits, std::span<const
   auto ran = program->run(step);
   if (rank.communicator)
     rank.communicator->setInStep(false);
-  if (!ran)
-    return fail("step: ", ran.error());
+  if (!ran) {
+    const std::string why = "step: " + ran.error();
+    if (!model.followers.empty()) // who wait for what this rank does not send any more
+      rank.communicator->abort(why);
+    return fail(why);
+  }
   if (draw)
     tokensDrawn = program->drawn();
   else if (!program->logits())

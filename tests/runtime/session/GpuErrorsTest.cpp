@@ -69,4 +69,14 @@ TEST(GpuErrorsTest, OneRank) {
   EXPECT_GT(failEachCall(driver, artifact.path), 50);
 }
 
+// Threads of this process, with a GPU each: where one fails the other waits for it.
+TEST(GpuErrorsTest, TwoRanks) {
+  const toy::Artifact artifact(toy::makePlanWithSum(plan::Axis::ep, 2));
+  FakeDriver driver(artifact.path + "/model.plan");
+  driver.set("GROK_EMULATOR_LIBRARY", EMULATOR)
+      .set("FAKE_CUDA_DEVICES", "2")
+      .set("GROK_NCCL_LIBRARY", "");
+  EXPECT_GT(failEachCall(driver, artifact.path), 50);
+}
+
 } // namespace grok::runtime
