@@ -44,11 +44,13 @@ Result<std::unique_ptr<NcclExchange>> NcclExchange::create(Device &device, const
   if (!fromBytes)
     return fail(fromBytes.error());
   made->fromBytes = *fromBytes;
+  if (canMeet)
+    device.queue()->setWatch([self = made.get()] { return self->look(); });
   for (const RankLinks::Entry &entry : links.all())
     if (auto met = made->meet(entry, canMeet); !met)
       return fail(met.error());
-  if (!made->meetings.empty())
-    device.queue()->setWatch([self = made.get()] { return self->look(); });
+  if (canMeet && made->meetings.empty())
+    device.queue()->setWatch(nullptr);
   return made;
 }
 
@@ -115,12 +117,13 @@ Result<void> NcclExchange::meet(const RankLinks::Entry &entry, bool canMeet) {
   meeting.group = std::move(*group);
   for (const Introduction &each : *all)
     meeting.fromBytes = std::max(meeting.fromBytes, each.fromBytes);
-  return warmUp(*meeting.group);
+  return warmUp(entry.over);
 }
 
 // NCCL connects two GPUs when they first have something for each other, which takes longer
-// than a step.
-Result<void> NcclExchange::warmUp(NcclGroup &group) {
+// than a step. Another rank may fail meanwhile.
+Result<void> NcclExchange::warmUp(plan::Axis over) {
+  NcclGroup &group = *meetings.at(over).group;
   const auto members = static_cast<size_t>(group.members());
   auto memory = device.allocate(2 * members * wordBytes, "messages of NCCL");
   auto stream = device.queue()->enter();
@@ -131,8 +134,13 @@ Result<void> NcclExchange::warmUp(NcclGroup &group) {
     sent.push_back({(*memory)->data() + member * wordBytes, wordBytes});
     received.push_back({sent.back().data + members * wordBytes, wordBytes});
   }
+  ++issued;
+  operations[issued % operations.size()] = {"NCCL", over, false, Wait::Kind::idle};
   return group.exchange(sent, received, *stream)
       .and_then([&] { return group.allGather(sent[0].data, received[0].data, wordBytes, *stream); })
+      .and_then([&] {
+        return device.queue()->tellHost(reinterpret_cast<uint32_t *>(finished->data()), issued);
+      })
       .and_then([&] { return device.wait(); })
       .and_then([&] { return group.check(); });
 }
@@ -278,7 +286,7 @@ Result<void> NcclExchange::lookAt(uint32_t number) {
     communicator.setOperation(first.name);
     wait.reset();
     wait.emplace(communicator.waitRules(), first.isSum ? "all_reduce" : "all_gather",
-                 group.nextRank());
+                 group.nextRank(), first.kind);
     waitingIn = number;
   }
   if (links.communicator().waitRules().spin.count() == 0)

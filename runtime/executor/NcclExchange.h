@@ -56,13 +56,14 @@ private:
     const char *name = "";
     plan::Axis over = plan::Axis::NONE;
     bool isSum = false;
+    Wait::Kind kind = Wait::Kind::answer;
   };
 
   NcclExchange(Device &device, const RankLinks &links, nccl::Functions functions, uint32_t merge)
       : device(device), links(links), functions(functions), mergeKernel(merge) {}
   Result<void> probe();
   Result<void> meet(const RankLinks::Entry &entry, bool canMeet);
-  Result<void> warmUp(NcclGroup &group);
+  Result<void> warmUp(plan::Axis over);
   Result<void> grow(std::unique_ptr<DeviceMemory> &memory, uint64_t bytes);
   Result<void> describe(const CollectiveRows &what);
   Result<void> merge(const CollectiveRows &what, const Meeting &meeting, std::byte *target);

@@ -86,10 +86,9 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits, std::span<const
   if (rank.communicator)
     rank.communicator->setInStep(false);
   if (!ran) {
-    const std::string why = "step: " + ran.error();
     if (!model.followers.empty()) // who wait for what this rank does not send any more
-      rank.communicator->abort(why);
-    return fail(why);
+      rank.communicator->abort(ran.error());
+    return fail("step: ", ran.error());
   }
   if (draw)
     tokensDrawn = program->drawn();

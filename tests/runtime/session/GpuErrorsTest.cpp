@@ -12,12 +12,16 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-/// Loads, decodes and frees.
-static Result<void> decode(const std::string &artifact) {
+static Result<std::shared_ptr<const Model>> load(const std::string &artifact) {
   LoadOptions options;
   options.threads = 1;
   options.device = DeviceKind::cuda;
-  auto model = Model::load(artifact, options);
+  return Model::load(artifact, options);
+}
+
+/// Loads, decodes and frees.
+static Result<void> decode(const std::string &artifact) {
+  auto model = load(artifact);
   if (!model)
     return fail(model.error());
   auto session = Session::create(*model);
@@ -45,11 +49,12 @@ static int mappingsOf(const std::string &artifact) {
 }
 
 /// How many of the driver's calls were made to fail, one at a time, with that effect.
-static int failEachCall(FakeDriver &driver, const std::string &artifact) {
+static int failEachCall(FakeDriver &driver, const std::string &artifact,
+                        Result<void> (*use)(const std::string &) = decode) {
   int call = 0, errors = 0;
   do {
     driver.set("FAKE_CUDA_FAIL", "call=" + std::to_string(++call));
-    const Result<void> done = decode(artifact);
+    const Result<void> done = use(artifact);
     const std::string error = done ? "" : done.error();
     if (!done) {
       ++errors;
@@ -77,6 +82,19 @@ TEST(GpuErrorsTest, TwoRanks) {
       .set("FAKE_CUDA_DEVICES", "2")
       .set("GROK_NCCL_LIBRARY", "");
   EXPECT_GT(failEachCall(driver, artifact.path), 50);
+}
+
+// One fails while the other waits for it in NCCL.
+TEST(GpuErrorsTest, TwoRanksThatConnect) {
+  const toy::Artifact artifact(toy::makePlanWithSum(plan::Axis::ep, 2));
+  FakeDriver driver(artifact.path + "/model.plan");
+  driver.set("GROK_EMULATOR_LIBRARY", EMULATOR)
+      .set("FAKE_CUDA_DEVICES", "2")
+      .set("GROK_NCCL_LIBRARY", FAKE_CUDA);
+  const auto connect = [](const std::string &path) {
+    return load(path).map([](const std::shared_ptr<const Model> &) {});
+  };
+  EXPECT_GT(failEachCall(driver, artifact.path, connect), 50);
 }
 
 } // namespace grok::runtime
