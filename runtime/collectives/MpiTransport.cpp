@@ -2,8 +2,6 @@
 #include "runtime/collectives/MpiTransport.h"
 #include "runtime/collectives/mpi/Messages.h"
 #include "runtime/device/SharedLibrary.h"
-#include <cstdlib>
-#include <vector>
 
 namespace grok::runtime {
 
@@ -72,13 +70,7 @@ Result<void> MpiTransport::close() {
 }
 
 static Result<const grok_mpi_functions *> openMpi() {
-  std::vector<std::string> paths;
-  if (const char *chosen = std::getenv("GROK_MPI_LIBRARY"))
-    paths = {chosen};
-  else
-    paths = {SharedLibrary::besideThisCode("libgrok-mpi.so"),
-             SharedLibrary::besideThisCode("../lib/libgrok-mpi.so"), "libgrok-mpi.so"};
-  auto library = SharedLibrary::open(paths);
+  auto library = SharedLibrary::openOurs("GROK_MPI_LIBRARY", "libgrok-mpi.so");
   if (!library)
     return fail("MPI cannot be used: ", library.error());
   grok_mpi_function functions = nullptr;

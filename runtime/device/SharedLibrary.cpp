@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/SharedLibrary.h"
+#include <cstdlib>
 #include <dlfcn.h>
+#include <string>
+#include <vector>
 
 namespace grok::runtime {
 
@@ -26,14 +29,21 @@ Result<SharedLibrary> SharedLibrary::open(std::span<const std::string> paths) {
   return fail(firstError);
 }
 
-std::string SharedLibrary::besideThisCode(const std::string &path) {
+/// `path` beside the file that holds this code.
+static std::string besideThisCode(const std::string &path) {
   Dl_info info;
-  if (!dladdr(reinterpret_cast<const void *>(&SharedLibrary::besideThisCode), &info) ||
-      !info.dli_fname)
+  if (!dladdr(reinterpret_cast<const void *>(&besideThisCode), &info) || !info.dli_fname)
     return path;
   const std::string file = info.dli_fname;
   const size_t folder = file.rfind('/');
   return folder == std::string::npos ? path : file.substr(0, folder + 1) + path;
+}
+
+Result<SharedLibrary> SharedLibrary::openOurs(const char *variable, const std::string &name) {
+  if (const char *chosen = std::getenv(variable))
+    return open(std::vector<std::string>{chosen});
+  return open(
+      std::vector<std::string>{besideThisCode(name), besideThisCode("../lib/" + name), name});
 }
 
 Result<void *> SharedLibrary::symbol(const char *name) const {

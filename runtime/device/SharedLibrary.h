@@ -14,9 +14,9 @@ public:
   /// The first of `paths` that opens. Its symbols serve the libraries that it
   /// opens itself in turn.
   static Result<SharedLibrary> open(std::span<const std::string> paths);
-
-  /// `path` beside the file that holds this code.
-  static std::string besideThisCode(const std::string &path);
+  /// One of our own: what the environment's `variable` names, or else `name`, beside the
+  /// file that holds this code, in the lib folder beside its folder, or installed.
+  static Result<SharedLibrary> openOurs(const char *variable, const std::string &name);
 
   template <typename Function> Result<void> find(const char *name, Function &function) const {
     auto found = symbol(name);

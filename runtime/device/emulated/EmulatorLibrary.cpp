@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "runtime/device/emulated/EmulatorLibrary.h"
 #include "runtime/device/SharedLibrary.h"
-#include <cstdlib>
-#include <string>
-#include <vector>
 
 namespace grok::runtime {
 
 static constexpr size_t messageBytes = 1024;
 
 Result<Emulator> Emulator::open() {
-  std::vector<std::string> paths;
-  if (const char *chosen = std::getenv("GROK_EMULATOR_LIBRARY"))
-    paths = {chosen};
-  else
-    paths = {SharedLibrary::besideThisCode("libgrok-emulator.so"),
-             SharedLibrary::besideThisCode("../lib/libgrok-emulator.so"), "libgrok-emulator.so"};
-  auto library = SharedLibrary::open(paths);
+  auto library = SharedLibrary::openOurs("GROK_EMULATOR_LIBRARY", "libgrok-emulator.so");
   if (!library)
     return fail("GPUs cannot be emulated: ", library.error());
   Functions functions = {};
