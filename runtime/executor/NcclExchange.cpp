@@ -57,6 +57,14 @@ Result<std::unique_ptr<NcclExchange>> NcclExchange::create(Device &device, const
 NcclExchange::~NcclExchange() {
   if (DeviceQueue *queue = device.queue())
     queue->setWatch(nullptr);
+  // Before the memory, whose end waits for what they do.
+  for (auto &[over, meeting] : meetings)
+    meeting.group = nullptr;
+}
+
+void NcclExchange::abort() {
+  for (auto &[over, meeting] : meetings)
+    meeting.group->abort();
 }
 
 namespace {
@@ -136,13 +144,18 @@ Result<void> NcclExchange::warmUp(plan::Axis over) {
   }
   ++issued;
   operations[issued % operations.size()] = {"NCCL", over, false, Wait::Kind::idle};
-  return group.exchange(sent, received, *stream)
-      .and_then([&] { return group.allGather(sent[0].data, received[0].data, wordBytes, *stream); })
-      .and_then([&] {
-        return device.queue()->tellHost(reinterpret_cast<uint32_t *>(finished->data()), issued);
-      })
-      .and_then([&] { return device.wait(); })
-      .and_then([&] { return group.check(); });
+  auto warm =
+      group.exchange(sent, received, *stream)
+          .and_then(
+              [&] { return group.allGather(sent[0].data, received[0].data, wordBytes, *stream); })
+          .and_then([&] {
+            return device.queue()->tellHost(reinterpret_cast<uint32_t *>(finished->data()), issued);
+          })
+          .and_then([&] { return device.wait(); })
+          .and_then([&] { return group.check(); });
+  if (!warm)
+    group.abort();
+  return warm;
 }
 
 bool NcclExchange::serves(plan::Collective kind, plan::Axis over, uint64_t rowBytes) const {
@@ -272,8 +285,7 @@ Result<void> NcclExchange::look() {
   else
     wait.reset();
   if (!going)
-    for (auto &[over, meeting] : meetings)
-      meeting.group->abort();
+    abort();
   return going;
 }
 

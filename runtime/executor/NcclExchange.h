@@ -44,6 +44,10 @@ public:
   Result<void> prepare(const CollectiveRows &largest);
   /// Puts one into the device's work, within a step of its rows. `operation` outlives this.
   Result<void> run(const CollectiveRows &what, const char *operation);
+  /// Ends what is in the device's work, which else may wait for ever for ranks that do not come.
+  /// After an error this comes before whatever waits for the device, as freeing memory does.
+  /// Steps fail from then on.
+  void abort();
 
 private:
   struct Meeting { // of a group

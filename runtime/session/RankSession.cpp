@@ -37,6 +37,12 @@ Result<std::unique_ptr<RankSession>> RankSession::create(ModelState &model, Rank
   return session;
 }
 
+// Another rank's error may leave work of the last step that waits for it.
+RankSession::~RankSession() {
+  if (rank.nccl && rank.communicator->waitRules().abort->raised())
+    rank.nccl->abort();
+}
+
 static Result<void> checkToken(const ModelInfo &info, int32_t token, int64_t row) {
   if (token >= 0 && token < info.vocabSize)
     return {};
@@ -86,6 +92,8 @@ Result<Logits> RankSession::run(int64_t rows, int64_t numLogits, std::span<const
   if (rank.communicator)
     rank.communicator->setInStep(false);
   if (!ran) {
+    if (rank.nccl) // whose work waits for ranks that may have ended by then
+      rank.nccl->abort();
     if (!model.followers.empty()) // who wait for what this rank does not send any more
       rank.communicator->abort(ran.error());
     return fail("step: ", ran.error());

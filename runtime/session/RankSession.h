@@ -16,6 +16,7 @@ public:
   /// a replica that runs elsewhere.
   static Result<std::unique_ptr<RankSession>> create(ModelState &model, RankState &rank,
                                                      int64_t pages, bool executes = true);
+  ~RankSession();
 
   SequenceTable &table() { return sequences; }
   const SequenceTable &table() const { return sequences; }

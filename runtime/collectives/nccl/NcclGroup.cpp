@@ -58,6 +58,11 @@ Result<void> NcclGroup::connect(const nccl::UniqueId &id) {
                 Wait::Kind::idle);
 }
 
+// An aborted communicator is freed memory.
+Result<void> NcclGroup::checkUsable() const {
+  return aborted ? fail("NCCL: was ended after an error") : Result<void>();
+}
+
 static std::string firstLine(const char *text) {
   const std::string_view all = text ? text : "";
   return std::string(all.substr(0, all.find('\n')));
@@ -95,6 +100,8 @@ Result<void> NcclGroup::settle(const char *collective, int code, Wait::Kind kind
 
 Result<void> NcclGroup::exchange(std::span<const Part> sent, std::span<const Part> received,
                                  nccl::Stream stream) {
+  if (auto usable = checkUsable(); !usable)
+    return usable;
   rules.activity.progress.fetch_add(1, std::memory_order_relaxed);
   int code = functions.groupStart();
   // Inside of a group a call is in progress until the group is.
@@ -113,12 +120,16 @@ Result<void> NcclGroup::exchange(std::span<const Part> sent, std::span<const Par
 
 Result<void> NcclGroup::allGather(const void *ownPart, void *all, size_t bytes,
                                   nccl::Stream stream) {
+  if (auto usable = checkUsable(); !usable)
+    return usable;
   rules.activity.progress.fetch_add(1, std::memory_order_relaxed);
   return settle("all_gather",
                 functions.allGather(ownPart, all, bytes, nccl::typeInt8, comm, stream));
 }
 
 Result<void> NcclGroup::check() {
+  if (auto usable = checkUsable(); !usable)
+    return usable;
   int code = nccl::success;
   if (const int asked = functions.getAsyncError(comm, &code); asked != nccl::success)
     code = asked;

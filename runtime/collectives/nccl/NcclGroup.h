@@ -42,13 +42,14 @@ public:
   /// An error of what goes on in the background.
   Result<void> check();
   /// Ends what waits on the device for members that do not come, as far as NCCL can,
-  /// soon. This is of no further use then.
+  /// soon. All calls fail then.
   void abort();
 
 private:
   NcclGroup(std::vector<int> members, int index, WaitRules &rules, const nccl::Functions &functions)
       : ranksOfMembers(std::move(members)), own(index), rules(rules), functions(functions) {}
   Result<void> connect(const nccl::UniqueId &id);
+  Result<void> checkUsable() const;
   Result<void> settle(const char *collective, int code, Wait::Kind kind);
   Result<void> settle(const char *collective, int code) {
     return settle(collective, code, Wait::Kind::answer);

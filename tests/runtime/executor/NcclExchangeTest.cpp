@@ -8,6 +8,7 @@
 #include "tests/runtime/device/cuda/FakeDriver.h"
 #include <gmock/gmock.h>
 #include <thread>
+#include <unistd.h>
 
 namespace grok::runtime {
 
@@ -346,6 +347,39 @@ TEST_F(NcclExchangeTest, EndsWithTheJob) {
     return done || rank.communicator.peerFailed() ? done : fail("not for another rank: ");
   });
   EXPECT_THAT(errors[0], HasSubstr("rank 1 is lost"));
+}
+
+// Freeing what the work uses waits for the device, which waits for rank 1: for ever, until
+// the communicator is aborted.
+TEST_F(NcclExchangeTest, MemoryIsFreedBehindWorkThatWaits) {
+  const auto errors = onRanks([](Rank &rank) -> Result<void> {
+    if (rank.communicator.rank() == 1)
+      return stayAway(rank);
+    const CollectiveRows what = rank.rowsOf(plan::Collective::all_reduce, 3, 4);
+    auto done = rank.begin(3).and_then([&] { return rank.run(what); });
+    if (!done)
+      return done;
+    alarm(20); // of this process
+    rank.exchange->abort();
+    rank.buffers.clear();
+    return rank.run(what);
+  });
+  EXPECT_EQ(errors[0], "NCCL: was ended after an error");
+}
+
+// Its own memory likewise, if another rank's error ended the job.
+TEST_F(NcclExchangeTest, EndsBehindWorkThatWaits) {
+  const auto errors = onRanks([](Rank &rank) -> Result<void> {
+    if (rank.communicator.rank() == 1)
+      return stayAway(rank);
+    auto done = rank.begin(3).and_then(
+        [&] { return rank.run(rank.rowsOf(plan::Collective::all_reduce, 3, 4)); });
+    alarm(20); // of this process
+    rank.communicator.abort("rank 1 is lost");
+    rank.exchange = nullptr;
+    return done;
+  });
+  EXPECT_EQ(errors[0], "");
 }
 
 // NCCL lets the stream go on then: the wait must not take the result for one.
