@@ -19,8 +19,10 @@ class PeerMemory {
 public:
   virtual ~PeerMemory() = default;
 
+  /// Whether windows can be mapped in the process that made them.
+  virtual bool mapsOwnWindows() const = 0;
   /// Zero-filled memory of this device that others may map as long as it lives, and the
-  /// offer of it.
+  /// offer of it. Those who have mapped it may go on longer.
   virtual Result<std::unique_ptr<DeviceMemory>> makeWindow(uint64_t bytes, WindowOffer &offer) = 0;
   /// Another device's window. Fails where this device cannot reach it.
   virtual Result<std::unique_ptr<DeviceMemory>> mapWindow(const WindowOffer &offer) = 0;

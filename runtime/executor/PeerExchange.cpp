@@ -2,7 +2,9 @@
 #include "runtime/executor/PeerExchange.h"
 #include "runtime/executor/Greeting.h"
 #include <cstdlib>
+#include <set>
 #include <thread>
+#include <unistd.h>
 
 namespace grok::runtime {
 
@@ -42,7 +44,13 @@ PeerExchange::~PeerExchange() {
 
 namespace {
 
-/// What each member sends to each other, twice: of its own window, then of theirs.
+/// What each member sends to each other first.
+struct Introduction {
+  int32_t process;
+  uint32_t canOffer, canOfferToOwn; // a window; to its own process, too
+};
+
+/// What each member sends to each other then, twice: of its own window, then of theirs.
 struct Greeting {
   uint32_t canReach; // so far
   WindowOffer offer;
@@ -53,6 +61,17 @@ struct Greeting {
 static bool allCan(const std::vector<Greeting> &greetings) {
   return std::all_of(greetings.begin(), greetings.end(),
                      [](const Greeting &greeting) { return greeting.canReach != 0; });
+}
+
+/// Whether all could map the windows of all. If not none is made: they may last as long as
+/// the process.
+static bool canMeet(const std::vector<Introduction> &all) {
+  std::set<int32_t> processes;
+  for (const Introduction &each : all)
+    if (const bool isFirst = processes.insert(each.process).second;
+        each.canOffer == 0 || (!isFirst && each.canOfferToOwn == 0))
+      return false;
+  return true;
 }
 
 Result<PeerExchange::Meeting> PeerExchange::makeMeeting(const Group &group,
@@ -84,13 +103,21 @@ Result<void> PeerExchange::meet(const RankLinks::Entry &entry) {
   Communicator &communicator = links.communicator();
   if (group.members() > grokExchangeMembers || !group.sharesMemory())
     return {}; // the same on all members
+  PeerMemory *peers = device.peers();
+  const auto introduced = greet(communicator, group,
+                                Introduction{.process = getpid(),
+                                             .canOffer = peers && device.service("exchange"),
+                                             .canOfferToOwn = peers && peers->mapsOwnWindows()});
+  if (!introduced)
+    return fail(introduced.error());
+  if (!canMeet(*introduced))
+    return {};
   Greeting own = {};
   std::unique_ptr<DeviceMemory> window;
-  if (device.peers() && device.service("exchange"))
-    if (auto made = device.peers()->makeWindow(GROK_EXCHANGE_WINDOW_BYTES, own.offer)) {
-      window = std::move(*made);
-      own.canReach = 1;
-    }
+  if (auto made = peers->makeWindow(GROK_EXCHANGE_WINDOW_BYTES, own.offer)) {
+    window = std::move(*made);
+    own.canReach = 1;
+  }
   auto offered = greet(communicator, group, own);
   if (!offered)
     return fail(offered.error());

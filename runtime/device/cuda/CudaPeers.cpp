@@ -2,8 +2,10 @@
 #include "runtime/device/cuda/CudaPeers.h"
 #include <chrono>
 #include <cstring>
+#include <mutex>
 #include <thread>
 #include <unistd.h>
+#include <vector>
 
 namespace grok::runtime::cuda {
 
@@ -24,6 +26,24 @@ struct Offer {
   MemoryHandle handle;
 };
 static_assert(sizeof(Offer) <= sizeof(WindowOffer));
+
+/// Memory that may be open in other processes. They do not tell when they close it, or may
+/// have failed before; freeing it earlier is undefined ("CUDA Driver API",
+/// cuIpcGetMemHandle). So the process's end does.
+class OfferedWindow final : public DeviceMemory {
+public:
+  explicit OfferedWindow(std::unique_ptr<DeviceMemory> memory)
+      : DeviceMemory(memory->data(), memory->size()), memory(*memory) {
+    static std::mutex mutex;
+    static auto &kept = *new std::vector<std::unique_ptr<DeviceMemory>>;
+    const std::lock_guard lock(mutex);
+    kept.push_back(std::move(memory));
+  }
+  void clear(uint64_t offset, uint64_t count) override { memory.clear(offset, count); }
+
+private:
+  DeviceMemory &memory;
+};
 
 /// Another process's window.
 class MappedWindow final : public DeviceMemory {
@@ -57,24 +77,28 @@ private:
 } // namespace
 
 Result<std::unique_ptr<DeviceMemory>> CudaPeers::makeWindow(uint64_t bytes, WindowOffer &offer) {
-  auto memory =
-      context.allocate((bytes + sharedUnit - 1) / sharedUnit * sharedUnit, "memory for other GPUs");
+  constexpr auto what = "memory for other GPUs";
+  auto memory = context.allocate((bytes + sharedUnit - 1) / sharedUnit * sharedUnit, what);
   if (!memory)
     return memory;
   Offer made{static_cast<uint64_t>(getpid()), bytes, {}};
   const Driver &driver = context.driver();
   // Zero before others write.
-  auto offered = driver
-                     .check(driver.cuIpcGetMemHandle(&made.handle, addressOf((*memory)->data())),
-                            "memory for other GPUs")
-                     .and_then([&] {
-                       return driver.check(driver.cuStreamSynchronize(context.stream()),
-                                           "memory for other GPUs");
-                     });
+  Context lasting = nullptr; // the memory ends with the last use of the context
+  auto offered =
+      driver.check(driver.cuStreamSynchronize(context.stream()), what)
+          .and_then([&] {
+            return driver.check(
+                driver.cuIpcGetMemHandle(&made.handle, addressOf((*memory)->data())), what);
+          })
+          .and_then([&] {
+            return driver.check(driver.cuDevicePrimaryCtxRetain(&lasting, context.gpu().device),
+                                what);
+          });
   if (!offered)
     return fail(offered.error());
   std::memcpy(offer.bytes.data(), &made, sizeof made);
-  return memory;
+  return std::make_unique<OfferedWindow>(std::move(*memory));
 }
 
 Result<std::unique_ptr<DeviceMemory>> CudaPeers::mapWindow(const WindowOffer &offer) {

@@ -13,6 +13,8 @@ class CudaPeers final : public PeerMemory {
 public:
   explicit CudaPeers(const CudaContext &context) : context(context) {}
 
+  bool mapsOwnWindows() const override { return false; }
+  /// Its memory lasts as long as the process.
   Result<std::unique_ptr<DeviceMemory>> makeWindow(uint64_t bytes, WindowOffer &offer) override;
   Result<std::unique_ptr<DeviceMemory>> mapWindow(const WindowOffer &offer) override;
   Result<std::unique_ptr<DeviceMemory>> allocateOnHost(uint64_t bytes) override;

@@ -68,6 +68,7 @@ private:
   Result<void> addKernels(const plan::Plan &plan, const plan::GpuCode &gpu,
                           const EmulatorSettings &settings);
   // Windows are memory that processes share; mapping one's own again gives another address.
+  bool mapsOwnWindows() const override { return true; }
   Result<std::unique_ptr<DeviceMemory>> makeWindow(uint64_t bytes, WindowOffer &offer) override;
   Result<std::unique_ptr<DeviceMemory>> mapWindow(const WindowOffer &offer) override;
   Result<std::unique_ptr<DeviceMemory>> allocateOnHost(uint64_t bytes) override;

@@ -141,6 +141,20 @@ TEST_P(PeerExchangeTest, IsTheHostsIfOneRankCannot) {
   EXPECT_THAT(onRanks(body, false), Each(""));
 }
 
+// Which has not been told, and goes on as if nothing were.
+TEST_P(PeerExchangeTest, EndsBeforeTheOtherRank) {
+  const auto errors = onRanks([](Rank &rank) -> Result<void> {
+    auto done = expectSummed(rank);
+    char nothing = 0;
+    if (rank.communicator.rank() == 1) // until rank 0 is gone
+      return done.and_then([&] { return rank.communicator.receiveIdle(0, &nothing, 1); });
+    rank.exchange = nullptr;
+    rank.device = nullptr;
+    return done.and_then([&] { return rank.communicator.send(1, &nothing, 1); });
+  });
+  EXPECT_THAT(errors, Each(""));
+}
+
 TEST_P(PeerExchangeTest, NamesTheRankThatDoesNotCome) {
   const auto errors = onRanks([](Rank &rank) -> Result<void> {
     rank.communicator.setDeadline(std::chrono::milliseconds(300));

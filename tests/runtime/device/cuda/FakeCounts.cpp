@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // How often the fake driver was called and kernels ran, for tests in this process and others.
 #include "tests/runtime/device/cuda/FakeCuda.h"
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace grok::runtime::cuda {
@@ -20,6 +22,29 @@ int enterCall(const char *function) {
     return status;
   ++fake().calls["failed as asked"];
   return outOfMemory;
+}
+
+// In a page behind the memory.
+int countImports(int file, uint64_t bytes, int change) {
+  constexpr uint64_t page = 4096;
+  const auto offset = static_cast<off_t>((bytes + page - 1) / page * page);
+  void *place = ftruncate(file, offset + static_cast<off_t>(page)) != 0
+                    ? MAP_FAILED
+                    : mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, file, offset);
+  if (place == MAP_FAILED)
+    std::abort();
+  const int count = static_cast<std::atomic<int> *>(place)->fetch_add(change) + change;
+  munmap(place, page);
+  return count;
+}
+
+void refuseToFreeImported(Address address) {
+  const auto file = fake().files.find(address);
+  if (file == fake().files.end() ||
+      countImports(file->second, fake().allocations.at(address), 0) == 0)
+    return;
+  std::fprintf(stderr, "fake CUDA: memory is freed that is open in other processes\n");
+  std::abort();
 }
 
 /// A line for each process's count, in a file of its own.
@@ -47,5 +72,5 @@ int64_t fakeCudaLiving() {
   const grok::runtime::cuda::FakeState &state = grok::runtime::cuda::fake();
   const std::lock_guard lock(grok::runtime::cuda::fake().mutex);
   return state.living + std::ssize(state.allocations) + std::ssize(state.pinned) +
-         std::ssize(state.streams);
+         std::ssize(state.streams) - 2 * std::ssize(state.offered);
 }

@@ -237,7 +237,9 @@ int cuDevicePrimaryCtxRetain(Context *retained, int device) {
 
 int cuDevicePrimaryCtxRelease_v2(int device) {
   LOCKED;
-  --contexts[device].retained;
+  if (--contexts[device].retained == 0) // ends what it has
+    for (const auto &[address, file] : fake().files)
+      refuseToFreeImported(address);
   --fake().living;
   return success;
 }
@@ -284,11 +286,13 @@ int cuMemFree_v2(Address address) {
   auto found = fake().allocations.find(address);
   if (found == fake().allocations.end())
     return invalidValue;
+  refuseToFreeImported(address);
   munmap(reinterpret_cast<void *>(address), found->second);
   fake().used -= found->second;
   fake().allocations.erase(found);
   close(fake().files[address]);
   fake().files.erase(address);
+  fake().offered.erase(address);
   return success;
 }
 
@@ -297,6 +301,7 @@ int cuIpcGetMemHandle(MemoryHandle *handle, Address address) {
   auto found = fake().files.find(address);
   if (found == fake().files.end())
     return invalidValue;
+  fake().offered.insert(address);
   const SharedFile shared{getpid(), found->second, fake().allocations[address]};
   std::memcpy(handle->bytes.data(), &shared, sizeof shared);
   return success;
@@ -312,10 +317,13 @@ int cuIpcOpenMemHandle_v2(Address *address, MemoryHandle handle, unsigned) {
       "/proc/" + std::to_string(shared.process) + "/fd/" + std::to_string(shared.file);
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   void *place = mmap(nullptr, shared.bytes, protectionNow(), MAP_SHARED, file, 0);
-  close(file);
-  if (place == MAP_FAILED)
+  if (place == MAP_FAILED) {
+    close(file);
     return invalidValue;
+  }
+  countImports(file, shared.bytes, 1);
   *address = reinterpret_cast<Address>(place);
+  fake().imports[*address] = file;
   fake().allocations[*address] = shared.bytes;
   return success;
 }
@@ -327,6 +335,9 @@ int cuIpcCloseMemHandle(Address address) {
   if (found == fake().allocations.end() || fake().files.contains(address))
     return invalidValue;
   munmap(reinterpret_cast<void *>(address), found->second);
+  const int file = fake().imports.extract(address).mapped();
+  countImports(file, found->second, -1);
+  close(file);
   fake().allocations.erase(found);
   return success;
 }

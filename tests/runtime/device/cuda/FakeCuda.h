@@ -26,6 +26,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -86,6 +87,8 @@ struct FakeState {
   std::string errorText;                   // of it
   std::map<Address, uint64_t> allocations; // other processes' included, while they are open
   std::map<Address, int> files;            // of our own, for other processes
+  std::set<Address> offered;               // likewise, whose handles were asked for
+  std::map<Address, int> imports;          // of theirs
   std::map<const std::byte *, uint64_t> pinned;
   std::vector<StreamObject *> streams;
   std::map<std::string, int64_t> calls;
@@ -112,6 +115,11 @@ public:
   OpenMemory();
   ~OpenMemory();
 };
+/// Counts for the memory behind a file of so many bytes who has it open in other processes:
+/// adds `change`, gives the sum.
+int countImports(int file, uint64_t bytes, int change);
+/// Ends the process if such memory of ours is still open elsewhere: as it is undefined then.
+void refuseToFreeImported(Address address);
 /// Writes all counts to $FAKE_CUDA_COUNTS, if it is set, when the process ends.
 void tellCountsAtExit();
 /// Loads the translations of $FAKE_CUDA_PLAN.
@@ -123,6 +131,7 @@ int drain(StreamObject &stream);
 extern "C" {
 /// How often an entry point was called since the last cuInit.
 int64_t fakeCudaCalls(const char *function);
-/// Things that were made and not freed.
+/// Things that were made and not freed. Not memory that other processes were offered, and for
+/// each its use of a context: they have to last.
 int64_t fakeCudaLiving();
 }
