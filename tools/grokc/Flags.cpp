@@ -5,10 +5,10 @@
 #include "compiler/planning/SearchJson.h"
 #include "compiler/targets/cpu/CpuKernels.h"
 #include "compiler/targets/nvidia/Chips.h"
+#include "tools/commandline/CommandLine.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
@@ -215,22 +215,6 @@ static tl::expected<void, std::string> finishActivations(CompileOptions &compile
   return {};
 }
 
-/// "6GiB", "512MiB" or "64KiB" in bytes.
-static std::optional<uint64_t> parseSize(const std::string &text) {
-  constexpr std::pair<std::string_view, int> units[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
-  for (auto [unit, shift] : units) {
-    if (!text.ends_with(unit))
-      continue;
-    const char *end = text.data() + text.size() - unit.size();
-    double number = 0;
-    auto [rest, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || rest != end || !(number > 0) || number > (1 << 24))
-      return std::nullopt;
-    return static_cast<uint64_t>(number * static_cast<double>(uint64_t(1) << shift));
-  }
-  return std::nullopt;
-}
-
 static tl::expected<void, std::string> finishWeights(CompileOptions &compile, const Texts &texts) {
   const bool hasBudget = !texts.budget.empty() || compile.bitsPerWeight > 0;
   compile.weights = texts.weights;
@@ -249,8 +233,8 @@ static tl::expected<void, std::string> finishWeights(CompileOptions &compile, co
       !compile.emitReport.ends_with(".json"))
     return Error("--emit-report=" + compile.emitReport + ": expected a name in .html or .json");
   if (!texts.budget.empty()) {
-    auto bytes = parseSize(texts.budget);
-    if (!bytes)
+    const auto bytes = tools::parseSize(texts.budget);
+    if (!bytes || *bytes == 0)
       return Error("--memory-budget=" + texts.budget + ": expected a size such as 6GiB or 512MiB");
     compile.memoryBudget = *bytes;
   }
