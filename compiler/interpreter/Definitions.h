@@ -18,8 +18,8 @@ namespace grok::interpreter {
 Tensor dequantize(const Matrix &codes, Rounding rounding);
 
 /// What stands for a group's largest number, and what lies between: integers of 8
-/// bits up to 127, or the numbers of e4m3 (OCP 8-bit floating point specification)
-/// up to 448.
+/// bits up to 127, of 15 bits up to 16,319 (dialects/plan/QuantizedRow.h), or the numbers of e4m3
+/// (OCP 8-bit floating point specification) up to 448.
 enum class CodeForm { int8, e4m3, int15 };
 /// Of a cache with this element type, none of a float cache.
 std::optional<CodeForm> codeFormOf(mlir::Type cacheElement);

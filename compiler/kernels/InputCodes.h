@@ -7,6 +7,14 @@
 
 namespace grok::compiler {
 
+/// What numbers have been split into `digits`, the high one first; or exact sums of those.
+inline Value sumOfDigits(VectorBuilder &builder, ValueRange digits) {
+  Value sum = digits.front();
+  for (Value low : digits.drop_front())
+    sum = builder.add(builder.shiftLeft(sum, plan::QuantizedRow::radixBits), low);
+  return sum;
+}
+
 /// From float32 inputs to whole numbers, their digits and the words of a record
 /// (plan::QuantizedRow). Scalars or vectors, unless said.
 class InputCodes {

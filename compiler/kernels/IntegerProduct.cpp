@@ -2,6 +2,8 @@
 // What all forms share, and the form for one row.
 #include "compiler/kernels/IntegerProduct.h"
 
+#include "compiler/kernels/InputCodes.h"
+
 #include <algorithm>
 #include <bit>
 
@@ -100,14 +102,6 @@ IntegerProduct::RowUnit IntegerProduct::rowUnit(Value row, Value unitNumber) {
   return result;
 }
 
-// Sums of a unit's digits as the sum of its inputs.
-Value IntegerProduct::sumOfDigits(ValueRange digitSums) {
-  Value sum = digitSums.front();
-  for (Value low : digitSums.drop_front())
-    sum = kernel.add(kernel.shiftLeft(sum, plan::QuantizedRow::radixBits), low);
-  return sum;
-}
-
 // Sums of a unit, [row][panel].
 Values IntegerProduct::multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> rows,
                                     Value unitNumber) {
@@ -135,7 +129,7 @@ Values IntegerProduct::multiplyUnit(const Lines &lines, llvm::ArrayRef<RowUnit> 
       Values ofDigits;
       for (int64_t digit = 0; digit < record.digits; ++digit)
         ofDigits.push_back(total[(row * record.digits + digit) * lines.count() + panel]);
-      sums.push_back(sumOfDigits(ofDigits));
+      sums.push_back(sumOfDigits(kernel, ofDigits));
     }
   return sums;
 }

@@ -54,7 +54,6 @@ private:
                      const PackedLines::Place &place, int64_t run);
   void addBundle(const Lines &lines, llvm::ArrayRef<DigitUnit> digits,
                  const PackedLines::Place &place, Value at, Values &sums);
-  Value sumOfDigits(ValueRange digitSums);
   const ByteDot &dotOf(const Lines &lines) const { return lines.isStored ? storedDot : packedDot; }
   Values unitScales(const MatrixOperand &matrix, llvm::ArrayRef<Value> panels, Value unitNumber);
   Value addUnit(Value unitSum, Value rowScale, Value columnScale, Value sliceSum);

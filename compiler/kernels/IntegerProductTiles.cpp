@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // IntegerProduct for many rows with AMX: tiles make the integer sums of a
 // unit, vectors scale them and add them to their slices.
+#include "compiler/kernels/InputCodes.h"
 #include "compiler/kernels/IntegerProduct.h"
 
 namespace grok::compiler {
@@ -151,8 +152,8 @@ void IntegerProduct::emitTileBlock(const ChunkUnit &chunk, const TileBlock &bloc
               kernel.offset(from, ((digit * tileRows + i) * panels + j) * vectorBytes), 64));
         Value at = kernel.offset(to, (i * walkPanels + j) * vectorBytes);
         kernel.store(
-            addUnit(sumOfDigits(unitSums), rowScale, block.scales[j], sumBefore(chunk, at)), at,
-            64);
+            addUnit(sumOfDigits(kernel, unitSums), rowScale, block.scales[j], sumBefore(chunk, at)),
+            at, 64);
       }
     }
   };

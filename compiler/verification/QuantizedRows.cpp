@@ -44,7 +44,7 @@ static float codeAt(const std::byte *row, int64_t k, const QuantizedRow &shape) 
 Result<RecordedBuffer> dequantizeRows(const RecordedBuffer &buffer, mlir::RankedTensorType type) {
   auto format = mlir::cast<FormatAttr>(type.getEncoding());
   const int64_t inputs = type.getShape().back(), unit = format.getGroupRows();
-  const int64_t digits = format.getBits() == QuantizedRow::bitsOf(2) ? 2 : 1;
+  const int64_t digits = QuantizedRow::digitsOf(format.getBits());
   const QuantizedRow shape = QuantizedRow::of(inputs, unit, digits);
   if (buffer.shape.empty() || buffer.shape.back() != shape.bytes)
     return tl::unexpected(buffer.name + ": expected rows of " + std::to_string(shape.bytes) +

@@ -33,6 +33,14 @@ struct QuantizedRow {
   /// Of that number, with its sign.
   static constexpr int64_t bitsOf(int64_t digits) { return 1 + digits * radixBits; }
 
+  /// The digits of such a number, 0 if there is none of so many bits.
+  static constexpr int64_t digitsOf(int64_t bits) {
+    for (int64_t digits = 1; digits <= mostDigits; ++digits)
+      if (bitsOf(digits) == bits)
+        return digits;
+    return 0;
+  }
+
   /// `unit` divides `inputs`.
   static constexpr QuantizedRow of(int64_t inputs, int64_t unit, int64_t digits = 1) {
     constexpr auto padded = [](int64_t size) { return (size + 63) / 64 * 64; };

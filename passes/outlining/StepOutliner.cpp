@@ -30,8 +30,7 @@ RowCodes grok::plan::codesOf(Value x) {
   auto format = dyn_cast_or_null<FormatAttr>(typeOf(x).getEncoding());
   if (!format)
     return {};
-  int64_t digits = format.getBits() == QuantizedRow::bitsOf(2) ? 2 : 1;
-  return {format.getGroupRows(), digits};
+  return {format.getGroupRows(), QuantizedRow::digitsOf(format.getBits())};
 }
 
 FailureOr<ProductInput> StepOutliner::inputOf(Operation *user, Value x) {

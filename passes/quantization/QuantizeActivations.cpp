@@ -144,7 +144,7 @@ void QuantizeActivations::runOnOperation() {
   auto numerics = module->getAttrOfType<StringAttr>("grok.numerics");
   if (!numerics || numerics != "fast")
     return;
-  if (!llvm::is_contained({plan::QuantizedRow::bitsOf(1), plan::QuantizedRow::bitsOf(2)}, bits)) {
+  if (plan::QuantizedRow::digitsOf(bits) == 0) {
     module.emitError("expects option bits to be 8 or 15, got ") << int64_t(bits);
     return signalPassFailure();
   }

@@ -75,24 +75,20 @@ TEST(GpuErrorsTest, OneRank) {
   EXPECT_GT(failEachCall(driver, artifact.path), 50);
 }
 
-// Threads of this process, with a GPU each: where one fails the other waits for it.
-TEST(GpuErrorsTest, TwoRanks) {
+// Threads of this process, with a GPU each.
+static int failEachCallOfTwoRanks(const char *nccl) {
   const toy::Artifact artifact(toy::makePlanWithSum(plan::Axis::ep, 2));
   FakeDriver driver(artifact.path + "/model.plan");
   driver.set("GROK_EMULATOR_LIBRARY", EMULATOR)
       .set("FAKE_CUDA_DEVICES", "2")
-      .set("GROK_NCCL_LIBRARY", "");
-  EXPECT_GT(failEachCall(driver, artifact.path), 50);
+      .set("GROK_NCCL_LIBRARY", nccl);
+  return failEachCall(driver, artifact.path);
 }
 
+// Where one fails the other waits for it.
+TEST(GpuErrorsTest, TwoRanks) { EXPECT_GT(failEachCallOfTwoRanks(""), 50); }
+
 // One fails while the other waits for it in NCCL.
-TEST(GpuErrorsTest, TwoRanksWithNccl) {
-  const toy::Artifact artifact(toy::makePlanWithSum(plan::Axis::ep, 2));
-  FakeDriver driver(artifact.path + "/model.plan");
-  driver.set("GROK_EMULATOR_LIBRARY", EMULATOR)
-      .set("FAKE_CUDA_DEVICES", "2")
-      .set("GROK_NCCL_LIBRARY", FAKE_CUDA);
-  EXPECT_GT(failEachCall(driver, artifact.path), 100);
-}
+TEST(GpuErrorsTest, TwoRanksWithNccl) { EXPECT_GT(failEachCallOfTwoRanks(FAKE_CUDA), 100); }
 
 } // namespace grok::runtime

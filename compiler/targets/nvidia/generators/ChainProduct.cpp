@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "compiler/targets/nvidia/generators/ChainProduct.h"
 
+#include "compiler/kernels/InputCodes.h"
+
 #include <algorithm>
 
 namespace grok::compiler {
@@ -140,12 +142,10 @@ Values ChainProduct::chainsOf(const Work &work, Value unitNumber) {
   };
   Values chains = kernel.loop(kernel.index(0), kernel.index(unit), step,
                               Values(chunkRows * record.digits, zero), body);
-  if (record.digits == 1)
-    return chains;
   Values sums;
   for (int64_t row = 0; row < chunkRows; ++row)
-    sums.push_back(kernel.add(kernel.shiftLeft(chains[2 * row], plan::QuantizedRow::radixBits),
-                              chains[2 * row + 1]));
+    sums.push_back(
+        sumOfDigits(kernel, ValueRange(chains).slice(row * record.digits, record.digits)));
   return sums;
 }
 

@@ -23,6 +23,13 @@ int64_t GpuProduct::inputRowBytes() const {
   return plan::QuantizedRow::of(contraction, unit, kernel.spec.digits).bytes;
 }
 
+void GpuProduct::storeAddresses(Value rows, RowInput input, Value table) const {
+  kernel.forThreads(chunkRows, [&](Value row) {
+    Value address = input(kernel.minimum(row, kernel.add(rows, -1)));
+    kernel.store(address, kernel.rowAddress(table, row, 8), 8);
+  });
+}
+
 Value GpuProduct::rowsOfChunk(Value rows, Value chunk) {
   Value left = kernel.sub(rows, kernel.mul(chunk, chunkRows));
   return kernel.minimum(left, kernel.index(chunkRows));

@@ -80,6 +80,13 @@ protected:
   /// Results stand in rows of `resultColumns`; by default no more than slots have.
   GpuProduct(GpuBuilder &kernel, int64_t slots, int64_t chunkRows, int64_t resultColumns = 0);
 
+  /// Stores the addresses of the chunk's rows in shared memory, for all threads behind the next
+  /// barrier; rows behind the last one are the last one.
+  void storeAddresses(Value rows, RowInput input, Value table) const;
+  Value addressAt(Value table, Value row) const {
+    return kernel.load(kernel.pointer, kernel.rowAddress(table, row, 8), 8);
+  }
+
   /// The sum of leaf(0), .., leaf(slices - 1) as a balanced tree; or of as many parts of
   /// the tree as there are.
   Value sumOfSlices(llvm::function_ref<Value(int64_t slice)> leaf);

@@ -16,7 +16,7 @@ Values MmaProduct::zeroSums(size_t rowTiles) const {
 Value MmaProduct::inputOf(const Work &work, int64_t tile) const {
   if (work.inputs[tile])
     return work.inputs[tile];
-  return fromDigit(kernel.load(kernel.pointer, kernel.rowAddress(rowTable, rowOf(tile), 8), 8));
+  return fromDigit(addressAt(rowTable, rowOf(tile)));
 }
 
 // Adds to the integer sums of a unit: accumulators, or of codes runs of them times their

@@ -127,10 +127,7 @@ void MmaProduct::compute(PanelSource source, Value rows, RowInput input) {
 void MmaProduct::computePairs(PanelSource source, Value rows, RowInput input, int64_t rowTiles) {
   const bool fromTable = rowTable && rowTiles > 1;
   if (fromTable) {
-    kernel.forThreads(chunkRows, [&](Value row) {
-      Value from = input(kernel.minimum(row, kernel.add(rows, -1)));
-      kernel.store(from, kernel.rowAddress(rowTable, row, 8), 8);
-    });
+    storeAddresses(rows, input, rowTable);
     kernel.barrier();
   }
   auto emitPair = [&](Value pair) {

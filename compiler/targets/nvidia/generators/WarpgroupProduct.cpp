@@ -70,10 +70,7 @@ WarpgroupProduct::Stage WarpgroupProduct::stageOf(Value unitNumber) const {
 }
 
 void WarpgroupProduct::compute(PanelSource source, Value rows, RowInput input) {
-  kernel.forThreads(chunkRows, [&](Value row) {
-    Value address = input(kernel.minimum(row, kernel.add(rows, -1)));
-    kernel.store(address, kernel.rowAddress(inputs, row, 8), 8);
-  });
+  storeAddresses(rows, input, inputs);
   kernel.barrier();
   before = kernel.load(kernel.i32, served);
   begin();
@@ -162,7 +159,7 @@ void WarpgroupProduct::copyRows(const Stage &stage, Value unitNumber, int64_t wi
   else
     kernel.when(kernel.less(piece, kernel.index(pieces)), copyCodes);
   kernel.when(kernel.less(kernel.thread, kernel.index(width)), [&] {
-    Value from = kernel.load(kernel.pointer, kernel.rowAddress(inputs, kernel.thread, 8), 8);
+    Value from = addressAt(inputs, kernel.thread);
     from = kernel.offset(kernel.rowAddress(from, unitNumber, 4), record.scalesOffset);
     kernel.copyAsync(kernel.rowAddress(stage.scales, kernel.thread, 4), from, 4);
   });
